@@ -1,0 +1,8 @@
+"""What a network is: layers, architectures as values, and the networks built from them."""
+
+from archpress.architecture.architecture import Architecture, chain
+from archpress.architecture.layers import ACTIVATIONS, KINDS, Layer
+from archpress.architecture.simplify import simplify
+from archpress.architecture.zoo import ZOO, named
+
+__all__ = ["ACTIVATIONS", "KINDS", "ZOO", "Architecture", "Layer", "chain", "named", "simplify"]

@@ -1,0 +1,161 @@
+"""Plain PyTorch source of an architecture: a file that needs torch alone."""
+
+import textwrap
+from dataclasses import dataclass
+
+from archpress.architecture.architecture import Architecture
+from archpress.architecture.layers import KINDS, Joining, ModuleCall
+from archpress.architecture.network import layer_names, module_call
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What was done to the images that a network was trained on.
+
+    Attributes:
+        mean: per channel, of pixel values scaled to [0, 1].
+        std: per channel, likewise.
+        class_names: in the order of the outputs.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...]
+
+
+_TEMPLATE = '''\
+"""{title}
+
+{parameters:,} parameters, {macs:,} multiply-adds an image. Written by archpress; needs torch alone.
+
+    from network import load
+    network = load("weights.pt")                        # in evaluation mode
+    logits = network(preprocess(images))                # images: B x {shape}, uint8
+
+As a program, `python network.py weights.pt` loads the weights and prints the shape of an output.
+"""
+
+import sys
+
+import torch
+from torch import nn
+
+INPUT_SHAPE = {input_shape}  # channels, height, width
+MEAN = {mean}  # per channel, of pixels scaled to [0, 1]
+STD = {std}
+CLASSES = {classes}
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+{init}
+
+    def forward(self, x):
+{forward}
+
+
+def preprocess(images):
+    """uint8 images, B x C x H x W with values 0 to 255 -> the network's input."""
+    mean = torch.tensor(MEAN).view(1, -1, 1, 1)
+    std = torch.tensor(STD).view(1, -1, 1, 1)
+    return (images.float() / 255 - mean) / std
+
+
+def load(path):
+    """The trained network, in evaluation mode."""
+    network = Network()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    return network.eval()
+
+
+if __name__ == "__main__":
+    network = load(sys.argv[1] if len(sys.argv) > 1 else "weights.pt")
+    images = torch.randint(0, 256, (1, *INPUT_SHAPE), dtype=torch.uint8)
+    with torch.no_grad():
+        output = network(preprocess(images))
+    print(f"input {{tuple(images.shape)}} -> output {{tuple(output.shape)}}")
+'''
+
+
+def to_source(
+    architecture: Architecture, preprocessing: Preprocessing, *, title: str = "A compressed CNN."
+) -> str:
+    """The text of `network.py`: a module with the names of the weights that `build` gives.
+
+    Args:
+        architecture: what to write.
+        preprocessing: written into the file, so that a user of the network needs no other.
+        title: first line of the file's docstring.
+    """
+    return _TEMPLATE.format(
+        title=title,
+        parameters=architecture.parameters,
+        macs=architecture.macs,
+        shape=" x ".join(map(str, architecture.input_shape)),
+        input_shape=architecture.input_shape,
+        mean=tuple(round(value, 6) for value in preprocessing.mean),
+        std=tuple(round(value, 6) for value in preprocessing.std),
+        classes=_wrapped_names(preprocessing.class_names),
+        init=_indented(_init_lines(architecture)),
+        forward=_indented(_forward_lines(architecture)),
+    )
+
+
+def _wrapped_names(names: tuple[str, ...]) -> str:
+    lines = textwrap.wrap(", ".join(map(repr, names)), 92)
+    return "[\n    " + "\n    ".join(lines) + ",\n]"
+
+
+def _indented(lines: list[str]) -> str:
+    return textwrap.indent("\n".join(lines), " " * 8)
+
+
+def _call_text(call: ModuleCall) -> str:
+    parts = [str(value) for value in call.arguments]
+    parts += [f"{name}={value!r}" for name, value in call.options]
+    return f"nn.{call.name}({', '.join(parts)})"
+
+
+def _init_lines(architecture: Architecture) -> list[str]:
+    lines = []
+    for index, name in enumerate(layer_names(architecture)):
+        call = module_call(architecture, index)
+        if call is not None:
+            shape = "x".join(map(str, architecture.shapes[index]))
+            lines.append(f"{f'self.{name} = {_call_text(call)}':<74}  # -> {shape}")
+    return lines
+
+
+def _forward_lines(architecture: Architecture) -> list[str]:
+    """One line a layer; a value that a later layer reads again gets a name of its own."""
+    names = layer_names(architecture)
+    read_later = {
+        source
+        for index in range(len(names))
+        for source in architecture.input_indices(index)
+        if source != index - 1
+    }
+
+    def variable(index: int) -> str:
+        if index not in read_later:
+            return "x"
+        return f"{names[index]}_output" if index >= 0 else "image"
+
+    lines = ["image = x"] if -1 in read_later else []
+    for index, name in enumerate(names):
+        read = [variable(source) for source in architecture.input_indices(index)]
+        match KINDS[architecture.layers[index].kind].joining:
+            case Joining.ADD:
+                value = " + ".join(read)
+            case Joining.CONCAT:
+                value = f"torch.cat([{', '.join(read)}], dim=1)"
+            case _:
+                flat = ".flatten(1)" if architecture.layers[index].kind == "linear" else ""
+                value = f"self.{name}({read[0]}{flat})"
+        lines.append(f"{variable(index)} = {value}")
+    last = variable(len(names) - 1)
+    return [
+        *lines,
+        f"return {last}.flatten(1)" if len(architecture.shapes[-1]) > 1 else f"return {last}",
+    ]

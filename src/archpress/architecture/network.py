@@ -1,0 +1,145 @@
+"""From an `Architecture` to a `torch.nn.Module` with fresh weights, and weights carried over."""
+
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+
+from archpress.architecture.architecture import Architecture
+from archpress.architecture.layers import KINDS, Joining, ModuleCall
+from archpress.architecture.simplify import Simplification
+from archpress.errors import ArchitectureError
+
+
+def layer_names(architecture: Architecture) -> tuple[str, ...]:
+    """A name for each layer, by kind and number: `conv1`, `batch_norm1`, `relu1`, `conv2`, ...
+
+    They are the names of the built network's modules and so of its weights (`conv1.weight`), and
+    the names in the exported source.
+    """
+    seen: Counter[str] = Counter()
+    names = []
+    for layer in architecture.layers:
+        seen[layer.kind] += 1
+        names.append(f"{layer.kind}{seen[layer.kind]}")
+    return tuple(names)
+
+
+def module_call(architecture: Architecture, index: int) -> ModuleCall | None:
+    """The `torch.nn` module of layer `index`; None for joins."""
+    layer = architecture.layers[index]
+    return KINDS[layer.kind].module(layer, architecture.input_shapes(index)[0])
+
+
+class Network(nn.Module):
+    """The network of an architecture, its layers run in order.
+
+    Weights start at PyTorch's defaults, drawn from torch's global generator: seed it where a
+    network must be reproducible (`evaluation.training` does).
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self._names = layer_names(architecture)
+        self._last_reader = _last_readers(architecture)
+        for index, name in enumerate(self._names):
+            call = module_call(architecture, index)
+            if call is not None:
+                self.add_module(name, getattr(nn, call.name)(*call.arguments, **dict(call.options)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            images: `B x C x H x W`, float32, normalised as in training.
+
+        Returns:
+            `B x K`.
+        """
+        outputs = {-1: images}
+        for index, name in enumerate(self._names):
+            sources = self.architecture.input_indices(index)
+            outputs[index] = self._run(index, name, [outputs[source] for source in sources])
+            for source in sources:
+                if self._last_reader[source] == index:
+                    del outputs[source]
+        return outputs[len(self._names) - 1].flatten(1)
+
+    def _run(self, index: int, name: str, inputs: list[Tensor]) -> Tensor:
+        kind = self.architecture.layers[index].kind
+        match KINDS[kind].joining:
+            case Joining.ADD:
+                total = inputs[0] + inputs[1]
+                for extra in inputs[2:]:
+                    total = total + extra
+                return total
+            case Joining.CONCAT:
+                return torch.cat(inputs, dim=1)
+        value = inputs[0].flatten(1) if kind == "linear" else inputs[0]
+        result: Tensor = self.get_submodule(name)(value)
+        return result
+
+
+def _last_readers(architecture: Architecture) -> dict[int, int]:
+    return {
+        source: index
+        for index in range(len(architecture.layers))
+        for source in architecture.input_indices(index)
+    }
+
+
+def build(architecture: Architecture) -> Network:
+    """A network with fresh weights.
+
+    >>> from archpress.architecture.zoo import named
+    >>> sum(weight.numel() for weight in build(named("conv7")).parameters())
+    708458
+    """
+    return Network(architecture)
+
+
+def carry_weights(network: Network, simplification: Simplification) -> Network:
+    """The simplified network with the weights of the original: equal outputs in evaluation.
+
+    Args:
+        network: of the architecture that was simplified.
+        simplification: of `network.architecture`, by `trace_simplification`.
+    """
+    names = layer_names(network.architecture)
+    modules: dict[int, dict[str, Tensor]] = {}
+    for index in {*simplification.kept, *(i for pair in simplification.folded for i in pair)}:
+        if module_call(network.architecture, index) is not None:
+            module = network.get_submodule(names[index])
+            modules[index] = {key: value.clone() for key, value in module.state_dict().items()}
+    for removed, into in simplification.folded:
+        _fold_batch_norm(modules[into], modules[removed])
+    result = build(simplification.architecture)
+    for name, old in zip(
+        layer_names(simplification.architecture), simplification.kept, strict=True
+    ):
+        if old in modules:
+            result.get_submodule(name).load_state_dict(modules[old])
+    return result.train(network.training)
+
+
+def _fold_batch_norm(
+    first: dict[str, Tensor], second: dict[str, Tensor], eps: float = 1e-5
+) -> None:
+    """Fold y -> second(y) into `first`: both are affine in evaluation, so one is enough."""
+    scale = second["weight"] / torch.sqrt(second["running_var"] + eps)
+    first["bias"] = (first["bias"] - second["running_mean"]) * scale + second["bias"]
+    first["weight"] = first["weight"] * scale
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], *, where: str) -> None:
+    """Load weights by name.
+
+    Raises:
+        ArchitectureError: a name or a shape does not fit; says which and where it came from.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ArchitectureError(f"weights in {where} do not fit the network: {problem}") from None

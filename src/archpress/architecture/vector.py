@@ -1,0 +1,67 @@
+"""The paper's 5-vectors: (type, kernel, channels, stride, padding), one row a layer, and back."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archpress.architecture.architecture import Architecture
+from archpress.architecture.layers import KINDS, PAPER_KINDS, Layer
+from archpress.errors import ArchitectureError
+
+PAPER_FIELDS = ("kind", "kernel", "channels", "stride", "padding")
+
+
+def to_vectors(architecture: Architecture) -> NDArray[np.int64]:
+    """The architecture as the paper writes it.
+
+    Returns:
+        `L x 5`; types are numbered 1 to 8 as in section 9, fields a layer does not have are 0, and
+        layers that keep the number of channels carry their input's.
+
+    Raises:
+        ArchitectureError: a layer that the paper's vector cannot hold (a join, a newer kind, no
+            bias, a dropout rate other than the fixed one is lost silently, as the paper does).
+    """
+    rows = []
+    for index, layer in enumerate(architecture.layers):
+        code = KINDS[layer.kind].paper_code
+        if not code or layer.bias_free or layer.inputs != (1,):
+            raise ArchitectureError(
+                f"layer {index} ({layer.kind}) has no 5-vector: the paper's vector holds chains of "
+                f"{', '.join(PAPER_KINDS)}, with biases"
+            )
+        channels = architecture.shapes[index][0]
+        rows.append((code, layer.kernel, channels, layer.stride, layer.padding))
+    return np.array(rows, dtype=np.int64)
+
+
+def from_vectors(
+    vectors: NDArray[np.int64], input_shape: tuple[int, int, int], *, dropout_rate: float = 0.5
+) -> Architecture:
+    """The inverse of `to_vectors`: strict, so what is no valid net is refused.
+
+    Args:
+        vectors: `L x 5`, integers.
+        input_shape: `(C, H, W)`; the paper's vector does not hold it.
+        dropout_rate: of every dropout layer; the paper's vector does not hold it.
+
+    Raises:
+        ArchitectureError: an unknown type, or layers that are no valid net.
+    """
+    layers = []
+    for index, row in enumerate(vectors.tolist()):
+        code, kernel, channels, stride, padding = row
+        if not 1 <= code <= len(PAPER_KINDS):
+            raise ArchitectureError(f"layer {index}: type {code} is not 1 to {len(PAPER_KINDS)}")
+        kind = PAPER_KINDS[code - 1]
+        fields = KINDS[kind].fields
+        layers.append(
+            Layer(
+                kind,
+                kernel if "kernel" in fields else 0,
+                channels if "channels" in fields else 0,
+                stride if "stride" in fields else 0,
+                padding if "padding" in fields else 0,
+                rate=dropout_rate if kind == "dropout" else 0.0,
+            )
+        )
+    return Architecture(input_shape, tuple(layers))

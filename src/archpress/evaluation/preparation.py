@@ -1,0 +1,155 @@
+"""From images as bytes to what the training loop reads: normalised once, augmented by the batch."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from archpress.data import Split
+from archpress.evaluation.recipe import Recipe
+
+
+class TrainingData(Hashable, Protocol):
+    """What training needs of a data set; `data.ImageData` is one."""
+
+    @property
+    def key(self) -> str:
+        """Identifies content and split."""
+
+    @property
+    def train(self) -> Split:
+        """Images to train on."""
+
+    @property
+    def validation(self) -> Split:
+        """Images to measure on."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Per channel of the training images, scaled to [0, 1]."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per channel, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """`(x / 255 - mean) / std`, per channel.
+
+    Attributes:
+        mean: C values, of pixels scaled to [0, 1].
+        std: C values, positive.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, data: TrainingData, recipe: Recipe) -> "Normalisation":
+        """The normalisation that a recipe asks for."""
+        if recipe.normalisation == "half":
+            return cls((0.5,) * len(data.mean), (0.5,) * len(data.mean))
+        # A channel without contrast has std 0; it stays constant instead of becoming infinite.
+        return cls(data.mean, tuple(max(value, 1e-3) for value in data.std))
+
+    def apply(self, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
+        """Normalise.
+
+        Args:
+            images: `N x C x H x W`, uint8.
+            device: where the result is to lie.
+
+        Returns:
+            `N x C x H x W`, float32, channels last.
+        """
+        scaled = images.to(device).to(torch.float32, memory_format=torch.channels_last)
+        std = torch.tensor(self.std, device=device).view(1, -1, 1, 1) * 255
+        mean = torch.tensor(self.mean, device=device).view(1, -1, 1, 1) * 255
+        return scaled.sub_(mean).div_(std)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prepared:
+    """A data set as the loop reads it, on the device.
+
+    Attributes:
+        images: `N x C x H x W`, float32, channels last: the training images that are used.
+        labels: `N`, int64.
+        validation_images: `M x C x H x W`, likewise.
+        validation_labels: `M`, int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+    validation_images: Tensor
+    validation_labels: Tensor
+
+
+# One entry a live data set: normalising CIFAR-10 takes as long as a small trial.
+_prepared: WeakKeyDictionary[TrainingData, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
+
+
+def prepare(data: TrainingData, recipe: Recipe, device: torch.device) -> Prepared:
+    """The tensors a recipe trains on, made once per process, data set and normalisation."""
+    cache = _prepared.setdefault(data, {})
+    place = (recipe.normalisation, recipe.train_images, str(device))
+    if place not in cache:
+        normalisation = Normalisation.of(data, recipe)
+        chosen = used_images(data, recipe)
+        cache[place] = Prepared(
+            normalisation.apply(data.train.images[chosen], device),
+            data.train.labels[chosen].to(device),
+            normalisation.apply(data.validation.images, device),
+            data.validation.labels.to(device),
+        )
+    return cache[place]
+
+
+def used_images(data: TrainingData, recipe: Recipe) -> Tensor:
+    """Indices of the training images that a recipe uses, rising; int64."""
+    if recipe.train_images is None or recipe.train_images >= len(data.train.labels):
+        return torch.arange(len(data.train.labels))
+    return balanced_first(data.train.labels, recipe.train_images)
+
+
+def balanced_first(labels: Tensor, count: int) -> Tensor:
+    """Indices of the first `count` images, as evenly over the classes as they are there.
+
+    >>> balanced_first(torch.tensor([0, 0, 0, 1, 1, 2]), 4).tolist()
+    [0, 1, 3, 5]
+    """
+    rank = torch.empty_like(labels)  # how many of its class come before each image
+    for label in labels.unique():
+        members = torch.nonzero(labels == label).squeeze(1)
+        rank[members] = torch.arange(len(members))
+    return torch.argsort(rank, stable=True)[:count].sort().values
+
+
+def augment(images: Tensor, mirrored: Tensor | None, crop: int, rng: Generator) -> Tensor:
+    """Mirror and shift each image of a batch on its own.
+
+    Args:
+        images: `B x C x H x W`, normalised, channels last.
+        mirrored: `B`, bool: which to mirror; None: none.
+        crop: largest shift in pixels; what comes in from outside is 0, the mean colour.
+        rng: on the CPU, so that the draw is the same for every device.
+
+    Returns:
+        `B x C x H x W`, channels last.
+    """
+    if mirrored is not None:
+        images = torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+    if not crop:
+        return images
+    batch, _, height, width = images.shape
+    shift = torch.randint(0, 2 * crop + 1, (2, batch, 1), generator=rng).to(images.device)
+    rows = shift[0] + torch.arange(height, device=images.device)  # B x H
+    columns = shift[1] + torch.arange(width, device=images.device)  # B x W
+    padded = F.pad(images, (crop,) * 4).permute(0, 2, 3, 1)  # B C H W -> B H W C
+    index = torch.arange(batch, device=images.device).view(-1, 1, 1)
+    return padded[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,0 +1,29 @@
+"""Where to look: search spaces and limits, repair into them, and sampling from them."""
+
+from archpress.space.edits import edit, sample_neighbourhood
+from archpress.space.limits import Limits
+from archpress.space.repair import (
+    Repaired,
+    narrow_to_fit,
+    repair,
+    repair_vectors,
+    scale_channels,
+)
+from archpress.space.sampling import PaperSampler, distinct
+from archpress.space.space import SearchSpace, paper_space, space_around
+
+__all__ = [
+    "Limits",
+    "PaperSampler",
+    "Repaired",
+    "SearchSpace",
+    "distinct",
+    "edit",
+    "narrow_to_fit",
+    "paper_space",
+    "repair",
+    "repair_vectors",
+    "sample_neighbourhood",
+    "scale_channels",
+    "space_around",
+]

@@ -1,0 +1,277 @@
+"""Total repair: any layers, or any real numbers, become an architecture of the space.
+
+What decoders, edits and users propose need not be a net. Here every proposal becomes one, inside
+the space and its limits, changed as little as is easy, and each kind of change is counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import floor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archpress.architecture import KINDS, Architecture, Layer
+from archpress.architecture.layers import PAPER_KINDS, Joining, RuleError, Shape, output_shape
+from archpress.errors import ArchitectureError
+from archpress.space.space import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """An architecture of the space, and how often each kind of repair was needed."""
+
+    architecture: Architecture
+    repairs: Mapping[str, int]
+
+
+def repair(layers: Sequence[Layer], space: SearchSpace) -> Repaired:
+    """The architecture of the space that these layers mean.
+
+    Fields move to the nearest choice; a window that does not fit gets a smaller kernel; a layer
+    that cannot stand where it is goes, and what read it reads its input; branches that are added
+    get equal channels; a linear layer over the classes ends the net; then channels shrink by one
+    factor, and if that is not enough layers go, until all limits are kept.
+
+    Args:
+        layers: any layers with integer fields, valid as a net or not, none at all included.
+        space: where the result must lie.
+    """
+    assembly = _Assembly(space)
+    body = list(layers)
+    if body and body[-1].kind == "linear":
+        assembly.repairs["classes"] += body.pop().channels != space.classes
+    architecture = assembly.architecture(body)
+    if space.too_costly(architecture):
+        assembly.repairs["limits"] += 1
+        architecture = _within_limits(architecture, space)
+    return Repaired(architecture, +assembly.repairs)
+
+
+def repair_vectors(vectors: NDArray[np.floating], space: SearchSpace) -> Repaired:
+    """The architecture of the space nearest to real numbers of the paper's form.
+
+    Args:
+        vectors: `L x 5` reals (type, kernel, channels, stride, padding), NaN and infinity included;
+            each is rounded to the nearest integer in its range.
+        space: where the result must lie.
+    """
+    values = np.nan_to_num(np.asarray(vectors, dtype=np.float64).reshape(-1, 5), posinf=2.0**20)
+    rows = np.rint(values.clip(0, 2**20)).astype(int).tolist()
+    layers = []
+    for code, kernel, channels, stride, padding in rows:
+        kind = PAPER_KINDS[min(max(code, 1), len(PAPER_KINDS)) - 1]
+        layers.append(Layer(kind, kernel, channels, stride, padding))
+    return repair(layers, space)
+
+
+class _Assembly:
+    """Puts proposed layers together one by one; each keeps its place or is bypassed."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.repairs: Counter[str] = Counter()
+
+    def architecture(self, proposed: Sequence[Layer]) -> Architecture:
+        """A valid net in the space's choices; limits on costs are not looked at."""
+        rows = list(proposed)
+        if len(rows) > self.space.most_layers - 1:
+            self.repairs["length"] += 1
+            rows = rows[: self.space.most_layers - 1]
+        for _ in range(sum(_joins(row) for row in rows) + 1):
+            tied = self._assemble(rows)
+            if tied is None:
+                break
+            rows[tied[0]] = replace(rows[tied[0]], channels=tied[1])
+        if not any(layer.kind == "conv" for layer in self.layers):
+            self.repairs["no convolution"] += 1
+            self._assemble([self._first_conv(), *rows[: self.space.most_layers - 2]])
+        head = Layer("linear", channels=self.space.classes)
+        try:
+            return Architecture(self.space.input_shape, (*self.layers, head))
+        except ArchitectureError as error:  # our own mistake: every layer was checked
+            raise AssertionError(f"repair gave an invalid net: {error}") from error
+
+    def _first_conv(self) -> Layer:
+        side = min(self.space.input_shape[1:])
+        kernel = max(kernel for kernel in self.space.kernels if kernel <= max(side, 1))
+        return Layer("conv", min(kernel, 3), self.space.least_channels, self.space.strides[0])
+
+    def _assemble(self, rows: Sequence[Layer]) -> tuple[int, int] | None:
+        """Fill `self.layers`; (row, channels) where branches need equal channels to be added."""
+        self.layers: list[Layer] = []
+        self.shapes: dict[int, Shape] = {-1: self.space.input_shape}
+        self.place: dict[int, int] = {-1: -1}  # row -> index in self.layers, or of what it reads
+        self.row_of: dict[int, int] = {}
+        for row, layer in enumerate(rows):
+            sources = [self.place[max(row - offset, -1)] for offset in layer.inputs if offset > 0]
+            sources = sources or [self.place[row - 1]]
+            fitted, sources = self._fit(layer, sources)
+            tie = self._tie(rows, fitted, sources)
+            if tie is not None:
+                return tie
+            self._place(row, fitted, sources)
+        return None
+
+    def _place(self, row: int, layer: Layer | None, sources: list[int]) -> None:
+        if layer is not None:
+            try:
+                shape = output_shape(layer, [self.shapes[source] for source in sources])
+            except RuleError:
+                layer = None
+        if layer is None:
+            self.repairs["dropped layer"] += 1
+            self.place[row] = self.place[row - 1]
+            return
+        index = len(self.layers)
+        self.layers.append(replace(layer, inputs=tuple(index - source for source in sources)))
+        self.shapes[index], self.place[row], self.row_of[index] = shape, index, row
+
+    def _tie(
+        self, rows: Sequence[Layer], layer: Layer | None, sources: list[int]
+    ) -> tuple[int, int] | None:
+        """For an `add` of maps that differ in channels alone: the row to change, and to what."""
+        if layer is None or KINDS[layer.kind].joining is not Joining.ADD:
+            return None
+        shapes = [self.shapes[source] for source in sources]
+        if len({shape[1:] for shape in shapes}) > 1 or len({shape[0] for shape in shapes}) == 1:
+            return None
+        choosers = {self._chooser(source): shape[0] for source, shape in zip(sources, shapes)}
+        rows_that_choose = [row for row in choosers if row is not None]
+        if not rows_that_choose:
+            return None
+        last = max(rows_that_choose)
+        wanted = next((count for row, count in choosers.items() if row != last), None)
+        if wanted is None or rows[last].channels == wanted:
+            return None
+        if not self.space.least_channels <= wanted <= self.space.most_channels:
+            return None
+        self.repairs["tied channels"] += 1
+        return last, wanted
+
+    def _chooser(self, index: int) -> int | None:
+        """The row whose `channels` the output of a layer has; None for the image and concats."""
+        while index >= 0:
+            layer = self.layers[index]
+            if KINDS[layer.kind].chooses_channels:
+                return self.row_of[index]
+            if KINDS[layer.kind].joining is Joining.CONCAT:
+                return None
+            index -= layer.inputs[0]
+        return None
+
+    def _fit(self, layer: Layer, sources: list[int]) -> tuple[Layer | None, list[int]]:
+        """The layer with its fields at choices of the space; None where it cannot stand here."""
+        kind = KINDS.get(layer.kind)
+        if kind is None or layer.kind not in self.space.kinds:
+            return None, sources
+        if kind.joining is Joining.NONE:
+            sources = sources[:1]
+        elif len(sources) < 2:
+            return None, sources
+        shape = self.shapes[sources[0]]
+        fields = kind.fields
+        kernel, stride, padding = 0, 0, 0
+        if kind.has_window:
+            if len(shape) != 3:
+                return None, sources
+            kernel, padding = self._window(layer, min(shape[1:]))
+            stride = _nearest(layer.stride, self.space.strides)
+        channels = 0
+        if "channels" in fields:
+            channels = min(max(layer.channels, self.space.least_channels), self.space.most_channels)
+        rate = (layer.rate or self.space.dropout_rate) if "rate" in fields else 0.0
+        bias_free = layer.bias_free and "bias_free" in fields
+        fitted = Layer(layer.kind, kernel, channels, stride, padding, layer.inputs, bias_free, rate)
+        self.repairs["field"] += fitted != replace(layer, rate=rate)
+        return fitted, sources
+
+    def _window(self, layer: Layer, side: int) -> tuple[int, int]:
+        """Kernel and padding that fit a map of this side, near to what was asked."""
+        padding = _nearest(layer.padding, self.space.paddings)
+        fits = [k for k in self.space.kernels if k <= side + 2 * padding]
+        kernel = _nearest(layer.kernel, fits or self.space.kernels[:1])
+        if layer.kind.endswith("_pool"):
+            padding = max(
+                (p for p in self.space.paddings if p <= min(padding, kernel // 2)), default=0
+            )
+        return kernel, padding
+
+
+def _joins(layer: Layer) -> bool:
+    return layer.kind in KINDS and KINDS[layer.kind].joining is not Joining.NONE
+
+
+def _nearest(value: int, choices: Sequence[int]) -> int:
+    return min(choices, key=lambda choice: (abs(choice - value), choice))
+
+
+# --- limits ------------------------------------------------------------------------------------
+
+
+def _within_limits(architecture: Architecture, space: SearchSpace) -> Architecture:
+    """Narrower, and where that is not enough shorter or coarser, until the limits are kept."""
+    for _ in range(space.most_layers):
+        narrowed = narrow_to_fit(architecture, space)
+        if narrowed is not None:
+            return narrowed
+        body = list(architecture.layers[:-1])
+        rebuilt = _Assembly(space).architecture(_cheaper(architecture, body, space))
+        if rebuilt == architecture:
+            break
+        architecture = rebuilt
+    return next(net for net in space.smallest_nets() if space.too_costly(net) is None)
+
+
+def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architecture | None:
+    """The widest net, all channels scaled by one factor of at most 1, that keeps the limits.
+
+    None where even the narrowest exceeds them. Also the baseline "uniform narrowing".
+    """
+    low, high = 0.0, 1.0  # `low` keeps the limits (once checked), `high` may not
+    if space.too_costly(scale_channels(architecture, 1.0, space)) is None:
+        return scale_channels(architecture, 1.0, space)
+    best = scale_channels(architecture, low, space)
+    if space.too_costly(best) is not None:
+        return None
+    for _ in range(12):  # 2^-12 is finer than one channel in 4096
+        middle = (low + high) / 2
+        candidate = scale_channels(architecture, middle, space)
+        if space.too_costly(candidate) is None:
+            low, best = middle, candidate
+        else:
+            high = middle
+    return best
+
+
+def scale_channels(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
+    """All chosen channels but the classes times one factor, kept in the space's range."""
+
+    def scaled(channels: int) -> int:
+        wanted = floor(channels * factor + 0.5)
+        return min(max(wanted, space.least_channels), space.most_channels)
+
+    *body, head = architecture.layers
+    layers = [
+        replace(layer, channels=scaled(layer.channels)) if layer.channels else layer
+        for layer in body
+    ]
+    try:
+        return Architecture(architecture.input_shape, (*layers, head))
+    except ArchitectureError:  # a shortcut from the image: its channels cannot be scaled
+        return _Assembly(space).architecture(layers)
+
+
+def _cheaper(architecture: Architecture, body: list[Layer], space: SearchSpace) -> list[Layer]:
+    """One structural saving: average before the head, else a coarser start, else fewer layers."""
+    shape = architecture.input_shapes(len(architecture.layers) - 1)[0]
+    if "global_average_pool" in space.kinds and len(shape) == 3 and shape[1:] != (1, 1):
+        kept = body[: space.most_layers - 2]
+        return [*kept, Layer("global_average_pool")]
+    for index, layer in enumerate(body):
+        if layer.kind == "conv":
+            if layer.stride < space.strides[-1] and architecture.is_chain:
+                return [*body[:index], replace(layer, stride=space.strides[-1]), *body[index + 1 :]]
+            break
+    return body[: len(body) // 2]

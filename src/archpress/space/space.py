@@ -1,0 +1,225 @@
+"""`SearchSpace`: where to look, as one frozen value: choices for each field, and limits."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from archpress.architecture import KINDS, Architecture, Layer
+from archpress.architecture.architecture import chain
+from archpress.architecture.layers import PAPER_KINDS, Joining
+from archpress.errors import SpaceError
+from archpress.space.limits import Limits
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All architectures from some choices that end in a linear layer and keep the limits.
+
+    Attributes:
+        input_shape: `(C, H, W)`.
+        classes: outputs of the last, linear layer.
+        kinds: names in `archpress.KINDS`.
+        kernels, strides, paddings: choices of windows, in pixels, rising.
+        least_channels, most_channels: range of the channels that a layer may choose.
+        most_layers: length of the longest architecture.
+        dropout_rate: of every dropout layer.
+        most_activations: values of all outputs together for one image; bounds the time to train.
+        limits: cost limits; accuracy limits are for others to judge.
+
+    Raises:
+        SpaceError: a choice is empty or unknown, or no net of the space keeps the limits.
+    """
+
+    input_shape: tuple[int, int, int]
+    classes: int
+    kinds: tuple[str, ...]
+    kernels: tuple[int, ...] = (1, 2, 3, 5)
+    strides: tuple[int, ...] = (1, 2)
+    paddings: tuple[int, ...] = (0, 1, 2)
+    least_channels: int = 4
+    most_channels: int = 512
+    most_layers: int = 50
+    dropout_rate: float = 0.1
+    most_activations: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Check the choices and that there is a net at all."""
+        unknown = set(self.kinds) - set(KINDS)
+        if unknown:
+            raise SpaceError(f"unknown layer kinds {sorted(unknown)}; known are {', '.join(KINDS)}")
+        for needed in ("conv", "linear"):
+            if needed not in self.kinds:
+                raise SpaceError(f"a search space needs the kind {needed!r}")
+        for name in ("kernels", "strides", "paddings"):
+            values = getattr(self, name)
+            if not values or list(values) != sorted(set(values)):
+                raise SpaceError(f"{name} must be rising numbers, not {values}")
+        if not 1 <= self.least_channels <= self.most_channels:
+            raise SpaceError(
+                f"channels from {self.least_channels} to {self.most_channels} are no range"
+            )
+        if self.most_layers < 3:
+            raise SpaceError(f"most_layers must be at least 3, not {self.most_layers}")
+        self._require_a_net()
+
+    def _require_a_net(self) -> None:
+        """Refuse limits that not even the smallest nets keep, naming the nearest miss."""
+        nets = list(self.smallest_nets())
+        if any(self.too_costly(net) is None for net in nets):
+            return
+        net = min(nets, key=lambda net: (len(list(self.limits.broken(net))), net.parameters))
+        misses = ", ".join(
+            f"{name}={allowed:,} but it has {found:,}"
+            for name, allowed, found in self.limits.broken(net)
+        )
+        size = "x".join(map(str, self.input_shape))
+        raise SpaceError(
+            f"no net can keep these limits: even the smallest for images of {size} and "
+            f"{self.classes} classes is too large ({misses})"
+        )
+
+    def smallest_nets(self) -> Iterator[Architecture]:
+        """Nets of one convolution: which is smallest depends on the cost that is limited."""
+        head = Layer("linear", channels=self.classes)
+        pools = ("global_average_pool",) if "global_average_pool" in self.kinds else ()
+        for stride in (self.strides[0], self.strides[-1]):
+            for kernel in (self.kernels[0], self.kernels[-1]):
+                if kernel > min(self.input_shape[1:]):
+                    continue
+                conv = Layer("conv", kernel, self.least_channels, stride, 0)
+                yield chain(self.input_shape, conv, *map(Layer, pools), head)
+
+    # --- membership ---
+
+    def why_not(self, architecture: Architecture) -> str | None:
+        """The first reason why an architecture is not in the space; None where it is."""
+        if architecture.input_shape != self.input_shape:
+            return f"input shape {architecture.input_shape} is not {self.input_shape}"
+        if len(architecture.layers) > self.most_layers:
+            return f"{len(architecture.layers)} layers are more than {self.most_layers}"
+        last = architecture.layers[-1]
+        if last.kind != "linear" or last.channels != self.classes:
+            return f"the last layer is no linear layer with {self.classes} outputs"
+        if not any(layer.kind == "conv" for layer in architecture.layers):
+            return "no convolution"
+        for index, layer in enumerate(architecture.layers):
+            reason = self._layer_outside(layer, is_last=layer is last)
+            if reason:
+                return f"layer {index} ({layer.kind}): {reason}"
+        return self.too_costly(architecture)
+
+    def too_costly(self, architecture: Architecture) -> str | None:
+        """The limit that an architecture breaks, in words; None where it keeps all."""
+        if self.most_activations is not None and architecture.activations > self.most_activations:
+            return (
+                f"{architecture.activations:,} activations are more than {self.most_activations:,}"
+            )
+        for name, allowed, found in self.limits.broken(architecture):
+            return f"{found:,} is over {name}={allowed:,}"
+        return None
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether an architecture is in the space and keeps its limits."""
+        return self.why_not(architecture) is None
+
+    def _layer_outside(self, layer: Layer, *, is_last: bool) -> str | None:
+        if layer.kind not in self.kinds:
+            return f"the kind is not among {', '.join(self.kinds)}"
+        for name, choices in (
+            ("kernel", self.kernels),
+            ("stride", self.strides),
+            ("padding", self.paddings),
+        ):
+            if name in KINDS[layer.kind].fields and getattr(layer, name) not in choices:
+                return f"{name} {getattr(layer, name)} is not among {choices}"
+        if KINDS[layer.kind].chooses_channels and not is_last:
+            if not self.least_channels <= layer.channels <= self.most_channels:
+                return (
+                    f"{layer.channels} channels are not in "
+                    f"{self.least_channels} to {self.most_channels}"
+                )
+        return None
+
+    @property
+    def has_joins(self) -> bool:
+        """Whether layers may join."""
+        return any(KINDS[kind].joining is not Joining.NONE for kind in self.kinds)
+
+    def with_limits(self, limits: Limits) -> "SearchSpace":
+        """The same choices under other limits."""
+        return replace(self, limits=limits)
+
+
+def paper_space(
+    input_shape: tuple[int, int, int], classes: int, *, limits: Limits | None = None
+) -> SearchSpace:
+    """The space of section 9 of the paper; the ranges are read off its appendix (our guess)."""
+    return SearchSpace(
+        input_shape,
+        classes,
+        kinds=PAPER_KINDS,
+        kernels=(1, 2, 3),
+        strides=(1, 2, 3),
+        paddings=(0, 1),
+        least_channels=1,
+        most_channels=512,
+        most_layers=50,
+        dropout_rate=0.5,
+        most_activations=4 * 10**6,
+        limits=limits or Limits(max_parameters=15 * 10**6, max_macs=2 * 10**9),
+    )
+
+
+# Kinds that the default space adds to those of the source: what hand-made small nets are made of.
+DEFAULT_KINDS = (
+    "conv",
+    "depthwise",
+    "batch_norm",
+    "relu",
+    "max_pool",
+    "average_pool",
+    "global_average_pool",
+    "dropout",
+    "add",
+    "linear",
+)
+
+
+def space_around(source: Architecture, limits: Limits | None = None) -> SearchSpace:
+    """The default space for compressing a net: its own choices, and those of small nets.
+
+    Nothing in it costs more multiply-adds, parameters or activations than the source.
+
+    Raises:
+        SpaceError: no net of the space keeps the limits, or the source does not end in a linear
+            layer.
+    """
+    limits = limits or Limits()
+    last = source.layers[-1]
+    if last.kind != "linear":
+        raise SpaceError(
+            f"the source must end in a linear layer over its classes, not in {last.kind!r}"
+        )
+    used = {layer.kind for layer in source.layers}
+    bounds = replace(
+        limits,
+        max_parameters=min(limits.max_parameters or source.parameters, source.parameters),
+        max_macs=min(limits.max_macs or source.macs, source.macs),
+    )
+    side = min(source.input_shape[1:])
+    kernels = {1, 2, 3, 5} | {layer.kernel for layer in source.layers if layer.kernel}
+    strides = {1, 2} | {layer.stride for layer in source.layers if layer.stride}
+    paddings = {0, 1, 2} | {layer.padding for layer in source.layers}
+    return SearchSpace(
+        source.input_shape,
+        source.classes,
+        kinds=DEFAULT_KINDS + tuple(kind for kind in KINDS if kind in used - set(DEFAULT_KINDS)),
+        kernels=tuple(sorted(kernel for kernel in kernels if kernel <= side)),
+        strides=tuple(sorted(strides)),
+        paddings=tuple(sorted(paddings)),
+        most_channels=max(64, *(layer.channels for layer in source.layers)),
+        most_layers=8 * math.ceil(max(40, len(source.layers) + 8) / 8),
+        most_activations=source.activations,
+        limits=bounds,
+    )
