@@ -1,0 +1,75 @@
+"""Give it a CNN, labelled images and limits; get back a smaller net, trained and measured.
+
+    import archpress as ap
+
+    data = ap.load_data("fashion-mnist-sample")
+    result = ap.compress(ap.named("conv7"), data, ap.Limits(max_parameters=93_000), run="runs/mine")
+    print(result.sentence)
+    network = result.build()  # torch.nn.Module with trained weights
+
+The way of the data, one room after the other:
+
+    architecture   a network as a value: checked, costed, simplified, built, exported
+    space          where to look: choices, limits, repair, samples, edits
+    data           labelled images and their splits
+    evaluation     from an architecture to a trial: one training loop, several evaluators
+    store          trials on disk: nothing is trained twice
+    embedding      architectures as vectors, with predicted costs and accuracy
+    compression    rounds of propose - train - refit, final training, the run folder
+    report         one offline page about a run
+    cli            the commands
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from archpress.version import __version__
+
+if TYPE_CHECKING:
+    from archpress.architecture import Architecture, Layer, named, simplify
+    from archpress.architecture.network import build
+    from archpress.architecture.tracing import trace
+    from archpress.compression import Result, Settings, compress, settings_for
+    from archpress.data import ImageData, from_dataset, load_data
+    from archpress.embedding import Embedding
+    from archpress.errors import ArchpressError
+    from archpress.evaluation import Evaluator, ProcessPool, Recipe, TableEvaluator, Trial
+    from archpress.report import write_report
+    from archpress.space import Limits, SearchSpace, repair, space_around
+    from archpress.store import Store
+
+_HOME = {  # public name -> module; imported when first used, since torch takes two seconds
+    "Architecture": "architecture",
+    "ArchpressError": "errors",
+    "Embedding": "embedding",
+    "Evaluator": "evaluation",
+    "ImageData": "data",
+    "Layer": "architecture",
+    "Limits": "space",
+    "ProcessPool": "evaluation",
+    "Recipe": "evaluation",
+    "Result": "compression",
+    "SearchSpace": "space",
+    "Settings": "compression",
+    "Store": "store",
+    "TableEvaluator": "evaluation",
+    "Trial": "evaluation",
+    "build": "architecture.network",
+    "compress": "compression",
+    "from_dataset": "data",
+    "load_data": "data",
+    "named": "architecture",
+    "repair": "space",
+    "settings_for": "compression",
+    "simplify": "architecture",
+    "space_around": "space",
+    "trace": "architecture.tracing",
+    "write_report": "report",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'archpress' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"archpress.{_HOME[name]}"), name)

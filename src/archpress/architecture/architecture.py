@@ -40,9 +40,13 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Check every layer and set the shapes."""
-        if len(self.input_shape) != 3 or min(self.input_shape) < 1:
+        if (
+            len(self.input_shape) != 3
+            or not all(type(extent) is int for extent in self.input_shape)
+            or min(self.input_shape) < 1
+        ):
             raise ArchitectureError(
-                f"input shape must be three positive numbers C, H, W, not {self.input_shape}"
+                f"input shape must be three positive integers C, H, W, not {self.input_shape}"
             )
         if not self.layers:
             raise ArchitectureError("an architecture needs at least one layer")
@@ -148,7 +152,7 @@ class Architecture:
             if KINDS[layer.kind].joining is Joining.ADD:
                 read.sort()
             fields = (layer.kind, layer.kernel, layer.channels, layer.stride, layer.padding)
-            digests.append(_digest(repr((*fields, layer.bias_free, layer.rate, read))))
+            digests.append(_digest(repr((*fields, layer.bias_free, float(layer.rate), read))))
         return _digest(repr((digests[-1], len(simple.layers), simple.parameters)))
 
     # --- text ---
@@ -174,7 +178,7 @@ class Architecture:
         """
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also numbers or nesting beyond all sense
             raise ArchitectureError(f"{where} is not valid JSON: {error}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ArchitectureError(f'{where} is no architecture: it lacks "format": "{FORMAT}"')
@@ -193,10 +197,9 @@ class Architecture:
             return cls(record.input_shape, layers)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise ArchitectureError(
-                f"{where}: {place}: {first['msg']} (found {first['input']!r})"
-            ) from None
+            place = " ".join(map(str, first["loc"])).replace("layers ", "layer ")
+            found = "" if first["type"] == "missing" else f", not {first['input']!r}"
+            raise ArchitectureError(f"{where}: {place}: {first['msg']}{found}") from None
         except ArchitectureError as error:
             raise ArchitectureError(f"{where}: {error}") from None
 
@@ -259,8 +262,8 @@ def _shapes(input_shape: Shape, layers: tuple[Layer, ...]) -> tuple[Shape, ...]:
     shapes: list[Shape] = []
     for index, layer in enumerate(layers):
         try:
-            sources = [index - offset for offset in layer.inputs]
             _check_inputs(layer, index)
+            sources = [index - offset for offset in layer.inputs]
             read = [input_shape if source < 0 else shapes[source] for source in sources]
             shapes.append(output_shape(layer, read))
         except RuleError as error:
@@ -272,7 +275,7 @@ def _check_inputs(layer: Layer, index: int) -> None:
     if not layer.inputs:
         raise RuleError("inputs must hold at least one offset")
     for offset in layer.inputs:
-        if not 1 <= offset <= index + 1:
+        if type(offset) is not int or not 1 <= offset <= index + 1:
             raise RuleError(f"input offset {offset} is not among 1 to {index + 1}")
 
 

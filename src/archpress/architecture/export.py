@@ -94,17 +94,16 @@ def to_source(
         macs=architecture.macs,
         shape=" x ".join(map(str, architecture.input_shape)),
         input_shape=architecture.input_shape,
-        mean=tuple(round(value, 6) for value in preprocessing.mean),
-        std=tuple(round(value, 6) for value in preprocessing.std),
-        classes=_wrapped_names(preprocessing.class_names),
+        mean=tuple(round(float(value), 6) for value in preprocessing.mean),
+        std=tuple(round(float(value), 6) for value in preprocessing.std),
+        classes=_listed(preprocessing.class_names),
         init=_indented(_init_lines(architecture)),
         forward=_indented(_forward_lines(architecture)),
     )
 
 
-def _wrapped_names(names: tuple[str, ...]) -> str:
-    lines = textwrap.wrap(", ".join(map(repr, names)), 92)
-    return "[\n    " + "\n    ".join(lines) + ",\n]"
+def _listed(names: tuple[str, ...]) -> str:
+    return "[\n" + "".join(f"    {name!r},\n" for name in names) + "]"
 
 
 def _indented(lines: list[str]) -> str:

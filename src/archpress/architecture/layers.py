@@ -359,11 +359,15 @@ def output_shape(layer: Layer, shapes: Sequence[Shape]) -> Shape:
 def _check_fields(layer: Layer, kind: Kind) -> None:
     for field, least in _NUMERIC_FIELDS.items():
         value = getattr(layer, field)
+        if type(value) is not int:  # 3.0 or numpy's 3 would give an equal layer another key
+            raise RuleError(f"{field} must be an integer, not {value!r}")
         if field not in kind.fields:
             if value != 0:
                 raise RuleError(f"has no {field}, so it must be 0, not {value}")
         elif not least <= value <= LARGEST_FIELD:
             raise RuleError(f"{field} must be {least} to {LARGEST_FIELD}, not {value}")
+    if type(layer.bias_free) is not bool:
+        raise RuleError(f"bias_free must be true or false, not {layer.bias_free!r}")
     if layer.bias_free and "bias_free" not in kind.fields:
         raise RuleError("has no bias, so bias_free must be false")
     if "rate" in kind.fields:

@@ -61,7 +61,7 @@ class Network(nn.Module):
         for index, name in enumerate(self._names):
             sources = self.architecture.input_indices(index)
             outputs[index] = self._run(index, name, [outputs[source] for source in sources])
-            for source in sources:
+            for source in set(sources):
                 if self._last_reader[source] == index:
                     del outputs[source]
         return outputs[len(self._names) - 1].flatten(1)

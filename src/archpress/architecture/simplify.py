@@ -75,9 +75,19 @@ def _bypass(architecture: Architecture, removed: set[int]) -> Simplification:
 
 
 def _identities(architecture: Architecture) -> set[int]:
-    ranges = _output_ranges(architecture)
-    indices = range(len(architecture.layers))
-    return {index for index in indices if _is_identity(architecture, index, ranges)}
+    """Indices of the layers that give out what they read, found in order.
+
+    An identity's output keeps the bounds of its input, so that a later layer can use them.
+    """
+    ranges = {-1: (_FREE, math.inf)}  # nothing is known of the image
+    identities = set()
+    for index in range(len(architecture.layers)):
+        if _is_identity(architecture, index, ranges):
+            identities.add(index)
+            ranges[index] = ranges[architecture.input_indices(index)[0]]
+        else:
+            ranges[index] = _output_range(architecture, index, ranges)
+    return identities
 
 
 def _repeated_norms(architecture: Architecture) -> list[tuple[int, int]]:
@@ -96,20 +106,19 @@ def _repeated_norms(architecture: Architecture) -> list[tuple[int, int]]:
     return list(takes.items())
 
 
-def _output_ranges(architecture: Architecture) -> dict[int, tuple[float, float]]:
-    """Bounds that each layer's output keeps whatever the image; the image itself has none."""
-    ranges = {-1: (_FREE, math.inf)}
-    for index, layer in enumerate(architecture.layers):
-        kind = KINDS[layer.kind]
-        low, high = kind.output_range
-        if kind.keeps_sign and all(ranges[s][0] >= 0 for s in architecture.input_indices(index)):
-            low = max(low, 0.0)
-        if layer.kind in {"max_pool", "average_pool", "global_average_pool"}:
-            high = min(high, max(0.0, ranges[architecture.input_indices(index)[0]][1]))
-        if layer.kind == "relu":
-            high = max(0.0, ranges[architecture.input_indices(index)[0]][1])
-        ranges[index] = (low, high)
-    return ranges
+def _output_range(
+    architecture: Architecture, index: int, ranges: dict[int, tuple[float, float]]
+) -> tuple[float, float]:
+    """Bounds that a layer's output keeps whatever the image."""
+    layer = architecture.layers[index]
+    kind = KINDS[layer.kind]
+    low, high = kind.output_range
+    sources = architecture.input_indices(index)
+    if kind.keeps_sign and all(ranges[source][0] >= 0 for source in sources):
+        low = max(low, 0.0)
+    if layer.kind in {"max_pool", "average_pool", "global_average_pool", "relu"}:
+        high = min(high, max(0.0, ranges[sources[0]][1]))
+    return low, high
 
 
 def _reader_counts(architecture: Architecture) -> dict[int, int]:

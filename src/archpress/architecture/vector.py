@@ -45,8 +45,10 @@ def from_vectors(
         dropout_rate: of every dropout layer; the paper's vector does not hold it.
 
     Raises:
-        ArchitectureError: an unknown type, or layers that are no valid net.
+        ArchitectureError: not `L x 5`, an unknown type, or layers that are no valid net.
     """
+    if vectors.ndim != 2 or vectors.shape[1] != len(PAPER_FIELDS):
+        raise ArchitectureError(f"vectors must be L x {len(PAPER_FIELDS)}, not {vectors.shape}")
     layers = []
     for index, row in enumerate(vectors.tolist()):
         code, kernel, channels, stride, padding = row

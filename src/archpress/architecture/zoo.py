@@ -25,7 +25,7 @@ def conv_block(
 
 
 def blocks_and_pools(widths: Iterable[int], pools_after: Iterable[int]) -> list[Layer]:
-    """Conv-BN-ReLU blocks of these widths, with a 2x2 max pool after the blocks of these numbers."""
+    """Conv-BN-ReLU blocks of these widths, a 2x2 max pool after the blocks of these numbers."""
     layers: list[Layer] = []
     pools = set(pools_after)
     for number, width in enumerate(widths, start=1):

@@ -1,40 +1,14 @@
 """From images as bytes to what the training loop reads: normalised once, augmented by the batch."""
 
-from collections.abc import Hashable
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from archpress.data import Split
+from archpress.data import ImageData, Split
 from archpress.evaluation.recipe import Recipe
-
-
-class TrainingData(Hashable, Protocol):
-    """What training needs of a data set; `data.ImageData` is one."""
-
-    @property
-    def key(self) -> str:
-        """Identifies content and split."""
-
-    @property
-    def train(self) -> Split:
-        """Images to train on."""
-
-    @property
-    def validation(self) -> Split:
-        """Images to measure on."""
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """Per channel of the training images, scaled to [0, 1]."""
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """Per channel, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +24,11 @@ class Normalisation:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, data: TrainingData, recipe: Recipe) -> "Normalisation":
+    def of(cls, data: ImageData, recipe: Recipe) -> "Normalisation":
         """The normalisation that a recipe asks for."""
         if recipe.normalisation == "half":
             return cls((0.5,) * len(data.mean), (0.5,) * len(data.mean))
-        # A channel without contrast has std 0; it stays constant instead of becoming infinite.
-        return cls(data.mean, tuple(max(value, 1e-3) for value in data.std))
+        return cls(data.mean, data.std)
 
     def apply(self, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """Normalise.
@@ -80,7 +53,7 @@ class Prepared:
     Attributes:
         images: `N x C x H x W`, float32, channels last: the training images that are used.
         labels: `N`, int64.
-        validation_images: `M x C x H x W`, likewise.
+        validation_images: `M x C x H x W`, likewise: the validation split and spare images.
         validation_labels: `M`, int64.
     """
 
@@ -90,27 +63,50 @@ class Prepared:
     validation_labels: Tensor
 
 
-# One entry a live data set: normalising CIFAR-10 takes as long as a small trial.
-_prepared: WeakKeyDictionary[TrainingData, dict[tuple[object, ...], Prepared]] = WeakKeyDictionary()
+# Normalising CIFAR-10 takes as long as a small trial, and half a gigabyte: so a process keeps what
+# it made, but only the last two (a search and its final training).
+KEPT = 2
+_prepared: OrderedDict[tuple[str, str, int | None, int, str], Prepared] = OrderedDict()
 
 
-def prepare(data: TrainingData, recipe: Recipe, device: torch.device) -> Prepared:
+def prepare(data: ImageData, recipe: Recipe, device: torch.device) -> Prepared:
     """The tensors a recipe trains on, made once per process, data set and normalisation."""
-    cache = _prepared.setdefault(data, {})
-    place = (recipe.normalisation, recipe.train_images, str(device))
-    if place not in cache:
+    place = (
+        data.key,
+        recipe.normalisation,
+        recipe.train_images,
+        recipe.spare_images,
+        str(device),
+    )
+    if place not in _prepared:
         normalisation = Normalisation.of(data, recipe)
         chosen = used_images(data, recipe)
-        cache[place] = Prepared(
+        judged = _judged(data, recipe, chosen)
+        while len(_prepared) >= KEPT:
+            _prepared.popitem(last=False)
+        _prepared[place] = Prepared(
             normalisation.apply(data.train.images[chosen], device),
             data.train.labels[chosen].to(device),
-            normalisation.apply(data.validation.images, device),
-            data.validation.labels.to(device),
+            normalisation.apply(judged.images, device),
+            judged.labels.to(device),
         )
-    return cache[place]
+    _prepared.move_to_end(place)
+    return _prepared[place]
 
 
-def used_images(data: TrainingData, recipe: Recipe) -> Tensor:
+def _judged(data: ImageData, recipe: Recipe, used: Tensor) -> Split:
+    """The validation split, and the spare images: training images that the recipe leaves out."""
+    is_spare = torch.ones(len(data.train.labels), dtype=torch.bool)
+    is_spare[used] = False
+    spare = torch.nonzero(is_spare).squeeze(1)
+    spare = spare[balanced_first(data.train.labels[spare], recipe.spare_images)]
+    return Split(
+        torch.cat([data.validation.images, data.train.images[spare]]),
+        torch.cat([data.validation.labels, data.train.labels[spare]]),
+    )
+
+
+def used_images(data: ImageData, recipe: Recipe) -> Tensor:
     """Indices of the training images that a recipe uses, rising; int64."""
     if recipe.train_images is None or recipe.train_images >= len(data.train.labels):
         return torch.arange(len(data.train.labels))
@@ -124,7 +120,7 @@ def balanced_first(labels: Tensor, count: int) -> Tensor:
     [0, 1, 3, 5]
     """
     rank = torch.empty_like(labels)  # how many of its class come before each image
-    for label in labels.unique():
+    for label in torch.unique(labels):
         members = torch.nonzero(labels == label).squeeze(1)
         rank[members] = torch.arange(len(members))
     return torch.argsort(rank, stable=True)[:count].sort().values

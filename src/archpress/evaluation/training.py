@@ -12,12 +12,12 @@ from torch import Generator, Tensor, nn
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import build
-from archpress.data import Split
+from archpress.data import ImageData, Split
+from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation.preparation import (
     Normalisation,
     Prepared,
-    TrainingData,
     augment,
     prepare,
     used_images,
@@ -67,7 +67,7 @@ class TrainingResult:
 
 def train(
     start: Architecture | nn.Module,
-    data: TrainingData,
+    data: ImageData,
     recipe: Recipe,
     seed: int,
     *,
@@ -159,14 +159,14 @@ def logits_of(
     network.eval().to(device)
     parts = []
     with torch.inference_mode():
-        for images in split.images.split(EVALUATION_BATCH):
+        for images in torch.split(split.images, EVALUATION_BATCH):
             batch = normalisation.apply(images.flip(3) if mirrored else images, device)
             parts.append(network(batch).float().cpu())
     return torch.cat(parts).clone()
 
 
 def teacher_logits_of(
-    network: nn.Module, data: TrainingData, recipe: Recipe, *, device: str = "cpu"
+    network: nn.Module, data: ImageData, recipe: Recipe, *, device: str = "cpu"
 ) -> Tensor:
     """What `train` needs to distil a teacher.
 
@@ -232,7 +232,7 @@ class _Loop:
 
     def _batches(self) -> list[Tensor]:
         order = torch.randperm(len(self.prepared.labels), generator=self.rng)
-        batches = list(order.split(self.recipe.batch_size))
+        batches = list(torch.split(order, self.recipe.batch_size))
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches.pop()  # batch norm cannot train on one image; the next epoch leaves out another
         return batches
@@ -295,9 +295,8 @@ def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
     with torch.inference_mode():
-        for batch, expected in zip(
-            images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True
-        ):
+        batches = torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH)
+        for batch, expected in zip(*batches, strict=True):
             right += (network(batch).argmax(1) == expected).sum()
     return int(right) / len(labels)
 
@@ -317,7 +316,8 @@ def _check(
     if isinstance(start, Architecture):
         if start.input_shape != shape:
             raise EvaluationError(
-                f"the architecture reads images of {start.input_shape}, the data has {shape}"
+                f"the architecture reads images of {format_shape(start.input_shape)}, "
+                f"the data has {format_shape(shape)}"
             )
         largest = int(max(prepared.labels.max(), prepared.validation_labels.max()))
         if largest >= start.classes:

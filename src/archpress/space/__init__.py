@@ -1,7 +1,7 @@
 """Where to look: search spaces and limits, repair into them, and sampling from them."""
 
 from archpress.space.edits import edit, sample_neighbourhood
-from archpress.space.limits import Limits
+from archpress.space.limits import COSTS, Limits
 from archpress.space.repair import (
     Repaired,
     narrow_to_fit,
@@ -13,6 +13,7 @@ from archpress.space.sampling import PaperSampler, distinct
 from archpress.space.space import SearchSpace, paper_space, space_around
 
 __all__ = [
+    "COSTS",
     "Limits",
     "PaperSampler",
     "Repaired",

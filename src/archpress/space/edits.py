@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,16 +15,19 @@ from archpress.space.space import SearchSpace
 Rng = np.random.Generator
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Node:
-    """A layer in a list that is being edited; sources are nodes, so that nothing shifts."""
+    """A layer in a list that is being edited; sources are nodes, so that nothing shifts.
+
+    Equal to itself alone: twin branches hold layers alike that must not be taken for each other.
+    """
 
     layer: Layer
     sources: "list[_Node | None]"  # None is the image
 
 
 def _open(architecture: Architecture) -> list[_Node]:
-    """The body, without the linear head, which `repair` puts back."""
+    """The body, without the linear head, which `edit` puts back."""
     nodes: list[_Node] = []
     for index, layer in enumerate(architecture.layers[:-1]):
         read = [
@@ -132,7 +136,7 @@ def _swap(nodes: list[_Node], space: SearchSpace, rng: Rng) -> None:
     """Two neighbours of a chain change places."""
     pairs = [
         (first, second)
-        for first, second in zip(nodes, nodes[1:], strict=False)
+        for first, second in pairwise(nodes)
         if len(first.sources) == 1 and second.sources == [first]
     ]
     if pairs:
@@ -217,7 +221,8 @@ def edit(
     nodes = _open(architecture)
     for number in rng.choice(len(EDITS), size=edits, p=_WEIGHTS):
         list(EDITS)[number](nodes, space, rng)
-    return repair(_close(nodes), space).architecture
+    head = replace(architecture.layers[-1], inputs=(1,))
+    return repair([*_close(nodes), head], space).architecture
 
 
 MOST_EDITS = 6
@@ -225,16 +230,22 @@ SMALLEST_SHARE = 1 / 8  # of the parameters allowed: smaller nets say little abo
 
 
 def sample_neighbourhood(
-    source: Architecture, space: SearchSpace, rng: Rng
+    source: Architecture, space: SearchSpace, rng: Rng, *, smallest: float = SMALLEST_SHARE
 ) -> Iterator[Architecture]:
     """Endless architectures around a source, each a few edits away and of any size allowed.
 
     The size is drawn first, log-uniform up to the limit on parameters, so that a source far above
     the limits still gives nets of all sizes below. May repeat; `distinct` drops repeats.
+
+    Args:
+        source: need not be in the space.
+        space: where the samples lie.
+        rng: source of randomness.
+        smallest: share of the allowed parameters that sizes go down to.
     """
     most = space.limits.max_parameters or source.parameters
     while True:
-        size = math.exp(rng.uniform(math.log(most * SMALLEST_SHARE), math.log(most)))
+        size = math.exp(rng.uniform(math.log(most * smallest), math.log(most)))
         limits = replace(space.limits, max_parameters=max(1, round(size)))
         try:
             target = space.with_limits(limits)

@@ -40,9 +40,12 @@ def repair(layers: Sequence[Layer], space: SearchSpace) -> Repaired:
     """
     assembly = _Assembly(space)
     body = list(layers)
+    head = Layer("linear", channels=space.classes)
     if body and body[-1].kind == "linear":
-        assembly.repairs["classes"] += body.pop().channels != space.classes
-    architecture = assembly.architecture(body)
+        proposed = body.pop()
+        assembly.repairs["classes"] += proposed.channels != space.classes
+        head = replace(head, inputs=proposed.inputs, bias_free=bool(proposed.bias_free))
+    architecture = assembly.architecture(body, head)
     if space.too_costly(architecture):
         assembly.repairs["limits"] += 1
         architecture = _within_limits(architecture, space)
@@ -73,42 +76,60 @@ class _Assembly:
         self.space = space
         self.repairs: Counter[str] = Counter()
 
-    def architecture(self, proposed: Sequence[Layer]) -> Architecture:
-        """A valid net in the space's choices; limits on costs are not looked at."""
+    def architecture(self, proposed: Sequence[Layer], head: Layer) -> Architecture:
+        """A valid net in the space's choices; limits on costs are not looked at.
+
+        Args:
+            proposed: the layers before the head.
+            head: linear, over the classes; reads the layer before it where its input is gone.
+        """
         rows = list(proposed)
         if len(rows) > self.space.most_layers - 1:
             self.repairs["length"] += 1
             rows = rows[: self.space.most_layers - 1]
-        for _ in range(sum(_joins(row) for row in rows) + 1):
-            tied = self._assemble(rows)
-            if tied is None:
-                break
-            rows[tied[0]] = replace(rows[tied[0]], channels=tied[1])
+            head = replace(head, inputs=(1,))
+        self._assemble_tied(rows)
         if not any(layer.kind == "conv" for layer in self.layers):
             self.repairs["no convolution"] += 1
-            self._assemble([self._first_conv(), *rows[: self.space.most_layers - 2]])
-        head = Layer("linear", channels=self.space.classes)
+            rows = [self._first_conv(), *rows[: self.space.most_layers - 2]]
+            self._assemble_tied(rows)
+        offset = head.inputs[0] if head.inputs and head.inputs[0] > 0 else 1
+        reads = self.place[max(len(rows) - offset, -1)]
+        if not self.space.has_joins:
+            reads = len(self.layers) - 1
+        head = replace(head, inputs=(len(self.layers) - reads,))
         try:
             return Architecture(self.space.input_shape, (*self.layers, head))
         except ArchitectureError as error:  # our own mistake: every layer was checked
             raise AssertionError(f"repair gave an invalid net: {error}") from error
 
     def _first_conv(self) -> Layer:
-        side = min(self.space.input_shape[1:])
-        kernel = max(kernel for kernel in self.space.kernels if kernel <= max(side, 1))
-        return Layer("conv", min(kernel, 3), self.space.least_channels, self.space.strides[0])
+        space = self.space
+        return Layer("conv", 3, space.least_channels, space.strides[0], space.paddings[0])
 
-    def _assemble(self, rows: Sequence[Layer]) -> tuple[int, int] | None:
+    def _assemble_tied(self, rows: list[Layer]) -> None:
+        """Fill `self.layers`, channels of rows changed until branches can be added."""
+        for _ in range(sum(_joins(row) for row in rows)):
+            tied = self._assemble(rows)
+            if tied is None:
+                return
+            self.repairs["tied channels"] += 1
+            rows[tied[0]] = replace(rows[tied[0]], channels=tied[1])
+        self._assemble(rows, ties=False)
+
+    def _assemble(self, rows: Sequence[Layer], *, ties: bool = True) -> tuple[int, int] | None:
         """Fill `self.layers`; (row, channels) where branches need equal channels to be added."""
+        self.repairs["field"] = self.repairs["dropped layer"] = 0  # of the last attempt alone
         self.layers: list[Layer] = []
         self.shapes: dict[int, Shape] = {-1: self.space.input_shape}
         self.place: dict[int, int] = {-1: -1}  # row -> index in self.layers, or of what it reads
         self.row_of: dict[int, int] = {}
         for row, layer in enumerate(rows):
             sources = [self.place[max(row - offset, -1)] for offset in layer.inputs if offset > 0]
-            sources = sources or [self.place[row - 1]]
+            if not sources or not self.space.has_joins:
+                sources = [len(self.layers) - 1]
             fitted, sources = self._fit(layer, sources)
-            tie = self._tie(rows, fitted, sources)
+            tie = self._tie(rows, fitted, sources) if ties else None
             if tie is not None:
                 return tie
             self._place(row, fitted, sources)
@@ -122,7 +143,7 @@ class _Assembly:
                 layer = None
         if layer is None:
             self.repairs["dropped layer"] += 1
-            self.place[row] = self.place[row - 1]
+            self.place[row] = sources[0]
             return
         index = len(self.layers)
         self.layers.append(replace(layer, inputs=tuple(index - source for source in sources)))
@@ -137,7 +158,7 @@ class _Assembly:
         shapes = [self.shapes[source] for source in sources]
         if len({shape[1:] for shape in shapes}) > 1 or len({shape[0] for shape in shapes}) == 1:
             return None
-        choosers = {self._chooser(source): shape[0] for source, shape in zip(sources, shapes)}
+        choosers = {self._chooser(source): self.shapes[source][0] for source in sources}
         rows_that_choose = [row for row in choosers if row is not None]
         if not rows_that_choose:
             return None
@@ -147,7 +168,6 @@ class _Assembly:
             return None
         if not self.space.least_channels <= wanted <= self.space.most_channels:
             return None
-        self.repairs["tied channels"] += 1
         return last, wanted
 
     def _chooser(self, index: int) -> int | None:
@@ -176,26 +196,31 @@ class _Assembly:
         if kind.has_window:
             if len(shape) != 3:
                 return None, sources
-            kernel, padding = self._window(layer, min(shape[1:]))
+            window = self._window(layer, min(shape[1:]))
+            if window is None:
+                return None, sources
+            kernel, padding = window
             stride = _nearest(layer.stride, self.space.strides)
         channels = 0
         if "channels" in fields:
-            channels = min(max(layer.channels, self.space.least_channels), self.space.most_channels)
+            least, most = self.space.least_channels, self.space.most_channels
+            channels = int(min(max(layer.channels, least), most))
         rate = (layer.rate or self.space.dropout_rate) if "rate" in fields else 0.0
-        bias_free = layer.bias_free and "bias_free" in fields
+        bias_free = bool(layer.bias_free) and "bias_free" in fields
         fitted = Layer(layer.kind, kernel, channels, stride, padding, layer.inputs, bias_free, rate)
         self.repairs["field"] += fitted != replace(layer, rate=rate)
         return fitted, sources
 
-    def _window(self, layer: Layer, side: int) -> tuple[int, int]:
+    def _window(self, layer: Layer, side: int) -> tuple[int, int] | None:
         """Kernel and padding that fit a map of this side, near to what was asked."""
         padding = _nearest(layer.padding, self.space.paddings)
         fits = [k for k in self.space.kernels if k <= side + 2 * padding]
         kernel = _nearest(layer.kernel, fits or self.space.kernels[:1])
         if layer.kind.endswith("_pool"):
-            padding = max(
-                (p for p in self.space.paddings if p <= min(padding, kernel // 2)), default=0
-            )
+            allowed = [p for p in self.space.paddings if p <= min(padding, kernel // 2)]
+            if not allowed:
+                return None
+            padding = allowed[-1]
         return kernel, padding
 
 
@@ -217,7 +242,8 @@ def _within_limits(architecture: Architecture, space: SearchSpace) -> Architectu
         if narrowed is not None:
             return narrowed
         body = list(architecture.layers[:-1])
-        rebuilt = _Assembly(space).architecture(_cheaper(architecture, body, space))
+        head = replace(architecture.layers[-1], inputs=(1,))
+        rebuilt = _Assembly(space).architecture(_cheaper(architecture, body, space), head)
         if rebuilt == architecture:
             break
         architecture = rebuilt
@@ -260,7 +286,7 @@ def scale_channels(architecture: Architecture, factor: float, space: SearchSpace
     try:
         return Architecture(architecture.input_shape, (*layers, head))
     except ArchitectureError:  # a shortcut from the image: its channels cannot be scaled
-        return _Assembly(space).architecture(layers)
+        return _Assembly(space).architecture(layers, head)
 
 
 def _cheaper(architecture: Architecture, body: list[Layer], space: SearchSpace) -> list[Layer]:

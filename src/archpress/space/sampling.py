@@ -63,17 +63,17 @@ class PaperSampler:
         layers = [self._draw_layer() for _ in range(length - 1)]
         layers.append(Layer("linear", channels=self.space.classes))
         if not any(layer.kind == "conv" for layer in layers):
-            return self._reject("no convolution")
+            self.rejected["no convolution"] += 1
+            return None
         try:
             architecture = Architecture(self.space.input_shape, tuple(layers))
         except ArchitectureError:
-            return self._reject("output too small to proceed")
+            self.rejected["output too small to proceed"] += 1
+            return None
         if self.space.too_costly(architecture):
-            return self._reject("too large in memory or compute")
+            self.rejected["too large in memory or compute"] += 1
+            return None
         return architecture
-
-    def _reject(self, reason: str) -> None:
-        self.rejected[reason] += 1
 
     def _draw_layer(self) -> Layer:
         space = self.space
@@ -104,6 +104,8 @@ def distinct(
         count: how many to return at most.
         known: keys that do not count as new.
     """
+    if count < 1:
+        return []
     seen = set(known)
     found: list[Architecture] = []
     stale = 0

@@ -51,10 +51,14 @@ class SearchSpace:
         for needed in ("conv", "linear"):
             if needed not in self.kinds:
                 raise SpaceError(f"a search space needs the kind {needed!r}")
-        for name in ("kernels", "strides", "paddings"):
+        for name, least in (("kernels", 1), ("strides", 1), ("paddings", 0)):
             values = getattr(self, name)
-            if not values or list(values) != sorted(set(values)):
-                raise SpaceError(f"{name} must be rising numbers, not {values}")
+            if not values or list(values) != sorted(set(values)) or values[0] < least:
+                raise SpaceError(f"{name} must be rising numbers from {least}, not {values}")
+        if self.classes < 1:
+            raise SpaceError(f"classes must be at least 1, not {self.classes}")
+        if not 0 <= self.dropout_rate < 1:
+            raise SpaceError(f"dropout_rate must be in [0, 1), not {self.dropout_rate}")
         if not 1 <= self.least_channels <= self.most_channels:
             raise SpaceError(
                 f"channels from {self.least_channels} to {self.most_channels} are no range"
@@ -66,6 +70,9 @@ class SearchSpace:
     def _require_a_net(self) -> None:
         """Refuse limits that not even the smallest nets keep, naming the nearest miss."""
         nets = list(self.smallest_nets())
+        size = "x".join(map(str, self.input_shape))
+        if not nets:
+            raise SpaceError(f"no kernel of {self.kernels} fits images of {size}")
         if any(self.too_costly(net) is None for net in nets):
             return
         net = min(nets, key=lambda net: (len(list(self.limits.broken(net))), net.parameters))
@@ -73,7 +80,7 @@ class SearchSpace:
             f"{name}={allowed:,} but it has {found:,}"
             for name, allowed, found in self.limits.broken(net)
         )
-        size = "x".join(map(str, self.input_shape))
+        misses = misses or str(self.too_costly(net))
         raise SpaceError(
             f"no net can keep these limits: even the smallest for images of {size} and "
             f"{self.classes} classes is too large ({misses})"
@@ -85,9 +92,10 @@ class SearchSpace:
         pools = ("global_average_pool",) if "global_average_pool" in self.kinds else ()
         for stride in (self.strides[0], self.strides[-1]):
             for kernel in (self.kernels[0], self.kernels[-1]):
-                if kernel > min(self.input_shape[1:]):
+                padding = self.paddings[0]
+                if kernel > min(self.input_shape[1:]) + 2 * padding:
                     continue
-                conv = Layer("conv", kernel, self.least_channels, stride, 0)
+                conv = Layer("conv", kernel, self.least_channels, stride, padding)
                 yield chain(self.input_shape, conv, *map(Layer, pools), head)
 
     # --- membership ---
@@ -104,7 +112,10 @@ class SearchSpace:
         if not any(layer.kind == "conv" for layer in architecture.layers):
             return "no convolution"
         for index, layer in enumerate(architecture.layers):
-            reason = self._layer_outside(layer, is_last=layer is last)
+            reason = self._layer_outside(layer, is_last=index == len(architecture.layers) - 1)
+            if not reason and layer.inputs != (1,) and not self.has_joins:
+                offsets = f"input offsets {layer.inputs}"
+                reason = f"{offsets}, but without joins a layer reads the one before it"
             if reason:
                 return f"layer {index} ({layer.kind}): {reason}"
         return self.too_costly(architecture)
@@ -133,12 +144,12 @@ class SearchSpace:
         ):
             if name in KINDS[layer.kind].fields and getattr(layer, name) not in choices:
                 return f"{name} {getattr(layer, name)} is not among {choices}"
-        if KINDS[layer.kind].chooses_channels and not is_last:
-            if not self.least_channels <= layer.channels <= self.most_channels:
-                return (
-                    f"{layer.channels} channels are not in "
-                    f"{self.least_channels} to {self.most_channels}"
-                )
+        least, most = self.least_channels, self.most_channels
+        free = KINDS[layer.kind].chooses_channels and not is_last
+        if free and not least <= layer.channels <= most:
+            return f"{layer.channels} channels are not in {least} to {most}"
+        if "rate" in KINDS[layer.kind].fields and not layer.rate and self.dropout_rate:
+            return "rate 0 does nothing"
         return None
 
     @property
@@ -189,7 +200,8 @@ DEFAULT_KINDS = (
 def space_around(source: Architecture, limits: Limits | None = None) -> SearchSpace:
     """The default space for compressing a net: its own choices, and those of small nets.
 
-    Nothing in it costs more multiply-adds, parameters or activations than the source.
+    Nothing in it has more parameters or multiply-adds than the source, or more than a third of its
+    activations: on a CPU they, not the multiply-adds, decide how long a small net trains.
 
     Raises:
         SpaceError: no net of the space keeps the limits, or the source does not end in a linear
@@ -208,18 +220,21 @@ def space_around(source: Architecture, limits: Limits | None = None) -> SearchSp
         max_macs=min(limits.max_macs or source.macs, source.macs),
     )
     side = min(source.input_shape[1:])
-    kernels = {1, 2, 3, 5} | {layer.kernel for layer in source.layers if layer.kernel}
+    kernels = {kernel for kernel in (1, 2, 3, 5) if kernel <= side}
+    kernels |= {layer.kernel for layer in source.layers if layer.kernel}
     strides = {1, 2} | {layer.stride for layer in source.layers if layer.stride}
     paddings = {0, 1, 2} | {layer.padding for layer in source.layers}
+    widths = [layer.channels for layer in source.layers[:-1] if layer.channels]
     return SearchSpace(
         source.input_shape,
         source.classes,
         kinds=DEFAULT_KINDS + tuple(kind for kind in KINDS if kind in used - set(DEFAULT_KINDS)),
-        kernels=tuple(sorted(kernel for kernel in kernels if kernel <= side)),
+        kernels=tuple(sorted(kernels)),
         strides=tuple(sorted(strides)),
         paddings=tuple(sorted(paddings)),
+        least_channels=min(4, *widths) if widths else 4,
         most_channels=max(64, *(layer.channels for layer in source.layers)),
         most_layers=8 * math.ceil(max(40, len(source.layers) + 8) / 8),
-        most_activations=source.activations,
+        most_activations=max(source.activations // 3, 8 * math.prod(source.input_shape)),
         limits=bounds,
     )

@@ -1,0 +1,46 @@
+"""From a net, images and limits to a result: search in the embedding, final training, measures."""
+
+from archpress.compression.assess import Assessment, assess
+from archpress.compression.compress import compress
+from archpress.compression.descent import DescentSettings, descend
+from archpress.compression.journal import Journal
+from archpress.compression.objective import Objective
+from archpress.compression.progress import Progress, Silent
+from archpress.compression.proposals import ProposalSettings, propose
+from archpress.compression.result import LimitCheck, Measured, Result, Spread
+from archpress.compression.search import Search, Task, search
+from archpress.compression.settings import (
+    EFFORTS,
+    MIRRORED,
+    Settings,
+    default_effort,
+    settings_for,
+    with_counts,
+)
+
+__all__ = [
+    "EFFORTS",
+    "MIRRORED",
+    "Assessment",
+    "DescentSettings",
+    "Journal",
+    "LimitCheck",
+    "Measured",
+    "Objective",
+    "Progress",
+    "ProposalSettings",
+    "Result",
+    "Search",
+    "Settings",
+    "Silent",
+    "Spread",
+    "Task",
+    "assess",
+    "compress",
+    "default_effort",
+    "descend",
+    "propose",
+    "search",
+    "settings_for",
+    "with_counts",
+]

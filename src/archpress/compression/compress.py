@@ -1,0 +1,322 @@
+"""`compress`: a net, images and limits in; a smaller net out, trained, measured, on disk."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archpress.architecture import Architecture
+from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.objective import Objective
+from archpress.compression.progress import Progress, Silent
+from archpress.compression.result import LimitCheck, Measured, Result, versions
+from archpress.compression.run_folder import (
+    open_folder,
+    write_network,
+    write_plan,
+    write_result,
+    write_text,
+)
+from archpress.compression.search import (
+    Search,
+    Task,
+    hand_made_nets,
+    objective_of,
+    search,
+)
+from archpress.compression.sentence import tell
+from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.data import ImageData, load_data, require_shape
+from archpress.errors import SpaceError
+from archpress.evaluation import ProcessPool, Recipe, choose_device, measure_latency
+from archpress.space import COSTS, Limits, space_around
+from archpress.store import Store
+
+
+def compress(
+    source: Architecture,
+    data: ImageData | str | Path,
+    limits: Limits,
+    *,
+    run: Path | str,
+    settings: Settings | None = None,
+    name: str = "source",
+    seed: int = 0,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Search, train and measure a smaller architecture; go on from what the run folder holds.
+
+    Everything in the folder is reused: trials of the same images and recipe, final trainings, the
+    embedding; so the same call after a kill goes on, and a call with other limits starts from what
+    is known.
+
+    Args:
+        source: the architecture to compress; it is trained here too, for a fair comparison.
+        data: images, or what `load_data` takes.
+        limits: at least one.
+        run: folder for all results.
+        settings: how much work; by default by the size of the set, see `default_effort`.
+        name: of the source, for people.
+        seed: of everything that is random.
+        device: "auto", "cpu", "cuda" or "mps".
+        workers: processes that train; by default one a core.
+        progress: who listens.
+
+    Raises:
+        SpaceError: there is no limit, no net can meet them, or the source cannot be compressed.
+        DataError: the images cannot be read or do not fit the source.
+        StoreError: the run folder or its store cannot be used.
+        EvaluationError: the device is not there, or a final training failed.
+    """
+    images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
+    require_shape(images, source.input_shape, source.classes)
+    if not limits.any:
+        raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
+    space = space_around(source, limits)
+    settings = settings or settings_for(
+        default_effort(images.name), mirrored=images.name in MIRRORED
+    )
+    folder = open_folder(Path(run))
+    listener = progress or Silent()
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(folder / "trials.db"))
+        write_text(folder / "source.json", source.to_json())
+        write_plan(folder, _plan(images, settings, limits, name, seed))
+        chosen_device = choose_device(device)
+
+        def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
+            return ProcessPool(
+                images,
+                recipe,
+                workers=workers,
+                device=chosen_device,
+                time_limit=settings.time_limit if limited else None,
+                memory_limit=settings.memory_limit if limited else None,
+            )
+
+        with pool(settings.final, limited=False) as workers_pool:
+            trainer = FinalTrainer(images, workers_pool, store, folder / "weights", listener)
+            source_plan = Plan(source, settings.final, tuple(range(settings.seeds)), "source")
+            clock = _Clock()
+            trainer.train([source_plan], "training the source")
+            clock.lap("source")
+        with pool(settings.trial, limited=True) as evaluator:
+            task = Task(source, space, evaluator, store, settings, seed, folder, listener)
+            found = search(task, limits)
+            clock.add(found.seconds)
+        with pool(settings.final, limited=False) as workers_pool:
+            trainer = replace(trainer, pool=workers_pool)
+            outcome = _finish(trainer, task, found, limits, source_plan)
+            clock.lap("final training")
+        result = _measure(trainer, task, found, outcome, limits, images, name, clock)
+        plan = outcome.compressed
+        network = trainer.network(plan, trainer.best_seed(plan))
+        write_network(folder, plan.architecture, network, images, plan.recipe)
+        write_result(folder, result)
+    return result
+
+
+def _plan(
+    data: ImageData, settings: Settings, limits: Limits, name: str, seed: int
+) -> dict[str, Any]:
+    return {
+        "source": name,
+        "data": data.key,
+        "data_name": data.name,
+        "limits": asdict(limits),
+        "effort": settings.effort,
+        "trial_recipe": settings.trial.key,
+        "final_recipe": settings.final.key,
+        "seed": seed,
+    }
+
+
+class _Clock:
+    """Seconds a stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._started, 2)
+        self._started = now
+
+    def add(self, seconds: dict[str, float]) -> None:
+        self.seconds |= {name: round(value, 2) for name, value in seconds.items()}
+        self._started = time.perf_counter()
+
+
+# --- final training ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The nets that were trained to the end."""
+
+    source: Plan
+    compressed: Plan
+    reference: Plan | None
+
+
+def _finish(
+    trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Plan
+) -> Outcome:
+    """Train the finalists once, plain and distilled; the best of them with all seeds."""
+    settings, first = task.settings, (source.seeds[0],)
+    objective = replace(
+        objective_of(task, limits),
+        least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
+    )
+    finalists = found.finalists(objective_of(task, limits), settings.finalists)
+    if not finalists:
+        raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
+    plans = [Plan(net, settings.final, first, "finalist") for net in finalists]
+    reference = _reference(task, objective, finalists[0])
+    beside = [replace(plan, seeds=source.seeds) for plan in [reference] if plan is not None]
+    teacher = None
+    if settings.distillation:
+        recipe = replace(
+            settings.final,
+            name="final, distilled",
+            distillation=settings.distillation,
+            teacher=source.architecture.key,
+        )
+        teacher = trainer.teach(source, recipe)
+        plans += [replace(plan, recipe=recipe) for plan in plans]
+    trainer.train([*plans, *beside], "training finalists", teacher=teacher)
+    best = min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
+    compressed = replace(best, seeds=source.seeds, role="compressed")
+    trainer.train([compressed], "training the result", teacher=teacher)
+    return Outcome(source, compressed, reference)
+
+
+def _reference(task: Task, objective: Objective, found: Architecture) -> Plan | None:
+    """A plain hand-made net under the same limits, or of the found size where size is the aim."""
+    space = task.space
+    if objective.shrinks:
+        allowed = replace(space.limits, max_parameters=max(found.parameters, 1))
+        try:
+            space = space.with_limits(allowed)
+        except SpaceError:
+            return None
+    nets = hand_made_nets(space)
+    seeds = tuple(range(task.settings.seeds))
+    return Plan(nets[0], task.settings.final, seeds, "reference") if nets else None
+
+
+# --- measuring ---------------------------------------------------------------------------------
+
+
+def _measure(
+    trainer: FinalTrainer,
+    task: Task,
+    found: Search,
+    outcome: Outcome,
+    limits: Limits,
+    data: ImageData,
+    name: str,
+    clock: _Clock,
+) -> Result:
+    """Read the test split, once, and put everything together."""
+    trainer.progress.stage("measuring on the test images", 1)
+    split = data.read_test() if data.test_reader is not None else None
+
+    def measured(plan: Plan, called: str) -> Measured:
+        net = plan.architecture
+        latency = measure_latency(trainer.network(plan, plan.seeds[0]), net.input_shape)
+        return Measured(
+            called,
+            net.parameters,
+            net.macs,
+            net.peak_memory,
+            len(net.layers),
+            asdict(latency),
+            trainer.validation(plan),
+            trainer.test(plan, split) if split is not None else None,
+            distilled=plan.recipe.distillation > 0,
+        )
+
+    source = measured(outcome.source, name)
+    compressed = measured(outcome.compressed, f"compressed {name}")
+    reference = measured(outcome.reference, "plain hand-made net") if outcome.reference else None
+    clock.lap("measuring")
+    checks = check_limits(limits, outcome.compressed.architecture, source, compressed)
+    return Result(
+        met=all(check.met for check in checks),
+        sentence=tell(checks, source, compressed),
+        limits=checks,
+        source=source,
+        compressed=compressed,
+        reference=reference,
+        compression=source.parameters / compressed.parameters,
+        trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
+        seconds=clock.seconds,
+        recipes={
+            "trial": _recipe(task.settings.trial),
+            "final": _recipe(outcome.compressed.recipe),
+        },
+        data=_about(data, (split is not None and len(split)) or 0),
+        surrogate=_surrogate(found),
+        versions=versions() | {"threads": str(torch.get_num_threads())},
+        seed=task.seed,
+        folder=task.folder,
+    )
+
+
+def check_limits(
+    limits: Limits, architecture: Architecture, source: Measured, compressed: Measured
+) -> tuple[LimitCheck, ...]:
+    """Each limit with what was found; accuracies are means on the validation images."""
+    checks = []
+    for limit, (attribute, _) in COSTS.items():
+        allowed = getattr(limits, limit)
+        if allowed is not None:
+            value = getattr(architecture, attribute)
+            checks.append(LimitCheck(limit, allowed, value, value <= allowed))
+    accuracy = compressed.validation_accuracy.mean
+    if limits.min_accuracy is not None:
+        met = accuracy >= limits.min_accuracy
+        checks.append(LimitCheck("min_accuracy", limits.min_accuracy, accuracy, met))
+    if limits.max_accuracy_loss is not None:
+        loss = source.validation_accuracy.mean - accuracy
+        met = loss <= limits.max_accuracy_loss
+        checks.append(LimitCheck("max_accuracy_loss", limits.max_accuracy_loss, loss, met))
+    return tuple(checks)
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    return {"key": recipe.key, **asdict(recipe)}
+
+
+def _about(data: ImageData, test_images: int) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "key": data.key,
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "test": test_images,
+        "classes": data.classes,
+        "input_shape": list(data.input_shape),
+    }
+
+
+def _surrogate(found: Search) -> dict[str, float | None]:
+    ranking, restored = found.ranking, found.reconstruction
+    return {
+        "kendall": ranking.surrogate if ranking else None,
+        "kendall_parameters": ranking.parameters if ranking else None,
+        "kendall_macs": ranking.macs if ranking else None,
+        "n": ranking.n if ranking else None,
+        "exact_share": restored.exact_share if restored else None,
+        "kind_share": restored.kind_share if restored else None,
+        "channel_error_octaves": restored.channel_error_octaves if restored else None,
+        "valid_share": restored.valid_share if restored else None,
+        "novel_share": restored.novel_share if restored else None,
+    }

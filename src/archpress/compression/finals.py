@@ -1,0 +1,148 @@
+"""Final trainings: source, finalists and the hand-made net under one recipe and the same seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+
+from archpress.architecture import Architecture
+from archpress.architecture.network import Network, build, load_weights
+from archpress.compression.progress import Progress
+from archpress.compression.result import Spread
+from archpress.data import ImageData, Split
+from archpress.errors import EvaluationError
+from archpress.evaluation import (
+    Candidate,
+    Job,
+    Normalisation,
+    ProcessPool,
+    Recipe,
+    Trial,
+    accuracy_of,
+    teacher_logits_of,
+)
+from archpress.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One architecture under one recipe, over some seeds.
+
+    Attributes:
+        architecture: to train.
+        recipe: how.
+        seeds: one training each.
+        role: who it is, for people and as the trials' origin.
+    """
+
+    architecture: Architecture
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    role: str
+
+
+@dataclass(frozen=True)
+class FinalTrainer:
+    """Trains plans, each training once: weights lie in the run folder, trials in the store.
+
+    Attributes:
+        data: all its training images are used.
+        pool: of workers.
+        store: of trials.
+        folder: for weights.
+        progress: who listens.
+    """
+
+    data: ImageData
+    pool: ProcessPool
+    store: Store
+    folder: Path
+    progress: Progress
+
+    def train(self, plans: Sequence[Plan], stage: str, *, teacher: Path | None = None) -> None:
+        """Do what was not done before; the longest first.
+
+        Args:
+            plans: what to train; recipes that distil need `teacher`.
+            stage: for the progress.
+            teacher: file of logits, by `teach`.
+
+        Raises:
+            EvaluationError: a training failed; there is no result without it.
+        """
+        jobs = [
+            Job(
+                Candidate(plan.architecture, f"final {plan.role}"),
+                plan.recipe,
+                seed,
+                self.weights(plan, seed),
+                teacher if plan.recipe.distillation else None,
+            )
+            for plan in plans
+            for seed in plan.seeds
+        ]
+        missing = [job for job in jobs if not self._is_done(job)]
+        self.progress.stage(stage, len(missing))
+        for done, trial in enumerate(self.pool.run(missing), start=1):
+            if not trial.done:
+                raise EvaluationError(f"the training of the {trial.origin} failed: {trial.error}")
+            self.store.add(trial, replace_failed=True)
+            self.progress.advance(done, f"{trial.origin} {trial.accuracy:.2%}")
+
+    def weights(self, plan: Plan, seed: int) -> Path:
+        """File of the trained weights of one training."""
+        name = f"{plan.architecture.key[:16]}-{plan.recipe.key}-{seed}.safetensors"
+        return self.folder / name
+
+    def _is_done(self, job: Job) -> bool:
+        trial = self._find(job.candidate.architecture, job.recipe, job.seed)
+        return trial is not None and job.save_weights is not None and job.save_weights.exists()
+
+    def _find(self, architecture: Architecture, recipe: Recipe, seed: int) -> Trial | None:
+        trial = self.store.find(architecture.key, self.data.key, recipe.key, seed)
+        return trial if trial is not None and trial.done else None
+
+    # --- what came of it ---
+
+    def validation(self, plan: Plan) -> Spread:
+        """Accuracy on the validation images over the plan's seeds, which were trained."""
+        trials = [self._find(plan.architecture, plan.recipe, seed) for seed in plan.seeds]
+        return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
+
+    def best_seed(self, plan: Plan) -> int:
+        """The seed with the best validation accuracy."""
+        one = {seed: self.validation(replace(plan, seeds=(seed,))).mean for seed in plan.seeds}
+        return max(one, key=lambda seed: one[seed])
+
+    def network(self, plan: Plan, seed: int) -> Network:
+        """The trained network of one training, in evaluation mode."""
+        network = build(plan.architecture)
+        path = self.weights(plan, seed)
+        load_weights(network, load_file(path), where=str(path))
+        return network.eval()
+
+    def test(self, plan: Plan, split: Split) -> Spread:
+        """Accuracy on the test images over the plan's seeds."""
+        normalisation = Normalisation.of(self.data, plan.recipe)
+        return Spread.of(
+            [accuracy_of(self.network(plan, seed), split, normalisation) for seed in plan.seeds]
+        )
+
+    def teach(self, teacher: Plan, recipe: Recipe) -> Path:
+        """The outputs of the teacher's best network on the training images, in a file.
+
+        Args:
+            teacher: was trained.
+            recipe: of the students.
+        """
+        seed = self.best_seed(teacher)
+        path = self.folder / f"teacher-{teacher.architecture.key[:16]}-{recipe.key}-{seed}.npy"
+        if not path.exists():
+            self.progress.stage("asking the source", 1)
+            logits = teacher_logits_of(self.network(teacher, seed), self.data, recipe)
+            unfinished = path.with_suffix(".unfinished.npy")
+            np.save(unfinished, logits.numpy())
+            unfinished.replace(path)
+        return path

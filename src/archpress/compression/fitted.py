@@ -1,0 +1,109 @@
+"""The embedding of a run: fitted on architectures alone, kept in the folder, fed with trials."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from archpress.architecture import Architecture
+from archpress.compression.settings import Settings
+from archpress.embedding import (
+    Embedding,
+    Labelled,
+    Reconstruction,
+    fit_unlabelled,
+    reconstruction,
+)
+from archpress.errors import EmbeddingError
+from archpress.evaluation import Trial
+from archpress.space import PaperSampler, SearchSpace, distinct, sample_neighbourhood, space_around
+
+UNSEEN = 100  # architectures kept apart from the pool, to see what decoding restores
+REFIT_POOL = 512  # unlabelled architectures beside the trials in a refit
+SMALLEST = 1 / 200  # of the source's parameters, in the pool: limits below are rare
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An embedding that was fitted on architectures alone.
+
+    Attributes:
+        embedding: of the source's space without the user's limits, so that it serves any limits.
+        pool: unlabelled architectures for refits.
+        reconstruction: of architectures it has not seen.
+    """
+
+    embedding: Embedding
+    pool: list[Architecture]
+    reconstruction: Reconstruction
+
+
+def fitted_embedding(source: Architecture, settings: Settings, seed: int, folder: Path) -> Fitted:
+    """Fit an embedding, or read the one that an earlier run left in the folder.
+
+    Args:
+        source: whose neighbourhood it covers.
+        settings: pool, size and steps.
+        seed: of the pool and the fit.
+        folder: where `embedding-*.safetensors` lies.
+    """
+    space = space_around(source)
+    made_from = repr((space, source.key, settings.pool, settings.paper_share, settings.fit))
+    digest = hashlib.sha256(repr((made_from, settings.size, seed)).encode()).hexdigest()[:12]
+    path = folder / f"embedding-{digest}.safetensors"
+    embedding = _read(path, space)
+    count = settings.pool if embedding is None else REFIT_POOL
+    pool = _pool(source, space, settings.paper_share, (seed, 0), count)
+    if embedding is None:
+        embedding = Embedding(space, settings.size, seed)
+        fit_unlabelled(embedding, pool, settings.fit, np.random.default_rng([seed, 1]))
+        unfinished = path.with_suffix(".unfinished")
+        embedding.save(unfinished)
+        unfinished.replace(path)
+    unseen = _pool(source, space, settings.paper_share, (seed, 2), UNSEEN)
+    known = {net.key for net in pool}
+    unseen = [net for net in unseen if net.key not in known]
+    restored = reconstruction(embedding, unseen, known, np.random.default_rng([seed, 3]))
+    return Fitted(embedding, pool[:REFIT_POOL], restored)
+
+
+def _read(path: Path, space: SearchSpace) -> Embedding | None:
+    if not path.exists():
+        return None
+    try:
+        return Embedding.load(path, space)
+    except EmbeddingError:  # of an earlier version: fitted again
+        path.unlink()
+        return None
+
+
+def _pool(
+    source: Architecture,
+    space: SearchSpace,
+    paper_share: float,
+    seed: tuple[int, int],
+    count: int,
+) -> list[Architecture]:
+    """Neighbours of the source of all sizes, and the paper's samples, in random order."""
+    rng = np.random.default_rng(seed)
+    from_paper = round(count * paper_share)
+    near = sample_neighbourhood(source, space, rng, smallest=SMALLEST)
+    nets = distinct(near, count - from_paper)
+    nets += distinct(islice(PaperSampler(space, rng), 2 * from_paper), from_paper)
+    return [nets[i] for i in rng.permutation(len(nets))]
+
+
+def labelled(trials: Sequence[Trial], embedding: Embedding, classes: int) -> Labelled:
+    """Measured accuracies; a failed trial counts as chance, since what fails is of no use."""
+    by_key = {trial.architecture.key: trial for trial in trials}
+    nets = encodable([trial.architecture for trial in by_key.values()], embedding)
+    return Labelled(nets, [by_key[net.key].accuracy or 1 / classes for net in nets])
+
+
+def encodable(nets: Sequence[Architecture], embedding: Embedding) -> list[Architecture]:
+    """Those that the embedding has tokens for; a store may hold other spaces' trials."""
+    shape = embedding.space.input_shape
+    return [net for net in nets if net.input_shape == shape and embedding.alphabet.holds(net)]

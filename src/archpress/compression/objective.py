@@ -1,0 +1,74 @@
+"""`Objective`: what is better, given the limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from archpress.architecture import Architecture
+from archpress.embedding import Guess
+from archpress.evaluation import Trial
+from archpress.space import Limits
+
+LOGIT_FLOOR = 0.005
+
+
+def safe_logit(accuracy: float) -> float:
+    """Logit of an accuracy, finite at 0 and 1."""
+    return float(logit(min(max(accuracy, LOGIT_FLOOR), 1 - LOGIT_FLOOR)))
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """With a cost limit: the most accurate net within it. With an accuracy limit: the smallest.
+
+    Accuracies are those of trials; what a result must reach is judged again after its final
+    training.
+
+    Attributes:
+        limits: the user's.
+        least_accuracy: that a trial must reach; 0 without an accuracy limit.
+    """
+
+    limits: Limits
+    least_accuracy: float = 0.0
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether size is what is minimised, not the error."""
+        return not self.limits.any_cost
+
+    def feasible(self, architecture: Architecture, accuracy: float) -> bool:
+        """Whether all limits are met by an architecture of this accuracy."""
+        return self.limits.allow(architecture) and accuracy >= self.least_accuracy
+
+    def loss(self, architecture: Architecture, accuracy: float) -> tuple[float, float]:
+        """To be minimised: first how far from the limits, then what is to be improved."""
+        miss = max(0.0, self.least_accuracy - accuracy)
+        over = sum(found / allowed - 1 for _, allowed, found in self.limits.broken(architecture))
+        return miss + over, float(architecture.parameters) if self.shrinks else -accuracy
+
+    def best(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best of the trials that ended well; None where there is none."""
+        done = [trial for trial in trials if trial.accuracy is not None]
+        return min(done, key=lambda t: self.loss(t.architecture, t.accuracy or 0.0), default=None)
+
+    def acquisition(
+        self, architectures: Sequence[Architecture], guess: Guess, best: Trial | None
+    ) -> NDArray[np.float64]:
+        """How much each candidate promises, `B`; 0 for what breaks a cost limit.
+
+        To be more accurate: expected gain over the best. To be smaller: probability of meeting the
+        accuracy times the gain in log compression.
+        """
+        allowed = np.array([self.limits.allow(net) for net in architectures], dtype=np.float64)
+        if self.shrinks:
+            sizes = np.log([net.parameters for net in architectures])
+            known = np.log(best.architecture.parameters) if best else sizes.max()
+            gain = np.maximum(known - sizes, 0.0)
+            promise = guess.probability_above(safe_logit(self.least_accuracy)) * gain
+            return np.asarray(allowed * promise)
+        level = safe_logit(best.accuracy or 0.0) if best else float(guess.mean.mean())
+        return np.asarray(allowed * guess.expected_gain(level))

@@ -1,0 +1,168 @@
+"""`Result`: what a compression gives back, as values and as `result.json`."""
+
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from archpress.architecture import Architecture
+from archpress.architecture.network import Network, build, load_weights
+from archpress.errors import StoreError
+from archpress.version import __version__
+
+FORMAT, FORMAT_VERSION = "archpress-result", 1
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean and standard deviation over n seeds; the deviation of one seed is 0."""
+
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of one value a seed."""
+        mean = sum(values) / len(values)
+        squares = sum((value - mean) ** 2 for value in values)
+        return cls(mean, math.sqrt(squares / max(len(values) - 1, 1)), len(values))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2%} ± {self.std:.2%} (n={self.n})"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A net with what was measured of it.
+
+    Attributes:
+        name: of the net, for people.
+        parameters, macs, peak_memory, layers: exact.
+        latency: a `Latency` as plain values, on this device.
+        validation_accuracy: over the seeds of the final training.
+        test_accuracy: likewise; None where the data has no test split.
+        distilled: whether the final training used the source's outputs.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+    peak_memory: int
+    layers: int
+    latency: dict[str, Any]
+    validation_accuracy: Spread
+    test_accuracy: Spread | None
+    distilled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCheck:
+    """One limit: allowed, found, met."""
+
+    name: str
+    limit: float
+    value: float
+    met: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a compression.
+
+    Attributes:
+        met: whether all limits are met.
+        sentence: the outcome in words.
+        limits: each limit with what was found.
+        source, compressed: the nets; `reference` is a plain hand-made net of the same size, trained
+            beside them, or None.
+        compression: the source's parameters over the compressed net's.
+        trials: how many were "trained", "reused" and "failed".
+        seconds: of each stage.
+        recipes: "trial" and "final", with their keys.
+        data: name, key and counts of the images.
+        surrogate: rank correlation and reconstruction; values may be None.
+        versions: of what it was made with.
+        seed: of the run.
+        folder: where it lies.
+    """
+
+    met: bool
+    sentence: str
+    limits: tuple[LimitCheck, ...]
+    source: Measured
+    compressed: Measured
+    reference: Measured | None
+    compression: float
+    trials: dict[str, int]
+    seconds: dict[str, float]
+    recipes: dict[str, dict[str, Any]]
+    data: dict[str, Any]
+    surrogate: dict[str, float | None]
+    versions: dict[str, str]
+    seed: int
+    folder: Path
+
+    @property
+    def architecture(self) -> Architecture:
+        """The compressed architecture."""
+        return Architecture.load(self.folder / "compressed.json")
+
+    def build(self) -> Network:
+        """The compressed network with its trained weights, in evaluation mode."""
+        path = self.folder / "weights.safetensors"
+        network = build(self.architecture)
+        load_weights(network, load_file(path), where=str(path))
+        return network.eval()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in `result.json`."""
+        content = asdict(self)
+        del content["folder"]
+        return {"format": FORMAT, "version": FORMAT_VERSION, **content}
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Result":
+        """The result in a run folder.
+
+        Raises:
+            StoreError: there is none, or it is not one that this version reads.
+        """
+        path = Path(folder) / "result.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cannot read the result {path}: {error}") from None
+        if content.pop("format", None) != FORMAT or content.pop("version", 0) > FORMAT_VERSION:
+            raise StoreError(f"{path} is no result that this version of archpress reads")
+        reference = content["reference"]
+        parsed = {
+            "source": _measured(content["source"]),
+            "compressed": _measured(content["compressed"]),
+            "reference": _measured(reference) if reference else None,
+            "limits": tuple(LimitCheck(**row) for row in content["limits"]),
+            "folder": Path(folder),
+        }
+        return cls(**{**content, **parsed})
+
+
+def _measured(content: dict[str, Any]) -> Measured:
+    test = content.pop("test_accuracy")
+    validation = Spread(**content.pop("validation_accuracy"))
+    return Measured(
+        **content,
+        validation_accuracy=validation,
+        test_accuracy=Spread(**test) if test else None,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of what a result was made with."""
+    packages = {name: version(name) for name in ("torch", "numpy", "scipy")}
+    return {"archpress": __version__, "python": platform.python_version(), **packages}

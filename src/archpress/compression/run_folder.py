@@ -1,0 +1,90 @@
+"""The run folder: everything that a compression leaves behind, each file whole or not there."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from archpress.architecture import Architecture
+from archpress.architecture.export import Preprocessing, to_source
+from archpress.architecture.network import Network
+from archpress.compression.result import Result
+from archpress.data import ImageData
+from archpress.errors import StoreError
+from archpress.evaluation import Normalisation, Recipe
+
+
+def open_folder(folder: Path) -> Path:
+    """Make the folder and its parts where they are missing, and see that it can be written.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    try:
+        (folder / "weights").mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"cannot write into the run folder {folder}: {error.strerror}") from None
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, also when the process is killed."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def write_network(
+    folder: Path, architecture: Architecture, network: Network, data: ImageData, recipe: Recipe
+) -> None:
+    """`compressed.json`, `network.py`, `weights.safetensors` and `weights.pt`.
+
+    Args:
+        folder: of the run.
+        architecture: of the network.
+        network: trained.
+        data: whose classes and, by the recipe, normalisation `network.py` tells.
+        recipe: that the network was trained with.
+    """
+    normalisation = Normalisation.of(data, recipe)
+    preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
+    write_text(folder / "compressed.json", architecture.to_json())
+    write_text(folder / "network.py", to_source(architecture, preprocessing))
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    for name, save in (("weights.safetensors", save_file), ("weights.pt", torch.save)):
+        unfinished = folder / f"{name}.unfinished"
+        save(weights, unfinished)
+        unfinished.replace(folder / name)
+
+
+def write_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """`run.json`: what the run set out to do, for commands that look at it before it ends."""
+    write_text(folder / "run.json", json.dumps(plan, indent=1) + "\n")
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """What `write_plan` wrote.
+
+    Raises:
+        StoreError: the folder is no run.
+    """
+    path = folder / "run.json"
+    try:
+        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder} is no run folder of archpress: {error}") from None
+    return plan
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """`result.json`."""
+    write_text(folder / "result.json", json.dumps(result.to_dict(), indent=1) + "\n")

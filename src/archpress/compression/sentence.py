@@ -1,0 +1,34 @@
+"""The outcome in one sentence that a person would say."""
+
+from collections.abc import Sequence
+
+from archpress.compression.result import LimitCheck, Measured, Spread
+
+
+def tell(checks: Sequence[LimitCheck], source: Measured, compressed: Measured) -> str:
+    """One sentence: sizes, accuracies, and what was not met."""
+    test = source.test_accuracy is not None and compressed.test_accuracy is not None
+    before = source.test_accuracy or source.validation_accuracy
+    after = compressed.test_accuracy or compressed.validation_accuracy
+    facts = (
+        f"{source.name} with {source.parameters:,} parameters became a net with "
+        f"{compressed.parameters:,} ({source.parameters / compressed.parameters:.1f}x smaller), "
+        f"{_change(before, after)} on {'test' if test else 'validation'} images "
+        f"({after} against {before})"
+    )
+    speed = source.latency["median_seconds"] / max(compressed.latency["median_seconds"], 1e-9)
+    facts += f", {speed:.1f}x faster" if speed >= 1.05 else ", and not faster"
+    missed = [check for check in checks if not check.met]
+    if not missed:
+        return f"All limits met: {facts}."
+    named = ", ".join(f"{c.name} {_number(c.limit)} but {_number(c.value)}" for c in missed)
+    return f"Not met: {named}; the closest is {facts}."
+
+
+def _change(before: Spread, after: Spread) -> str:
+    points = 100 * (after.mean - before.mean)
+    return f"{abs(points):.2f} points {'more' if points >= 0 else 'less'} accurate"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:.4f}"

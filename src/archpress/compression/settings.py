@@ -1,0 +1,149 @@
+"""`Settings`: everything about a compression that is not the net, the images or the limits."""
+
+from dataclasses import dataclass, field, replace
+
+from archpress.compression.proposals import ProposalSettings
+from archpress.embedding import FitSettings, ModelSize
+from archpress.errors import EvaluationError
+from archpress.evaluation import Recipe, final, quick
+
+# Sets whose mirrored images are still of their class; digits are not.
+MIRRORED = ("fashion-mnist", "fashion-mnist-sample", "cifar10", "cifar100")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much work a compression is, and how it is done.
+
+    Attributes:
+        trial: recipe of the search's trials.
+        final: recipe of source and results.
+        effort: the word that these settings began with.
+        seeds: final trainings of each net.
+        first: architectures that are trained before the first round.
+        rounds: of propose, train, refit.
+        batch: architectures a round.
+        finalists: best nets of the search that get a final training each.
+        pool: unlabelled architectures for the embedding.
+        paper_share: share of the pool and of the first trials from the paper's sampler.
+        fit: how the embedding is fitted.
+        size: widths of the embedding model.
+        proposals: how candidates are made.
+        distillation: weight of the source's outputs in the final loss, tried beside 0; 0: never.
+        time_limit: seconds that a trial may take.
+        memory_limit: bytes that a trial may add to its worker.
+    """
+
+    trial: Recipe
+    final: Recipe
+    effort: str = "standard"
+    seeds: int = 3
+    first: int = 60
+    rounds: int = 8
+    batch: int = 8
+    finalists: int = 3
+    pool: int = 4000
+    paper_share: float = 0.2
+    fit: FitSettings = field(default_factory=FitSettings)
+    size: ModelSize = field(default_factory=ModelSize)
+    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    distillation: float = 0.5
+    time_limit: float | None = 1800.0
+    memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        for name, least in (("seeds", 1), ("first", 8), ("rounds", 0), ("batch", 1), ("pool", 100)):
+            if getattr(self, name) < least:
+                raise EvaluationError(f"{name} must be at least {least}, not {getattr(self, name)}")
+
+
+EFFORTS = ("smoke", "quick", "standard", "thorough")
+
+
+def settings_for(effort: str, *, mirrored: bool = False) -> Settings:
+    """Settings by one word.
+
+    Args:
+        effort: "smoke" (a minute, for tests), "quick" (minutes, for small sets such as the
+            packaged sample), "standard" (an hour or so), "thorough" (a night).
+        mirrored: whether a mirrored image is still of its class.
+
+    Raises:
+        EvaluationError: another word.
+    """
+    match effort:
+        case "smoke":
+            return Settings(
+                quick(epochs=1, train_images=400, flip=mirrored),
+                final(epochs=1, flip=mirrored),
+                effort,
+                seeds=2,
+                first=10,
+                rounds=1,
+                batch=3,
+                finalists=1,
+                pool=200,
+                fit=FitSettings(steps=30, refit_steps=10),
+            )
+        case "quick":
+            return Settings(
+                quick(epochs=3, train_images=4000, flip=mirrored),
+                final(epochs=4, flip=mirrored),
+                effort,
+                seeds=2,
+                first=36,
+                rounds=4,
+                batch=6,
+                finalists=2,
+                pool=1500,
+                fit=FitSettings(steps=400, refit_steps=60),
+            )
+        case "standard":
+            return Settings(quick(flip=mirrored), final(epochs=12, flip=mirrored))
+        case "thorough":
+            return Settings(
+                quick(epochs=5, train_images=10_000, flip=mirrored),
+                final(epochs=30, flip=mirrored),
+                effort,
+                seeds=5,
+                first=120,
+                rounds=20,
+                batch=10,
+                finalists=5,
+                pool=12_000,
+                fit=FitSettings(steps=3000),
+            )
+    raise EvaluationError(f"no effort is called {effort!r}; known are {', '.join(EFFORTS)}")
+
+
+def default_effort(data_name: str) -> str:
+    """The packaged sample is for a first look, so it gets "quick"; all else "standard"."""
+    return "quick" if data_name.endswith("-sample") else "standard"
+
+
+def with_counts(
+    settings: Settings,
+    *,
+    first: int | None = None,
+    rounds: int | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+) -> Settings:
+    """The settings with some counts replaced; None leaves one as it is.
+
+    Args:
+        settings: to start from.
+        first: architectures trained before the first round.
+        rounds: of propose, train, refit.
+        seeds: final trainings of each net.
+        epochs: of a final training.
+    """
+    final_recipe = settings.final if epochs is None else replace(settings.final, epochs=epochs)
+    return replace(
+        settings,
+        final=final_recipe,
+        first=settings.first if first is None else first,
+        rounds=settings.rounds if rounds is None else rounds,
+        seeds=settings.seeds if seeds is None else seeds,
+    )

@@ -1,0 +1,228 @@
+"""Folders of images: CLASS/*.png, or train/CLASS/*.png with validation and test beside it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from archpress.data.images import InputShape, Split, format_shape
+from archpress.data.split import Source, carve_test, check_classes
+from archpress.errors import DataError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+MODES = {1: "L", 3: "RGB"}  # number of channels to pillow's mode
+GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
+ORIENTATION = 0x0112  # the EXIF tag
+VALIDATION_FOLDERS = ("validation", "val", "valid")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Paths of a split's images and their labels, in the order of the paths."""
+
+    paths: tuple[Path, ...]
+    labels: np.ndarray
+
+    def take(self, indices: np.ndarray) -> "Files":
+        """The files at `indices`."""
+        return Files(tuple(self.paths[index] for index in indices), self.labels[indices])
+
+
+def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Source:
+    """Images in folders that are named after their classes.
+
+    Either `path/CLASS/*` or `path/train/CLASS/*`, perhaps with `path/validation` (or `val`) and
+    `path/test` beside it. Without a `test` folder a test split is carved from the rest, and its
+    images are not opened until it is asked for.
+
+    Args:
+        path: the folder.
+        input_shape: (C, H, W) to which all images are brought: C is 1 for grey or 3 for colour;
+            an image is scaled to cover H x W and cropped in its middle. By default the size of
+            the images, which must be equal, and grey if all of them are.
+
+    Raises:
+        DataError: no images, an image that cannot be read, images of several sizes, or classes
+            that differ between the splits.
+    """
+    divided = _is_divided(path)
+    root = path / "train" if divided else path
+    names = _class_names(root)
+    train = _list_files(root, names)
+    labels = torch.from_numpy(train.labels)
+    check_classes(labels, names, str(root))
+    validation = _beside(path, VALIDATION_FOLDERS, names) if divided else None
+    test = _beside(path, ("test",), names) if divided else None
+    if test is None:
+        stay, held = carve_test(train.labels)
+        train, test = train.take(stay), train.take(held)
+    known = train.paths + (validation.paths if validation else ())
+    shape = _checked(input_shape) if input_shape else _common_shape(known)
+    return Source(
+        name=path.resolve().name,
+        train=read_files(train, shape),
+        class_names=names,
+        validation=read_files(validation, shape) if validation else None,
+        test_reader=partial(read_files, test, shape, resize=input_shape is not None),
+        test_identity=_identity(test, path),
+    )
+
+
+def read_files(files: Files, shape: InputShape, *, resize: bool = True) -> Split:
+    """Decode image files into a split.
+
+    Args:
+        files: paths and labels.
+        shape: (C, H, W) of the result.
+        resize: bring images of another size to it; else they are refused.
+
+    Raises:
+        DataError: an image cannot be read, or has another size; names the file.
+    """
+    images = np.empty((len(files.paths), *shape), dtype=np.uint8)
+    for index, path in enumerate(files.paths):
+        try:
+            with Image.open(path) as image:
+                if not resize and oriented_size(image) != (shape[2], shape[1]):
+                    raise DataError(
+                        f"{path}: is {'x'.join(map(str, oriented_size(image)))}, unlike the other "
+                        f"images ({shape[2]}x{shape[1]}); give a size to which all are brought"
+                    )
+                images[index] = to_planes(image, shape)
+        except DataError:
+            raise
+        except Exception as error:  # pillow's decoders raise many types on a damaged file
+            raise unreadable(path, error) from error
+    return Split(torch.from_numpy(images), torch.from_numpy(files.labels.copy()))
+
+
+def to_planes(image: Image.Image, shape: InputShape) -> np.ndarray:
+    """An image as uint8 `C x H x W`: turned upright, in grey or colour, scaled and cropped."""
+    channels, height, width = shape
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        upright = _eight_bits(upright)
+    if upright.mode == "P":
+        upright = upright.convert("RGBA")  # keeps palettes with transparency from a warning
+    converted = upright.convert(MODES[channels])
+    if converted.size != (width, height):
+        converted = ImageOps.fit(converted, (width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(converted).reshape(height, width, channels)
+    return pixels.transpose(2, 0, 1)  # H W C -> C H W
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether an image has no colour channels."""
+    return image.mode in GREY_MODES
+
+
+def oriented_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height once the image is turned upright, without decoding it."""
+    # Asking a PNG for EXIF data that it does not have would decode it.
+    has_exif = image.format != "PNG" or "exif" in image.info
+    turned = has_exif and image.getexif().get(ORIENTATION, 1) >= 5  # 5 to 8 lie on their side
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """The error for an image file that cannot be decoded."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DataError(f"{path}: cannot be read as an image; truncated or damaged? ({reason})")
+
+
+def _is_divided(path: Path) -> bool:
+    """Whether `train` is a split rather than a class of that name: it holds folders, no images."""
+    train = path / "train"
+    return train.is_dir() and bool(_folders(train)) and not _images(train)
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(
+        child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+
+
+def _images(path: Path) -> list[Path]:
+    return sorted(
+        child
+        for child in path.iterdir()
+        if child.suffix.lower() in SUFFIXES and not child.name.startswith(".") and child.is_file()
+    )
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    names = tuple(folder.name for folder in _folders(root))
+    if not names:
+        raise DataError(
+            f"{root}: holds no folders named after classes, with .png, .jpg, .webp or .bmp images"
+        )
+    return names
+
+
+def _list_files(root: Path, names: Sequence[str]) -> Files:
+    """All images of a split; a class may have none."""
+    paths, labels = [], []
+    for label, name in enumerate(names):
+        found = _images(root / name) if (root / name).is_dir() else []
+        paths += found
+        labels += [label] * len(found)
+    return Files(tuple(paths), np.array(labels, dtype=np.int64))
+
+
+def _beside(path: Path, spellings: tuple[str, ...], names: tuple[str, ...]) -> Files | None:
+    """The files of the split beside `train`, if there is one."""
+    root = next((path / name for name in spellings if (path / name).is_dir()), None)
+    if root is None:
+        return None
+    unknown = sorted({folder.name for folder in _folders(root)} - set(names))
+    if unknown:
+        raise DataError(f"{root}: class {unknown[0]} is not among those in {path / 'train'}")
+    files = _list_files(root, names)
+    if not files.paths:
+        raise DataError(f"{root}: holds no images")
+    return files
+
+
+def _checked(shape: InputShape) -> InputShape:
+    if len(shape) != 3 or shape[0] not in MODES or min(shape) < 1:
+        raise DataError(
+            f"images are brought to 1xHxW or 3xHxW, not to {format_shape(tuple(shape))}"
+        )
+    return shape
+
+
+def _common_shape(paths: Sequence[Path]) -> InputShape:
+    """The shape that all images have, from their headers alone."""
+    grey, first, size = True, paths[0], (0, 0)
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                grey, found = grey and is_grey(image), oriented_size(image)
+        except Exception as error:  # pillow's decoders raise many types on a damaged file
+            raise unreadable(path, error) from error
+        size = found if path is first else size
+        if found != size:
+            raise DataError(
+                f"{path} is {found[0]}x{found[1]}, but {first} is {size[0]}x{size[1]}; "
+                "give a size to which all are brought (input_shape)"
+            )
+    return (1 if grey else 3, size[1], size[0])
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 bits a pixel, which pillow would clip, with the 8 highest of them."""
+    values = np.asarray(image)
+    return Image.fromarray(np.clip(values / 257, 0, 255).round().astype(np.uint8))
+
+
+def _identity(files: Files, root: Path) -> str:
+    """Digest of names and sizes: the images themselves stay unread."""
+    digest = hashlib.sha256()
+    for path in files.paths:
+        digest.update(f"{path.relative_to(root).as_posix()}:{path.stat().st_size}\n".encode())
+    return digest.hexdigest()

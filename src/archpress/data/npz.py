@@ -1,0 +1,148 @@
+"""Images and labels in an .npz file."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from archpress.data.arrays import check_shape, split_from_arrays
+from archpress.data.images import InputShape, Split, TestReader
+from archpress.data.split import Source, carve_test, check_classes, numbered_names
+from archpress.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of the two arrays of a split."""
+
+    images: str
+    labels: str
+
+
+def _spellings(*parts: str) -> tuple[Keys, ...]:
+    pairs = [(f"x_{part}", f"y_{part}") for part in parts]
+    pairs += [(f"{part}_images", f"{part}_labels") for part in parts]
+    return tuple(Keys(*pair) for pair in pairs)
+
+
+TRAIN = _spellings("train")
+VALIDATION = _spellings("validation", "val")
+TEST = _spellings("test")
+UNDIVIDED = (Keys("x", "y"), Keys("images", "labels"))
+
+
+def npz_source(
+    path: Path,
+    *,
+    name: str | None = None,
+    class_names: tuple[str, ...] | None = None,
+    input_shape: InputShape | None = None,
+) -> Source:
+    """Images and labels from an .npz file.
+
+    The arrays are `x_train` and `y_train`, perhaps with `x_validation` (or `x_val`) and `x_test`
+    and their labels, or `train_images` and `train_labels` and so on; or the undivided `x` and
+    `y`, or `images` and `labels`, from which a test split is carved. Arrays of the test split
+    are not read until it is asked for. See `images_tensor` for layouts and ranges.
+
+    Args:
+        path: the file.
+        name: for people; by default that of the file.
+        class_names: by default the numbers of the classes.
+        input_shape: refuse images of another shape.
+
+    Raises:
+        DataError: the file is truncated, holds pickled objects, lacks an array, or its labels
+            are not 0..K-1 with at least two images each.
+    """
+    name = name or path.stem
+    with _opened(path) as file:
+        train_keys = _present(file, TRAIN, path) or _present(file, UNDIVIDED, path)
+        if train_keys is None:
+            raise DataError(
+                f"{path}: needs the arrays x_train and y_train (perhaps with x_test and y_test), "
+                f"or x and y, but holds {', '.join(file.files) or 'nothing'}"
+            )
+        validation_keys = _present(file, VALIDATION, path)
+        test_keys = _present(file, TEST, path)
+        train = _read(file, train_keys, path)
+        validation = _read(file, validation_keys, path) if validation_keys else None
+    check_shape(train.shape, input_shape, str(path))
+    names = class_names or numbered_names(train.labels)
+    check_classes(train.labels, names, str(path))
+    reader: TestReader | None = None
+    if train_keys in UNDIVIDED:
+        stay, held = carve_test(train.labels.numpy())
+        train, test_keys = train.take(stay), train_keys
+        reader = partial(_read_carved, path, train_keys, held)
+    elif test_keys:
+        reader = partial(_read_part, path, test_keys)
+    identity = _identity(path, test_keys) if test_keys else ""
+    return Source(name, train, names, validation, reader, identity)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[NpzFile]:
+    """An .npz file, whatever goes wrong in it told as a DataError."""
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: not an .npz file, or a truncated one")
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: truncated or damaged ({error})") from error
+
+
+def _present(file: NpzFile, spellings: tuple[Keys, ...], path: Path) -> Keys | None:
+    """The first spelling whose images are in the file.
+
+    Raises:
+        DataError: the labels to these images are missing.
+    """
+    for keys in spellings:
+        if keys.images in file.files:
+            if keys.labels not in file.files:
+                raise DataError(f"{path}: {keys.images} lacks {keys.labels}")
+            return keys
+    return None
+
+
+def _read(file: NpzFile, keys: Keys, path: Path) -> Split:
+    where = f"{path} ({keys.images}, {keys.labels})"
+    try:
+        images, labels = file[keys.images], file[keys.labels]
+    except ValueError as error:
+        raise DataError(
+            f"{where}: pickled objects are not read, for they can run code; "
+            f"save plain arrays of numbers ({error})"
+        ) from error
+    if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
+        raise DataError(f"{where}: are not arrays as numpy.savez writes them")
+    return split_from_arrays(images, labels, where)
+
+
+def _read_part(path: Path, keys: Keys) -> Split:
+    with _opened(path) as file:
+        return _read(file, keys, path)
+
+
+def _read_carved(path: Path, keys: Keys, held: np.ndarray) -> Split:
+    whole = _read_part(path, keys)
+    if held.max(initial=-1) >= len(whole):
+        raise DataError(f"{path}: has changed since it was loaded")
+    return whole.take(held)
+
+
+def _identity(path: Path, keys: Keys) -> str:
+    """Checksums from the directory of the zip file, so the arrays themselves stay unread."""
+    with zipfile.ZipFile(path) as file:
+        members = [file.getinfo(f"{key}.npy") for key in (keys.images, keys.labels)]
+    return " ".join(f"{member.CRC:08x}:{member.file_size}" for member in members)

@@ -1,0 +1,33 @@
+"""A continuous space of architectures: learned from architectures, bent by measured accuracies.
+
+Alphabet, Tokens        architectures as padded arrays
+Embedding               encode, decode, predict; saved as safetensors
+fit_unlabelled, refit   train it: long on architectures alone, short on each round's trials
+Surrogate               guesses accuracy with uncertainty, to rank candidates
+held_out_ranking        Kendall's tau beside "parameters alone" and "macs alone"
+reconstruction          what decoding restores
+"""
+
+from archpress.embedding.embedding import Embedding
+from archpress.embedding.fitting import FitSettings, Labelled, fit_unlabelled, refit
+from archpress.embedding.model import ModelSize
+from archpress.embedding.quality import Ranking, Reconstruction, held_out_ranking, reconstruction
+from archpress.embedding.surrogate import Guess, Surrogate
+from archpress.embedding.tokens import Alphabet, Tokens
+
+__all__ = [
+    "Alphabet",
+    "Embedding",
+    "FitSettings",
+    "Guess",
+    "Labelled",
+    "ModelSize",
+    "Ranking",
+    "Reconstruction",
+    "Surrogate",
+    "Tokens",
+    "fit_unlabelled",
+    "held_out_ranking",
+    "reconstruction",
+    "refit",
+]

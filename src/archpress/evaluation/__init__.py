@@ -1,0 +1,62 @@
+"""From an architecture to a measured trial.
+
+    Recipe                  how to train, as a value; presets `quick`, `final`, `paper`
+    train                   the one training loop
+    Candidate, Trial        what is asked for, what came of it
+    Evaluator               candidates in, trials out; anybody may write another
+      SerialEvaluator       trains in this process
+      ProcessPool           trains in several processes, with limits of time and memory
+      TableEvaluator        looks published results up
+    measure_latency         how long a network takes on this machine
+
+A failure is a trial, never an exception that stops the others. The same architecture, data, recipe
+and seed give the same trial in every evaluator that trains.
+"""
+
+from archpress.evaluation.device import choose_device, cores
+from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
+from archpress.evaluation.job import Job, run_job, save_weights
+from archpress.evaluation.latency import Latency, measure_latency
+from archpress.evaluation.pool import ProcessPool
+from archpress.evaluation.preparation import Normalisation
+from archpress.evaluation.recipe import Recipe, final, paper, quick
+from archpress.evaluation.table import TableEvaluator
+from archpress.evaluation.training import (
+    DivergedError,
+    Epoch,
+    TrainingResult,
+    accuracy_of,
+    logits_of,
+    teacher_logits_of,
+    train,
+)
+from archpress.evaluation.trial import Candidate, Trial, TrialState
+
+__all__ = [
+    "Candidate",
+    "DivergedError",
+    "Epoch",
+    "Evaluator",
+    "Job",
+    "Latency",
+    "Normalisation",
+    "ProcessPool",
+    "Recipe",
+    "SerialEvaluator",
+    "TableEvaluator",
+    "TrainingResult",
+    "Trial",
+    "TrialState",
+    "accuracy_of",
+    "choose_device",
+    "cores",
+    "final",
+    "logits_of",
+    "measure_latency",
+    "paper",
+    "quick",
+    "run_job",
+    "save_weights",
+    "teacher_logits_of",
+    "train",
+]

@@ -1,0 +1,41 @@
+"""Which device a name means on this machine."""
+
+import os
+
+import torch
+
+from archpress.errors import EvaluationError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str = "auto") -> str:
+    """The device to train on.
+
+    Args:
+        name: "cpu", "cuda" (or "cuda:1"), "mps", or "auto": CUDA where there is one, else the CPU.
+            Small nets gain little from MPS, so it is taken only where it is asked for.
+
+    Returns:
+        A name that torch knows.
+
+    Raises:
+        EvaluationError: no such device, or this machine has none.
+    """
+    kind = name.partition(":")[0]
+    if kind not in DEVICES:
+        raise EvaluationError(f"no device is called {name!r}; known are {', '.join(DEVICES)}")
+    if kind == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise EvaluationError("device 'cuda' was asked for, but torch finds no CUDA device here")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise EvaluationError("device 'mps' was asked for, but torch finds no such device here")
+    return name
+
+
+def cores() -> int:
+    """CPU cores that this process may use; in a container often fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,130 @@
+"""`Job`: one training as a message, and doing it: whatever happens, a trial comes out."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from archpress.data import ImageData
+from archpress.errors import EvaluationError
+from archpress.evaluation.recipe import Recipe
+from archpress.evaluation.training import TrainingResult, train
+from archpress.evaluation.trial import Candidate, Trial, TrialState, failed_trial
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training to be done, here or in a worker.
+
+    Attributes:
+        candidate: what to train.
+        recipe: how.
+        seed: of the training.
+        save_weights: `.safetensors` file for the trained weights; it appears whole or not at all.
+        teacher_logits: `.npy` file of `2 x N x K`, float32, see `training.teacher_logits_of`.
+    """
+
+    candidate: Candidate
+    recipe: Recipe
+    seed: int
+    save_weights: Path | None = None
+    teacher_logits: Path | None = None
+
+    def failed(self, data_key: str, error: str, seconds: float = 0.0) -> Trial:
+        """The record of this job as failed, for the reason `error` ("Type: message")."""
+        return failed_trial(
+            self.candidate,
+            data=data_key,
+            recipe=self.recipe.key,
+            seed=self.seed,
+            error=error,
+            seconds=seconds,
+        )
+
+
+def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1) -> Trial:
+    """Train what a job asks for.
+
+    Args:
+        job: what to train and how.
+        data: on what.
+        device: as `choose_device` names it, not "auto".
+        threads: of torch, on a CPU.
+
+    Returns:
+        The trial, failed for any reason but the user's interruption.
+    """
+    started = time.perf_counter()
+    try:
+        logits = None if job.teacher_logits is None else _read_logits(job.teacher_logits)
+        result = train(
+            job.candidate.architecture,
+            data,
+            job.recipe,
+            job.seed,
+            device=device,
+            threads=threads,
+            teacher_logits=logits,
+        )
+        if job.save_weights is not None:
+            save_weights(result.network, job.save_weights)
+    except Exception as error:  # whatever an architecture does, the other jobs go on
+        return job.failed(data.key, _described(error), time.perf_counter() - started)
+    return _done(job, data.key, result)
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights and running statistics as safetensors, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    unfinished = path.with_name(path.name + ".unfinished")
+    save_file(weights, unfinished)
+    unfinished.replace(path)
+
+
+def _read_logits(path: Path) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, TypeError) as error:
+        raise EvaluationError(f"cannot read teacher logits {path}: {error}") from None
+
+
+def _done(job: Job, data_key: str, result: TrainingResult) -> Trial:
+    return Trial(
+        job.candidate.architecture,
+        data_key,
+        job.recipe.key,
+        job.seed,
+        TrialState.DONE,
+        {"accuracy": result.accuracy, "train_loss": result.train_loss},
+        result.curve,
+        seconds=result.seconds,
+        origin=job.candidate.origin,
+        round=job.candidate.round,
+        predicted=job.candidate.predicted,
+    )
+
+
+def _described(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    message = lines[0] if lines else ""
+    if _is_out_of_memory(error):
+        return f"OutOfMemory: {message or 'an allocation failed'}"
+    return f"{type(error).__name__.removesuffix('Error') or 'Error'}: {message}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch raises a plain RuntimeError when the CPU's memory is used up."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "DefaultCPUAllocator" in text or "bad_alloc" in text or "could not create a memory" in text
+    )

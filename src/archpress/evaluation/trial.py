@@ -1,0 +1,169 @@
+"""`Trial`: the record of one training; `Candidate`: what is asked to be trained."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from archpress.architecture import Architecture
+
+
+class TrialState(StrEnum):
+    """How a trial ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An architecture that somebody wants evaluated.
+
+    Attributes:
+        architecture: what to train.
+        origin: who proposed it, e.g. "paper-sampler", "neighbourhood", "descent", "edit", "final".
+        round: of the search; 0 is before the first.
+        predicted: accuracy that the surrogate expected before the training, in [0, 1].
+    """
+
+    architecture: Architecture
+    origin: str = ""
+    round: int = 0
+    predicted: float | None = None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of training one architecture; a failure is a trial like any other.
+
+    Attributes:
+        architecture: that was trained.
+        data: key of the data set.
+        recipe: key of the recipe.
+        seed: of the training.
+        state: done or failed.
+        metrics: of a done trial, e.g. "accuracy" (validation, in [0, 1]) and "train_loss".
+        curve: validation accuracy along the training, ends with the last.
+        error: of a failed trial: "Type: message".
+        seconds: wall time of the training.
+        origin: who proposed the architecture.
+        round: of the search; 0 is before the first.
+        predicted: accuracy that was expected before the training, in [0, 1].
+        created: when the trial ended, ISO 8601, UTC.
+    """
+
+    architecture: Architecture
+    data: str
+    recipe: str
+    seed: int
+    state: TrialState
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    curve: tuple[float, ...] = ()
+    error: str | None = None
+    seconds: float = 0.0
+    origin: str = ""
+    round: int = 0
+    predicted: float | None = None
+    created: str = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        """Make the metrics as immutable as the rest."""
+        object.__setattr__(self, "metrics", MappingProxyType(dict(self.metrics)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Trial.from_dict, (self.to_dict(),)  # a mapping proxy cannot be pickled
+
+    @property
+    def done(self) -> bool:
+        """Whether the training ended with a result."""
+        return self.state is TrialState.DONE
+
+    @property
+    def accuracy(self) -> float | None:
+        """Validation accuracy in [0, 1]; None where the trial failed."""
+        return self.metrics.get("accuracy")
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON, the architecture's among them; `from_dict` is the inverse."""
+        return {
+            "architecture": json.loads(self.architecture.to_json()),
+            "data": self.data,
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "state": self.state.value,
+            "metrics": dict(self.metrics),
+            "curve": list(self.curve),
+            "error": self.error,
+            "seconds": self.seconds,
+            "origin": self.origin,
+            "round": self.round,
+            "predicted": self.predicted,
+            "created": self.created,
+        }
+
+    def summary(self) -> dict[str, str | int | float | None]:
+        """What fits a cell of a table each, the architecture's key and costs among it."""
+        net = self.architecture
+        return {
+            "key": net.key,
+            "data": self.data,
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "state": self.state.value,
+            "accuracy": self.accuracy,
+            "parameters": net.parameters,
+            "macs": net.macs,
+            "peak_memory": net.peak_memory,
+            "seconds": self.seconds,
+            "origin": self.origin,
+            "round": self.round,
+            "predicted": self.predicted,
+            "created": self.created,
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> "Trial":
+        """The trial that `to_dict` wrote.
+
+        Raises:
+            ArchitectureError: its architecture is no valid one.
+        """
+        fields = dict(content)
+        fields["architecture"] = Architecture.from_json(json.dumps(fields["architecture"]))
+        fields["state"] = TrialState(str(fields["state"]))
+        fields["curve"] = tuple(fields["curve"])  # type: ignore[arg-type]
+        return cls(**fields)  # type: ignore[arg-type]
+
+
+def failed_trial(
+    candidate: Candidate, *, data: str, recipe: str, seed: int, error: str, seconds: float = 0.0
+) -> Trial:
+    """The record of a candidate that could not be trained.
+
+    Args:
+        candidate: that failed.
+        data: key of the data set.
+        recipe: key of the recipe.
+        seed: of the training.
+        error: "Type: message".
+        seconds: spent on it.
+    """
+    return Trial(
+        candidate.architecture,
+        data,
+        recipe,
+        seed,
+        TrialState.FAILED,
+        error=error,
+        seconds=seconds,
+        origin=candidate.origin,
+        round=candidate.round,
+        predicted=candidate.predicted,
+    )

@@ -1,0 +1,92 @@
+"""A worker process of the pool: `pool` starts it, it is of no use by hand.
+
+It is given two file descriptors: one of a connection over which jobs come in and trials go out, one
+of a file that holds the data. It ends when the other end of the connection closes, also in
+mid-training, so that workers never outlive a parent that was killed.
+"""
+
+import argparse
+import mmap
+import os
+import pickle
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+
+import torch
+
+from archpress.data import ImageData
+from archpress.evaluation.job import Job, run_job
+from archpress.evaluation.preparation import prepare
+
+STATM = Path("/proc/self/statm")  # Linux's count of a process's pages, the address space first
+
+
+def main() -> None:
+    """Serve jobs until the parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    arguments = _arguments()
+    torch.set_num_threads(1)
+    _warm_up()
+    connection: Connection[object, Job] = Connection(arguments.control)
+    with mmap.mmap(arguments.data, 0, access=mmap.ACCESS_READ) as content:
+        data: ImageData = pickle.loads(content)
+    os.close(arguments.data)
+    inbox: SimpleQueue[Job] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    with suppress(BrokenPipeError, ConnectionResetError):  # the parent is gone
+        connection.send("ready")
+        while True:
+            connection.send(_run(inbox.get(), data, arguments.device, arguments.memory_limit))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Worker of archpress's process pool.")
+    parser.add_argument("--control", type=int, required=True, help="descriptor of the connection")
+    parser.add_argument("--data", type=int, required=True, help="descriptor of the pickled data")
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--memory-limit", type=int, help="bytes that a trial may add")
+    return parser.parse_args()
+
+
+def _warm_up() -> None:
+    """Import what torch imports with its first optimizer: two seconds that are no trial's."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+
+def _receive(connection: "Connection[object, Job]", inbox: "SimpleQueue[Job]") -> None:
+    try:
+        while True:
+            inbox.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)  # in a training, which nobody waits for any more
+
+
+def _run(job: Job, data: ImageData, device: str, memory_limit: int | None) -> object:
+    prepare(data, job.recipe, torch.device(device))  # the data are no part of a trial's memory
+    if memory_limit is None or device != "cpu":
+        return run_job(job, data, device=device)
+    with _limited_memory(memory_limit):
+        return run_job(job, data, device=device)
+
+
+@contextmanager
+def _limited_memory(extra: int) -> Iterator[None]:
+    """Allocations fail beyond `extra` bytes more address space than now; the process survives."""
+    pages = int(STATM.read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * resource.getpagesize() + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+if __name__ == "__main__":
+    main()

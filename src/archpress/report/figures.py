@@ -1,0 +1,302 @@
+"""The figures of the report, each in the colours of a theme."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from archpress.report import wording
+from archpress.report.trials import BestSoFar, Cost, TrialPoint, front
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+HOVER_LENGTH = 46  # characters of a line of hover text that fit on a phone
+COST_TITLES: dict[Cost, str] = {"parameters": "parameters", "macs": "multiply-adds an image"}
+ACCURACY_TITLE = "validation accuracy, trial recipe (%)"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours; text and marks stand out at least 3 to 1 from the surface.
+
+    Attributes:
+        name: "light" or "dark".
+        ink: text and the source.
+        muted: labels of axes and lines that only help.
+        grid: lines behind the points.
+        surface: what the figure lies on.
+        accent: the result.
+        origins: one for each proposer of trials, in the order of `origin_order`.
+        rounds: first and last colour of the scale of rounds.
+    """
+
+    name: str
+    ink: str
+    muted: str
+    grid: str
+    surface: str
+    accent: str
+    origins: tuple[str, ...]
+    rounds: tuple[str, str]
+
+
+LIGHT = Theme(
+    name="light",
+    ink="#1d2026",
+    muted="#5a616e",
+    grid="#e4e7ec",
+    surface="#ffffff",
+    accent="#1f5fbf",
+    origins=("#7a828f", "#a8622a", "#2c7f5b", "#7d56a8", "#b0436b", "#81711b", "#2f7d8c"),
+    rounds=("#6f93cc", "#0b2a5e"),
+)
+DARK = Theme(
+    name="dark",
+    ink="#e8eaef",
+    muted="#a3aab8",
+    grid="#2d323c",
+    surface="#1b1e24",
+    accent="#7fb0ff",
+    origins=("#98a1b0", "#e9a069", "#67c396", "#c19ce8", "#ee8cae", "#d2c05c", "#72c2d2"),
+    rounds=("#5b7fbd", "#dbe8ff"),
+)
+THEMES = (LIGHT, DARK)
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")
+
+
+def origin_order(points: Iterable[TrialPoint]) -> tuple[str, ...]:
+    """The proposers of trials, in the order of their first trial: one colour each everywhere."""
+    return tuple(dict.fromkeys(point.origin for point in points))
+
+
+def cost_figure(
+    points: Sequence[TrialPoint],
+    cost: Cost,
+    theme: Theme,
+    *,
+    marked: Mapping[str, TrialPoint],
+    limit: float | None = None,
+) -> "Figure":
+    """Accuracy of all trials against a cost, with the Pareto front.
+
+    Args:
+        points: done trials, one recipe.
+        cost: the horizontal axis, logarithmic.
+        theme: colours.
+        marked: label -> trial that gets a ring, e.g. "source".
+        limit: largest allowed cost, drawn as a line.
+    """
+    figure = _figure(theme, COST_TITLES[cost], ACCURACY_TITLE)
+    ticks = _log_ticks([getattr(point, cost) for point in points])
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(wording.short_count, ticks)))
+    for index, origin in enumerate(origin_order(points)):
+        group = [point for point in points if point.origin == origin]
+        figure.add_scatter(
+            x=[getattr(point, cost) for point in group],
+            y=[100 * point.accuracy for point in group],
+            mode="markers",
+            name=f"{escape(origin)} ({len(group)})",
+            marker=_marker(theme, index),
+            text=[_hover(point) for point in group],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    edge = front(points, cost)
+    figure.add_scatter(
+        x=[getattr(point, cost) for point in edge],
+        y=[100 * point.accuracy for point in edge],
+        mode="lines",
+        line={"shape": "hv", "width": 1.5, "color": theme.muted},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+    for label, point in marked.items():
+        _ring(figure, label, getattr(point, cost), 100 * point.accuracy, theme)
+    if limit is not None:
+        _limit_line(figure, limit, theme)
+    return figure
+
+
+def prediction_figure(points: Sequence[TrialPoint], theme: Theme) -> "Figure":
+    """Predicted against measured accuracy, coloured by round, with the diagonal."""
+    known = [point for point in points if point.predicted is not None]
+    predicted = [100 * (point.predicted or 0.0) for point in known]
+    measured = [100 * point.accuracy for point in known]
+    figure = _figure(theme, "predicted before the training (%)", "measured, trial recipe (%)")
+    ends = [min(predicted + measured), max(predicted + measured)]
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", hoverinfo="skip", showlegend=False,
+        line={"color": theme.muted, "width": 1, "dash": "dot"},
+    )  # fmt: skip
+    rounds = [point.round for point in known]
+    several = max(rounds) > min(rounds)
+    figure.add_scatter(
+        x=predicted,
+        y=measured,
+        mode="markers",
+        showlegend=False,
+        marker={
+            "size": 9,
+            "color": rounds if several else theme.accent,
+            "colorscale": list(enumerate(theme.rounds)),
+            "showscale": several,
+            "colorbar": _round_bar(theme, rounds),
+            "line": {"width": 0.5, "color": theme.surface},
+        },
+        text=[_hover(point) for point in known],
+        hovertemplate="%{text}<br>predicted %{x:.2f} %<extra></extra>",
+    )
+    return figure
+
+
+def best_figure(best: BestSoFar, theme: Theme) -> "Figure":
+    """The best so far against the number of trained architectures."""
+    scale = 100 if best.unit == "accuracy" else 1
+    title = "best accuracy so far (%)" if scale == 100 else "fewest parameters so far"
+    steps = [(n, value) for n, value in enumerate(best.values, start=1) if value is not None]
+    figure = _figure(theme, "architectures trained", title)
+    figure.add_scatter(
+        x=[number for number, _ in steps],
+        y=[scale * value for _, value in steps],
+        mode="lines",
+        line={"shape": "hv", "width": 2.5, "color": theme.accent},
+        showlegend=False,
+        hovertemplate="after %{x}: %{y:,.4~r}" + (" %" if scale == 100 else "") + "<extra></extra>",
+    )
+    figure.update_xaxes(range=[0, len(best.values) * 1.02])
+    return figure
+
+
+def stage_figure(seconds: Mapping[str, float], theme: Theme) -> "Figure":
+    """Wall time of each stage, the first on top."""
+    figure = _figure(theme, "wall time (s)", "")
+    figure.add_bar(
+        x=list(seconds.values()),
+        y=[escape(stage) for stage in seconds],
+        orientation="h",
+        marker={"color": theme.accent},
+        text=[wording.duration(value) for value in seconds.values()],
+        textposition="auto",
+        insidetextfont={"color": theme.surface},
+        cliponaxis=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
+    figure.update_layout(height=110 + 38 * len(seconds), bargap=0.35)
+    return figure
+
+
+def _figure(theme: Theme, x_title: str, y_title: str) -> "Figure":
+    from plotly.graph_objects import Figure
+
+    axis = {
+        "gridcolor": theme.grid,
+        "linecolor": theme.grid,
+        "zerolinecolor": theme.grid,
+        "tickcolor": theme.grid,
+        "tickfont": {"color": theme.muted, "size": 12},
+        "automargin": True,
+    }
+    title = {"font": {"color": theme.muted, "size": 13}, "standoff": 10}
+    return Figure(
+        layout={
+            "template": {},
+            "font": {"family": FONT, "size": 13, "color": theme.ink},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "height": 430,
+            "margin": {"l": 8, "r": 16, "t": 16, "b": 8},
+            "dragmode": False,  # a finger on a figure scrolls the page
+            "xaxis": axis | {"title": title | {"text": x_title}},
+            "yaxis": axis | {"title": title | {"text": y_title}},
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "hoverlabel": {
+                "align": "left",
+                "bgcolor": theme.surface,
+                "bordercolor": theme.muted,
+                "font": {"family": FONT, "size": 12, "color": theme.ink},
+            },
+        }
+    )
+
+
+def _limit_line(figure: "Figure", limit: float, theme: Theme) -> None:
+    figure.add_vline(x=limit, line={"color": theme.muted, "width": 1, "dash": "dot"})
+    figure.add_annotation(
+        x=math.log10(limit),  # annotations on a logarithmic axis want the power
+        y=0.01,
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        text="limit",
+        showarrow=False,
+        font={"color": theme.muted, "size": 12},
+    )
+
+
+def _log_ticks(values: Sequence[int]) -> list[int]:
+    """1, 2, 5, 10, ... around the values; powers of ten alone where they span three or more."""
+    low, high = len(str(min(values))) - 1, len(str(max(values)))
+    steps = (1,) if high - low > 3 else (1, 2, 5)
+    return [step * 10**power for power in range(low, high + 1) for step in steps]
+
+
+def _marker(theme: Theme, index: int) -> dict[str, Any]:
+    return {
+        "color": theme.origins[index % len(theme.origins)],
+        "symbol": SYMBOLS[index % len(SYMBOLS)],
+        "size": 8,
+        "opacity": 0.85,
+        "line": {"width": 0.5, "color": theme.surface},
+    }
+
+
+def _ring(figure: "Figure", label: str, x: float, y: float, theme: Theme) -> None:
+    colour = theme.ink if label == "source" else theme.accent
+    figure.add_scatter(
+        x=[x],
+        y=[y],
+        mode="markers+text",
+        marker={
+            "symbol": "circle-open",
+            "size": 17,
+            "color": colour,
+            "line": {"width": 2.5, "color": colour},
+        },
+        text=[f"<b>{escape(label)}</b>"],
+        textposition="bottom center",
+        textfont={"color": colour, "size": 13},
+        showlegend=False,
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
+
+
+def _round_bar(theme: Theme, rounds: Sequence[int]) -> dict[str, Any]:
+    return {
+        "title": {"text": "round", "side": "top", "font": {"color": theme.muted, "size": 12}},
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "len": 0.5,
+        "thickness": 10,
+        "tickfont": {"color": theme.muted},
+        "tickvals": sorted(set(rounds)) if len(set(rounds)) <= 8 else None,
+        "outlinewidth": 0,
+    }
+
+
+def _hover(point: TrialPoint) -> str:
+    lines = textwrap.wrap(point.outline, HOVER_LENGTH)
+    return "<br>".join([
+        f"<b>{wording.percent(point.accuracy)}</b> · {wording.count(point.parameters)} parameters"
+        f" · {wording.short_count(point.macs)} macs",
+        f"{escape(point.origin)}, round {point.round}, trial {point.number}",
+        *map(escape, lines),
+    ])  # fmt: skip

@@ -1,0 +1,128 @@
+"""Numbers as a person reads them: with units, n and spread."""
+
+from archpress.report.record import Latency, LimitRecord, Spread
+
+MISSING = "not measured"
+
+
+def count(value: float) -> str:
+    """A whole number with thousands apart.
+
+    >>> count(708458)
+    '708,458'
+    """
+    return f"{value:,.0f}"
+
+
+def short_count(value: float) -> str:
+    """A number in three digits.
+
+    >>> short_count(43703296), short_count(708458), short_count(512)
+    ('43.7 M', '708 k', '512')
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def memory(size: float) -> str:
+    """Bytes in the unit that suits them.
+
+    >>> memory(200704), memory(3 * 2**20), memory(512)
+    ('196.0 KiB', '3.00 MiB', '512 B')
+    """
+    if size >= 2**20:
+        return f"{size / 2**20:.2f} MiB"
+    return f"{size / 2**10:.1f} KiB" if size >= 2**10 else f"{size:.0f} B"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent.
+
+    >>> percent(0.9012)
+    '90.12 %'
+    """
+    return f"{100 * fraction:.2f} %"
+
+
+def points(fraction: float) -> str:
+    """A difference of accuracies in percentage points.
+
+    >>> points(0.005)
+    '0.50 points'
+    """
+    return f"{100 * fraction:.2f} points"
+
+
+def accuracy(spread: Spread | None) -> tuple[str, str]:
+    """The value, and its n and spread.
+
+    >>> accuracy(Spread(mean=0.9, std=0.002, n=3))
+    ('90.00 % ± 0.20', 'n = 3 trainings')
+    >>> accuracy(Spread(mean=0.9, n=1))
+    ('90.00 %', 'n = 1 training, so no spread')
+    """
+    if spread is None:
+        return MISSING, ""
+    if spread.std is None or spread.n < 2:
+        return percent(spread.mean), f"n = {spread.n} training, so no spread"
+    return f"{percent(spread.mean)} ± {100 * spread.std:.2f}", f"n = {spread.n} trainings"
+
+
+def duration(seconds: float) -> str:
+    """A time in the units that suit it.
+
+    >>> duration(0.00123), duration(12.34), duration(150.2), duration(7384)
+    ('1.23 ms', '12.3 s', '2 min 30 s', '2 h 3 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms" if seconds >= 0.001 else f"{1e6 * seconds:.3g} µs"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def latency(measured: Latency | None) -> tuple[str, str]:
+    """The median, and how it was measured."""
+    if measured is None:
+        return MISSING, ""
+    threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
+    return (
+        duration(measured.median_seconds),
+        f"IQR {duration(measured.iqr_seconds)}, n = {measured.runs} runs, "
+        f"batch {measured.batch}, {threads}, {measured.device}",
+    )
+
+
+def limit(record: LimitRecord) -> tuple[str, str]:
+    """The limit in words, and the value found.
+
+    >>> limit(LimitRecord(name="max_parameters", limit=93000, value=92011, met=True))
+    ('at most 93,000 parameters', '92,011')
+    >>> limit(LimitRecord(name="max_accuracy_loss", limit=0.005, value=-0.001, met=True))
+    ('at most 0.50 points of accuracy lost', '-0.10 points')
+    """
+    say, template = {
+        "max_parameters": (count, "at most {} parameters"),
+        "max_macs": (count, "at most {} multiply-adds an image"),
+        "max_peak_memory": (memory, "at most {} of activations"),
+        "min_accuracy": (percent, "at least {} validation accuracy"),
+        "max_accuracy_loss": (points, "at most {} of accuracy lost"),
+    }.get(record.name, (lambda value: f"{value:g}", record.name.replace("{", "") + ": {}"))
+    return template.format(say(record.limit)), (
+        MISSING if record.value is None else say(record.value)
+    )
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape with crosses.
+
+    >>> shape_text((32, 28, 28))
+    '32 × 28 × 28'
+    """
+    return " × ".join(map(str, shape))

@@ -1,0 +1,95 @@
+import subprocess
+import sys
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from archpress.architecture import ZOO, Architecture, Layer, chain, named
+from archpress.architecture.export import Preprocessing, to_source
+from archpress.architecture.network import build
+
+FASHION = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+
+def preprocessing(channels: int = 1, names: tuple[str, ...] = FASHION) -> Preprocessing:
+    return Preprocessing((0.25,) * channels, (0.5,) * channels, names)
+
+
+def run(net: Architecture, **options) -> dict:
+    """The namespace of the exported file."""
+    namespace = {"__name__": "network"}
+    exec(to_source(net, options.get("how", preprocessing(net.input_shape[0]))), namespace)
+    return namespace
+
+
+def assert_same_network(net: Architecture, shake, outputs) -> None:
+    ours = shake(build(net))
+    theirs = run(net)["Network"]()
+    assert list(theirs.state_dict()) == list(ours.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+    assert torch.equal(outputs(theirs, net.input_shape), outputs(ours, net.input_shape)), net
+
+
+@pytest.mark.parametrize("name", sorted(set(ZOO) - {"conv10", "vgg16", "vgg11"}))
+def test_the_source_of_a_known_net_is_the_same_network(name, shake, outputs):
+    assert_same_network(named(name), shake, outputs)
+
+
+def test_the_source_of_random_nets_with_joins_is_the_same_network(random_net, shake, outputs):
+    for seed in range(80):
+        assert_same_network(random_net(Random(seed), idle=0.2), shake, outputs)
+
+
+def test_the_source_is_plain_pytorch_with_a_line_a_layer():
+    net = chain((1, 8, 8), Layer("conv", 3, 4, 2, 1, bias_free=True), Layer("linear", channels=10))
+    text = to_source(net, preprocessing(), title="My net.")
+    assert text.startswith('"""My net.\n\n686 parameters')  # 36 + 64 * 10 + 10
+    assert "self.conv1 = nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False)" in text
+    assert "x = self.linear1(x.flatten(1))" in text
+    assert "archpress" not in text.split("import sys")[1]
+
+
+def test_what_is_read_again_has_a_name_of_its_own():
+    text = to_source(named("resnet20"), preprocessing(3))
+    assert "x = x + relu1_output" in text or "+ relu1_output" in text
+    assert "image = x" not in text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        FASHION,
+        ("Ankle boot  with  a very long name, and a comma" * 3, "it's", 'say "x"', "new\nline"),
+        ("Füße", "猫"),
+    ],
+)
+def test_class_names_of_any_text_are_kept(names):
+    assert run(named("tiny"), how=preprocessing(1, names))["CLASSES"] == list(names)
+
+
+def test_numpys_numbers_are_written_as_plain_ones():
+    how = Preprocessing((np.float64(0.2860),), (np.float32(0.5),), FASHION)
+    assert run(named("tiny"), how=how)["MEAN"] == (0.286,)
+
+
+def test_preprocessing_scales_to_one_and_normalises():
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+    # (0 - 0.25) / 0.5 and (1 - 0.25) / 0.5
+    assert run(named("tiny"))["preprocess"](images).flatten().tolist() == [-0.5, 1.5]
+
+
+@pytest.mark.slow
+def test_the_exported_file_runs_as_a_program_with_torch_alone(tmp_path):
+    net = named("tiny", (3, 16, 16), classes=4)
+    (tmp_path / "network.py").write_text(to_source(net, preprocessing(3)), encoding="utf-8")
+    torch.save(build(net).state_dict(), tmp_path / "weights.pt")
+    command = [sys.executable, "-I", "network.py", "weights.pt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "input (1, 3, 16, 16) -> output (1, 4)\n"
