@@ -73,10 +73,11 @@ def store(request, path):
 
 
 def test_a_trial_comes_back_as_it_went_in(store):
-    for written in (trial(), trial(4, None)):
+    done, failed = trial(created="2026-01-01"), trial(4, None, created="2026-01-02")
+    for written in (done, failed):
         assert store.add(written)
         assert store.find(*key_of(written)) == written
-    assert store.trials() == [trial_ for trial_ in store.trials() if trial_ is not None]
+    assert store.trials() == [done, failed]
     assert store.count() == 2
 
 
@@ -192,6 +193,18 @@ def test_a_store_that_two_processes_fill_at_once_has_all_trials_of_both(path):
     with Store(path) as store:
         assert sorted(stored.seed for stored in store.trials()) == list(range(90))
     assert_sound(path)
+
+
+def test_a_store_that_another_process_creates_at_the_same_moment_is_shared(path, monkeypatch):
+    def other_is_faster(_engine: object) -> None:
+        monkeypatch.undo()
+        with Store(path) as other:
+            other.add(trial(2))
+
+    monkeypatch.setattr("archpress.store._write_ahead", other_is_faster)
+    with Store(path) as store:
+        assert store.add(trial(3))
+        assert store.count() == 2
 
 
 @pytest.mark.slow

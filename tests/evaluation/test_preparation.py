@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Generator
@@ -50,6 +52,26 @@ def test_data_are_prepared_once_for_a_normalisation(data):
     assert prepare(data, Recipe("b", 5, learning_rate=0.5), cpu) is first
     assert prepare(data, Recipe("b", 1, train_images=40), cpu) is not first
     assert len(first.validation_labels) == len(data.validation)
+
+
+def test_spare_images_are_validated_on_and_never_trained_on(data):
+    cpu = torch.device("cpu")
+    recipe = Recipe("r", 1, train_images=40, spare_images=20)
+    prepared = prepare(data, recipe, cpu)
+    plain = prepare(data, replace(recipe, spare_images=0), cpu)
+    assert len(plain.validation_labels) == 100
+    assert len(prepared.validation_labels) == 120
+    assert torch.equal(prepared.validation_images[:100], plain.validation_images)
+    trained_on = {tuple(image.flatten().tolist()) for image in prepared.images}
+    spare = {tuple(image.flatten().tolist()) for image in prepared.validation_images[100:]}
+    assert len(spare) == 20
+    assert not spare & trained_on
+    assert torch.bincount(prepared.validation_labels[100:]).tolist() == [5, 5, 5, 5]
+
+
+def test_where_all_training_images_are_used_none_is_spare(data):
+    recipe = Recipe("r", 1, spare_images=20)
+    assert len(prepare(data, recipe, torch.device("cpu")).validation_labels) == 100
 
 
 def test_other_data_under_the_same_recipe_are_prepared_anew(data):

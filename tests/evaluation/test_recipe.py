@@ -22,6 +22,7 @@ OTHER_VALUES = {
     "crop": 3,
     "normalisation": "half",
     "train_images": 99,
+    "spare_images": 50,
     "batch_norm_momentum": 0.7,
     "distillation": 0.5,
     "temperature": 2.0,
@@ -38,7 +39,7 @@ def test_the_key_covers_every_field_but_the_name_and_how_often_is_looked():
 
 
 def test_the_key_of_a_recipe_stays_the_same_from_version_to_version():
-    assert Recipe("r", epochs=3).key == "723eb8108db60232"
+    assert Recipe("r", epochs=3).key == "d9cf24fe4d3bf12e"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,7 @@ def test_the_key_of_a_recipe_stays_the_same_from_version_to_version():
         ("crop", -1),
         ("normalisation", "none"),
         ("train_images", 1),
+        ("spare_images", -1),
         ("batch_norm_momentum", 0.0),
         ("distillation", 1.1),
         ("temperature", 0.0),

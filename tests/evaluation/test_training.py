@@ -88,6 +88,16 @@ def test_the_seed_decides_everything(data, net, brief):
     assert not same_weights(first.network, other.network)
 
 
+def test_the_seed_also_decides_the_order_of_the_images(data, brief):
+    """Two networks that start from the same weights and have no dropout."""
+    trained = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(5)
+        trained.append(train(build(WITHOUT_NORM), data, brief, seed).network)
+    assert same_weights(trained[0], trained[1])
+    assert not same_weights(trained[0], trained[2])
+
+
 def test_what_ran_before_does_not_change_a_training_nor_a_training_what_runs_after(
     data, net, brief
 ):

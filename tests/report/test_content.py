@@ -51,3 +51,8 @@ def test_each_value_of_the_surrogate_has_its_n_or_unit(make):
         "0.50 (n = 60 trained architectures)"
     )
     assert rows["mean error of restored channels"] == "0.10 octaves (a factor of 1.07)"
+
+
+def test_a_rank_correlation_that_is_no_number_counts_as_not_measured(make):
+    surrogate = make.result()["surrogate"] | {"kendall": float("nan")}
+    assert content_of(make, surrogate=surrogate).surrogate[0][1] == "not measured"

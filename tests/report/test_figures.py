@@ -36,7 +36,7 @@ def test_marks_and_text_stand_out_from_the_surface(theme):
 
 
 def test_every_trial_is_one_point_of_its_origin(points):
-    figure = figures.cost_figure(points, "parameters", LIGHT, marked={})
+    figure = figures.cost_figure(points, "parameters", LIGHT, marked={}, lines={})
     drawn = {
         trace.name: len(trace.x) for trace in figure.data if trace.name and trace.mode == "markers"
     }
@@ -45,14 +45,14 @@ def test_every_trial_is_one_point_of_its_origin(points):
 
 
 def test_the_front_in_the_figure_is_the_front_of_the_points(points):
-    figure = figures.cost_figure(points, "macs", LIGHT, marked={})
+    figure = figures.cost_figure(points, "macs", LIGHT, marked={}, lines={})
     line = next(trace for trace in figure.data if trace.name == "Pareto front")
     assert list(line.x) == [point.macs for point in front(points, "macs")]
 
 
 def test_source_and_result_get_a_ring_at_their_own_trials(points):
     marked = {"source": points[0], "result": points[-1]}
-    figure = figures.cost_figure(points, "parameters", LIGHT, marked=marked)
+    figure = figures.cost_figure(points, "parameters", LIGHT, marked=marked, lines={})
     rings = {trace.text[0]: trace.x[0] for trace in figure.data if trace.mode == "markers+text"}
     assert rings == {
         "<b>source</b>": points[0].parameters,
@@ -61,7 +61,7 @@ def test_source_and_result_get_a_ring_at_their_own_trials(points):
 
 
 def test_the_limit_is_a_line_with_its_name(points):
-    figure = figures.cost_figure(points, "parameters", LIGHT, marked={}, limit=1000)
+    figure = figures.cost_figure(points, "parameters", LIGHT, marked={}, lines={"limit": 1000})
     assert figure.layout.shapes[0].x0 == 1000
     assert figure.layout.annotations[0].text == "limit"
     assert figure.layout.annotations[0].x == pytest.approx(3)  # the power of ten
@@ -71,7 +71,7 @@ def test_an_origin_has_the_same_colour_in_both_figures(points):
     colours = [
         {
             trace.name: trace.marker.color
-            for trace in figures.cost_figure(points, cost, DARK, marked={}).data
+            for trace in figures.cost_figure(points, cost, DARK, marked={}, lines={}).data
             if trace.mode == "markers"
         }
         for cost in ("parameters", "macs")
@@ -93,6 +93,6 @@ def test_the_best_so_far_starts_with_the_first_that_qualifies():
 def test_names_from_files_cannot_bring_markup_into_a_figure(make):
     evil = "<a href='http://x'>y</a>"
     points = trial_points([make.trial(make.narrow(4), 0.5, origin=evil)], Limits())
-    drawn = figures.cost_figure(points, "parameters", LIGHT, marked={}).to_json()
+    drawn = figures.cost_figure(points, "parameters", LIGHT, marked={}, lines={}).to_json()
     stages = figures.stage_figure({evil: 1.0}, LIGHT).to_json()
     assert "<a" not in json.dumps([json.loads(drawn), json.loads(stages)])

@@ -33,6 +33,14 @@ def test_a_block_that_is_gone_is_shown_as_removed(make):
     assert not [row for row in rows if row.change == "added"]
 
 
+def test_long_nets_are_aligned_as_well_as_short_ones():
+    # difflib takes what is frequent in more than 200 elements for noise unless told not to
+    blocks = [Layer("conv", 3, 4, 1, 1), Layer("relu")] * 120
+    one, two = chain((1, 8, 8), Layer("tanh"), *blocks), chain((1, 8, 8), *blocks)
+    changes = [row.change for row in compare_layers(one, two)]
+    assert changes == ["removed"] + ["same"] * 240
+
+
 def test_a_net_beside_itself_is_the_same_everywhere():
     net = named("resnet20")
     assert {row.change for row in compare_layers(net, net)} == {"same"}

@@ -189,9 +189,16 @@ def test_text_from_files_cannot_become_markup(tmp_path, make):
     assert evil in page.text("top")
 
 
+def test_the_values_of_a_figure_cannot_end_their_script(run):
+    text = (run / "report.html").read_text(encoding="utf-8")
+    values = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
+    assert len(values) == 5
+    assert not any("<" in value for value in values)
+
+
 def test_a_result_without_its_optional_parts_still_gives_a_report(tmp_path, make):
     content = make.result()
-    needed = {"format", "version", "met", "sentence", "data"}
+    needed = {"format", "version", "met", "sentence", "data", "recipes"}
     bare = {name: content[name] for name in needed}
     bare["data"] = content["data"] | {"test": None}
     bare["source"] = {
@@ -205,16 +212,14 @@ def test_a_result_without_its_optional_parts_still_gives_a_report(tmp_path, make
     assert "No trial of this run ended with an accuracy." in page.text("trials")
     assert "no two architectures to compare" in page.text("layers")
     assert "not measured" in page.text("surrogate")
-    assert (
-        list(tmp_path.iterdir()) == [tmp_path / "result.json", tmp_path / "report.html"]
-        or len(list(tmp_path.iterdir())) == 2
-    )  # no store was made on the way
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"result.json", "report.html"}  # no empty store was made on the way
 
 
 def test_no_reference_and_an_unmeasured_surrogate_are_said_so(tmp_path, make):
     surrogate = dict.fromkeys(make.result()["surrogate"])
     page = page_of(rewritten(tmp_path, make, reference=None, surrogate=surrogate))
-    assert "No plain net of the same size was trained" in page.text("top")
+    assert "No plain hand-made net was trained" in page.text("top")
     assert page.text("surrogate").count("not measured") == len(surrogate) - 1  # all but n
 
 
@@ -224,6 +229,14 @@ def test_a_run_that_predicted_nothing_says_so(tmp_path, make):
     assert "No trial has a prediction" in page.text("predictions-section")
     assert "predictions-values" not in page.figures
     assert "The result was not trained under the trial recipe" in page.text("trials")
+
+
+def test_a_source_without_a_trial_is_a_line_at_its_cost(tmp_path, make):
+    page = page_of(rewritten(tmp_path, make, [make.trial(make.narrow(4), 0.5)]))
+    layout = page.figures["macs-values"]["light"]["layout"]
+    assert [line["x0"] for line in layout["shapes"]] == [make.source.macs]
+    assert [line["text"] for line in layout["annotations"]] == ["source"]
+    assert "only its costs are marked" in page.text("trials")
 
 
 def test_a_run_in_which_every_trial_failed_says_so(tmp_path, make):

@@ -57,8 +57,9 @@ def test_failed_trials_and_those_without_a_finite_accuracy_are_no_points(make):
         make.trial(make.narrow(4), None),
         make.trial(make.narrow(5), float("nan")),
         make.trial(make.narrow(6), 0.5),
+        make.trial(make.narrow(7), 0.0),
     ]
-    assert [p.accuracy for p in trial_points(trials, Limits())] == [0.5]
+    assert [p.accuracy for p in trial_points(trials, Limits())] == [0.5, 0.0]
 
 
 def test_failures_are_counted_by_reason_the_most_frequent_first(make):

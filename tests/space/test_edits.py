@@ -5,7 +5,7 @@ import pytest
 
 from archpress.architecture import Architecture, Layer, chain, named
 from archpress.space import Limits, edit, paper_space, sample_neighbourhood, space_around
-from archpress.space.edits import EDITS, _close, _open
+from archpress.space.edits import EDITS, _close, _delete, _open
 
 SOURCES = ("conv7", "resnet20", "separable", "lenet5", "tiny")
 
@@ -55,12 +55,17 @@ def test_the_activation_changes_where_there_is_a_choice():
 
 
 def test_twin_branches_are_not_taken_for_each_other():
-    conv = Layer("conv", 3, 4, 1, 1)
-    twin = Layer("conv", 3, 4, 1, 1, inputs=(2,))
-    source = chain((1, 8, 8), conv, twin, Layer("add", inputs=(1, 2)), Layer("linear", channels=3))
-    space = space_around(source)
+    conv, twin = Layer("conv", 3, 4, 1, 1), Layer("conv", 3, 4, 1, 1, inputs=(2,))
+    source = chain(
+        (1, 8, 8), conv, twin, Layer("concat", inputs=(1, 2)), Layer("linear", channels=3)
+    )
+    nodes = _open(source)
+    _delete(nodes, nodes[1])
+    # the second twin is gone, so the concat reads the image in its place, and first
+    assert _close(nodes) == [conv, Layer("concat", inputs=(2, 1))]
     rng = np.random.default_rng(0)
-    for _ in range(100):
+    space = space_around(source)
+    for _ in range(40):
         assert space.contains(edit(source, space, rng, edits=2))
 
 

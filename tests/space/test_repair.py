@@ -87,7 +87,7 @@ def test_repairing_twice_is_repairing_once(layers, space):
 @pytest.mark.parametrize("name", ["conv7", "resnet20", "separable", "lenet5", "plain6"])
 def test_members_of_a_space_are_left_as_they_are(name):
     source = named(name)
-    space = space_around(source)
+    space = replace(space_around(source), most_activations=None)
     repaired = repair(source.layers, space)
     assert repaired.architecture == source
     assert dict(repaired.repairs) == {}
@@ -199,7 +199,8 @@ def test_a_proposal_above_the_limits_is_narrowed_and_counted():
 def test_a_narrowed_resnet_keeps_its_shortcuts():
     source = named("resnet20")
     for share in (2, 5, 10):
-        space = space_around(source, Limits(max_parameters=source.parameters // share))
+        limits = Limits(max_parameters=source.parameters // share)
+        space = replace(space_around(source, limits), most_activations=None)
         net = repair(source.layers, space).architecture
         assert space.contains(net)
         assert [layer.kind for layer in net.layers] == [layer.kind for layer in source.layers]
@@ -208,7 +209,8 @@ def test_a_narrowed_resnet_keeps_its_shortcuts():
 
 def test_narrowing_finds_the_widest_net_by_one_factor():
     source = named("plain6")
-    space = space_around(source, Limits(max_parameters=20_000))
+    limits = Limits(max_parameters=20_000)
+    space = replace(space_around(source, limits), most_activations=None)
     net = narrow_to_fit(source, space)
     factors = np.linspace(0, 1, 2_000)
     fitting = [

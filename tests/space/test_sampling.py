@@ -37,7 +37,8 @@ class Recorder(PaperSampler):
 
 @pytest.fixture(scope="module")
 def recorder():
-    recorder = Recorder(SPACE, np.random.default_rng(0))
+    space = SPACE.with_limits(Limits(max_parameters=50_000))
+    recorder = Recorder(space, np.random.default_rng(0))
     for _ in range(4_000):
         recorder._draw()
     return recorder

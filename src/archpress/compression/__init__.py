@@ -5,6 +5,7 @@ from archpress.compression.compress import compress
 from archpress.compression.descent import DescentSettings, descend
 from archpress.compression.journal import Journal
 from archpress.compression.objective import Objective
+from archpress.compression.plain_training import train_to_folder
 from archpress.compression.progress import Progress, Silent
 from archpress.compression.proposals import ProposalSettings, propose
 from archpress.compression.result import LimitCheck, Measured, Result, Spread
@@ -42,5 +43,6 @@ __all__ = [
     "propose",
     "search",
     "settings_for",
+    "train_to_folder",
     "with_counts",
 ]

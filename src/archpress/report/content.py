@@ -1,5 +1,6 @@
 """`Content`: everything the report says, as text and values; the template only lays it out."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -184,7 +185,8 @@ def _surrogate_rows(record: SurrogateRecord) -> tuple[tuple[str, str], ...]:
     of = "" if record.n is None else f" (n = {record.n} trained architectures)"
 
     def tau(value: float | None) -> str:
-        return wording.MISSING if value is None else f"{value:.2f}{of}"
+        known = value is not None and math.isfinite(value)
+        return f"{value:.2f}{of}" if known else wording.MISSING
 
     def share(value: float | None) -> str:
         return wording.MISSING if value is None else f"{100 * value:.1f} %"
@@ -194,6 +196,7 @@ def _surrogate_rows(record: SurrogateRecord) -> tuple[tuple[str, str], ...]:
         ("Kendall's tau of expected and measured accuracy, held out", tau(record.kendall)),
         ("the same with the number of parameters as the guess", tau(record.kendall_parameters)),
         ("the same with the multiply-adds as the guess", tau(record.kendall_macs)),
+        ("layer kinds restored by encoding and decoding", share(record.kind_share)),
         ("architectures restored exactly", share(record.exact_share)),
         (
             "mean error of restored channels",
@@ -201,8 +204,8 @@ def _surrogate_rows(record: SurrogateRecord) -> tuple[tuple[str, str], ...]:
             if error is None
             else f"{error:.2f} octaves (a factor of {2**error:.2f})",
         ),
-        ("decoded sequences that were valid before any repair", share(record.valid_share)),
-        ("decoded architectures that were new", share(record.novel_share)),
+        ("decodes that were valid before any repair", share(record.valid_share)),
+        ("decodes of embeddings with noise that were new architectures", share(record.novel_share)),
     )
 
 

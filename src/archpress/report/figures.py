@@ -79,7 +79,7 @@ def cost_figure(
     theme: Theme,
     *,
     marked: Mapping[str, TrialPoint],
-    limit: float | None = None,
+    lines: Mapping[str, float],
 ) -> "Figure":
     """Accuracy of all trials against a cost, with the Pareto front.
 
@@ -88,7 +88,7 @@ def cost_figure(
         cost: the horizontal axis, logarithmic.
         theme: colours.
         marked: label -> trial that gets a ring, e.g. "source".
-        limit: largest allowed cost, drawn as a line.
+        lines: label -> cost at which an upright line is drawn, e.g. "limit".
     """
     figure = _figure(theme, COST_TITLES[cost], ACCURACY_TITLE)
     ticks = _log_ticks([getattr(point, cost) for point in points])
@@ -115,8 +115,8 @@ def cost_figure(
     )
     for label, point in marked.items():
         _ring(figure, label, getattr(point, cost), 100 * point.accuracy, theme)
-    if limit is not None:
-        _limit_line(figure, limit, theme)
+    for label, place in lines.items():
+        _line(figure, label, place, theme)
     return figure
 
 
@@ -224,24 +224,24 @@ def _figure(theme: Theme, x_title: str, y_title: str) -> "Figure":
     )
 
 
-def _limit_line(figure: "Figure", limit: float, theme: Theme) -> None:
-    figure.add_vline(x=limit, line={"color": theme.muted, "width": 1, "dash": "dot"})
+def _line(figure: "Figure", label: str, place: float, theme: Theme) -> None:
+    figure.add_vline(x=place, line={"color": theme.muted, "width": 1, "dash": "dot"})
     figure.add_annotation(
-        x=math.log10(limit),  # annotations on a logarithmic axis want the power
+        x=math.log10(place),  # annotations on a logarithmic axis want the power
         y=0.01,
         yref="paper",
-        xanchor="left",
+        xanchor="right",
         yanchor="bottom",
-        text="limit",
+        text=label,
         showarrow=False,
         font={"color": theme.muted, "size": 12},
     )
 
 
 def _log_ticks(values: Sequence[int]) -> list[int]:
-    """1, 2, 5, 10, ... around the values; powers of ten alone where they span three or more."""
+    """Round numbers around the values, few enough for a phone."""
     low, high = len(str(min(values))) - 1, len(str(max(values)))
-    steps = (1,) if high - low > 3 else (1, 2, 5)
+    steps = {1: (1, 2, 5), 2: (1, 2, 5), 3: (1, 3)}.get(high - low, (1,))  # by powers of ten
     return [step * 10**power for power in range(low, high + 1) for step in steps]
 
 

@@ -114,7 +114,10 @@ def draw(content: Content) -> Iterator[Drawing]:
 
 
 def _cost_drawing(content: Content, cost: Cost) -> Drawing:
-    limits = {limit.name: limit.limit for limit in content.result.limits}
+    limits = {row.name: row.limit for row in content.result.limits}
+    lines = {"limit": limits[f"max_{cost}"]} if f"max_{cost}" in limits else {}
+    if "source" not in content.marked:
+        lines["source"] = getattr(content.result.source, cost)
     accuracies = [point.accuracy for point in content.points]
     label = (
         f"Scatter of {len(accuracies)} trials: validation accuracy, "
@@ -125,7 +128,7 @@ def _cost_drawing(content: Content, cost: Cost) -> Drawing:
         cost,
         label,
         lambda theme: figures.cost_figure(
-            content.points, cost, theme, marked=content.marked, limit=limits.get(f"max_{cost}")
+            content.points, cost, theme, marked=content.marked, lines=lines
         ),
     )
 

@@ -86,6 +86,7 @@ class SurrogateRecord(_Record):
     kendall_macs: float | None = None
     n: int | None = None
     exact_share: float | None = None
+    kind_share: float | None = None
     channel_error_octaves: float | None = None
     valid_share: float | None = None
     novel_share: float | None = None

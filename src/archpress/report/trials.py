@@ -1,10 +1,10 @@
 """The trials of a run as points: which lie on the front, what was predicted, what was best when."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -80,8 +80,12 @@ class BestSoFar:
 
 def trial_points(trials: Iterable[Trial], limits: Limits) -> tuple[TrialPoint, ...]:
     """The done trials, in the order in which they ended."""
-    done = [trial for trial in trials if trial.done and isfinite(trial.accuracy or float("nan"))]
-    done.sort(key=lambda trial: 0)
+    done = [
+        trial
+        for trial in trials
+        if trial.done and math.isfinite(trial.metrics.get("accuracy", math.nan))
+    ]
+    done.sort(key=lambda trial: trial.created)
     return tuple(_point(number, trial, limits) for number, trial in enumerate(done, start=1))
 
 

@@ -1,0 +1,5 @@
+"""`python -m archpress` is the command `archpress`."""
+
+from archpress.cli import main
+
+main()

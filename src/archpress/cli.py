@@ -1,0 +1,471 @@
+"""The commands: each reads its arguments, calls one room, and prints."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archpress.errors import ArchpressError
+
+MET, BAD_INPUT, NOT_MET, STOPPED = 0, 2, 3, 130  # exit codes
+
+app = typer.Typer(
+    name="archpress",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Give it a CNN, labelled images and limits; get back a smaller net, trained and measured.",
+    epilog="Start with: archpress compress conv7 --data fashion-mnist-sample "
+    "--max-parameters 93000 --run runs/first",
+)
+
+
+class Effort(StrEnum):
+    """Words for how much work a compression is."""
+
+    SMOKE = "smoke"
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
+class SortKey(StrEnum):
+    """What trials are sorted by."""
+
+    ACCURACY = "accuracy"
+    PARAMETERS = "parameters"
+    MACS = "macs"
+    SECONDS = "seconds"
+    CREATED = "created"
+    ROUND = "round"
+
+
+NET = "A name of `archpress zoo`, or an architecture file (.json)."
+IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
+
+NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
+SeedOption = Annotated[int, typer.Option(help="Of everything that is random.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes that train; by default one a core.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", help="Bring images of a folder to this size, e.g. 3x32x32."),
+]
+
+
+@app.command()
+def compress(
+    net: NetArgument,
+    data: DataOption,
+    run: Annotated[Path, typer.Option(help="Folder for all results; goes on from what it holds.")],
+    max_parameters: Annotated[float | None, typer.Option(help="Weights.")] = None,
+    max_macs: Annotated[float | None, typer.Option(help="Multiply-adds of one image.")] = None,
+    max_peak_memory: Annotated[
+        float | None, typer.Option(help="Bytes of activations alive at once, one image.")
+    ] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Fraction, on validation.")] = None,
+    max_accuracy_loss: Annotated[
+        float | None, typer.Option(help="Fraction, against the source under the same recipe.")
+    ] = None,
+    effort: Annotated[
+        Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
+    ] = None,
+    first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Final trainings of each net.")] = None,
+    size: SizeOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find, train and measure a smaller net that keeps the limits.
+
+    With a limit on a cost, the most accurate net within it; with limits on accuracy alone, the
+    smallest that keeps them. Exit code 3 where the limits are not met: the closest net is in the
+    run folder all the same.
+
+    **Examples**
+
+    archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
+
+    archpress compress net.json --data photos/ --max-macs 5e6 --max-accuracy-loss 0.01 --run runs/p
+    """
+    from archpress import compression
+    from archpress.report import write_report
+    from archpress.space import Limits
+    from archpress.terminal import TerminalProgress, result_table
+
+    limits = Limits(
+        _whole(max_parameters, "--max-parameters"),
+        _whole(max_macs, "--max-macs"),
+        _whole(max_peak_memory, "--max-peak-memory"),
+        min_accuracy,
+        max_accuracy_loss,
+    )
+    source, images = _net_and_images(net, data, size, seed)
+    settings = compression.settings_for(
+        effort or compression.default_effort(images.name),
+        mirrored=images.name in compression.MIRRORED,
+    )
+    settings = compression.with_counts(
+        settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
+    )
+    with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
+        result = compression.compress(
+            source,
+            images,
+            limits,
+            run=run,
+            settings=settings,
+            name=Path(net).stem,
+            seed=seed,
+            device=device,
+            workers=workers,
+            progress=progress,
+        )
+    report = write_report(run)
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        _console().print(result_table(result))
+        _say(f"{result.sentence}\nReport: {report}")
+        _say(f"Use it: python {run / 'network.py'} {run / 'weights.pt'}")
+    raise typer.Exit(MET if result.met else NOT_MET)
+
+
+@app.command()
+def inspect(net: NetArgument, as_json: JsonOption = False) -> None:
+    """Layers, shapes and exact costs of a net.
+
+    **Example:** archpress inspect conv7
+    """
+    from archpress.terminal import architecture_table
+
+    architecture = _net(net)
+    if as_json:
+        _print_json({**_costs(architecture), "architecture": json.loads(architecture.to_json())})
+        return
+    _console().print(architecture_table(architecture))
+    _say(f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak")
+
+
+@app.command()
+def evaluate(
+    net: NetArgument,
+    data: DataOption,
+    store: Annotated[Path, typer.Option(help="Trials are kept here.")] = Path("trials.db"),
+    size: SizeOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Train a net briefly, as a search does, and tell its validation accuracy.
+
+    **Example:** archpress evaluate lenet5 --data digits
+    """
+    from archpress.compression import MIRRORED, default_effort, settings_for
+    from archpress.evaluation import Candidate, SerialEvaluator
+    from archpress.store import Store, evaluate_once
+
+    architecture, images = _net_and_images(net, data, size, seed)
+    effort = default_effort(images.name)
+    recipe = settings_for(effort, mirrored=images.name in MIRRORED).trial
+    evaluator = SerialEvaluator(images, recipe, device=device)
+    with Store(store) as opened:
+        candidates = [Candidate(architecture, "by hand")]
+        (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed)
+    trial = outcome.trial
+    if as_json:
+        _print_json({**_costs(architecture), "reused": outcome.reused, **trial.to_dict()})
+    elif trial.accuracy is None:
+        _say(f"the trial failed: {trial.error}")
+    else:
+        known = ", known from an earlier trial" if outcome.reused else ""
+        _say(f"{trial.accuracy:.2%} on validation images, {trial.seconds:.1f} s{known}")
+
+
+@app.command()
+def train(
+    net: NetArgument,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder for network.py and the weights.")],
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 12,
+    size: SizeOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Train a net to the end and write it as plain PyTorch: network.py, weights.pt.
+
+    **Example:** archpress train plain6 --data fashion-mnist-sample --out runs/plain --epochs 4
+    """
+    from archpress.compression import MIRRORED, train_to_folder
+    from archpress.evaluation import final
+
+    architecture, images = _net_and_images(net, data, size, seed)
+    recipe = final(epochs=epochs, flip=images.name in MIRRORED)
+    accuracies = train_to_folder(architecture, images, recipe, out, seed=seed, device=device)
+    if as_json:
+        _print_json({**_costs(architecture), **accuracies})
+    else:
+        _say(", ".join(f"{name} {value:.2%}" for name, value in accuracies.items() if value))
+        _say(f"Use it: python {out / 'network.py'} {out / 'weights.pt'}")
+
+
+@app.command()
+def fit(
+    run: RunArgument,
+    seeds: Annotated[int, typer.Option(help="Cross-validations, the folds drawn anew.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the embedding of a run and tell how well its surrogate ranks held-out trials.
+
+    Five-fold cross-validation over the run's trials, beside the ranking by parameters and by
+    multiply-adds alone; and what decoding restores of unseen architectures.
+
+    **Example:** archpress fit runs/demo --seeds 20
+    """
+    from archpress.compression import assess
+    from archpress.terminal import table
+
+    assessment = assess(run)
+    rankings = list(assessment.rankings(seeds))
+    restored = assessment.fitted.reconstruction
+    if as_json:
+        _print_json(
+            {"rankings": [asdict(one) for one in rankings], "reconstruction": asdict(restored)}
+        )
+        return
+    rows = [
+        [str(seed), *(f"{tau:.3f}" for tau in (one.surrogate, one.parameters, one.macs))]
+        for seed, one in enumerate(rankings)
+    ]
+    mean = sum(one.surrogate for one in rankings) / len(rankings)
+    rows.append(["mean", f"{mean:.3f}", rows[0][2], rows[0][3]])
+    title = f"Kendall's tau on held-out trials, {rankings[0].n} trials"
+    _console().print(table(title, ["seed", "surrogate", "parameters", "macs"], rows))
+    _say(
+        f"Of {restored.n} unseen architectures: {restored.exact_share:.0%} restored exactly, "
+        f"{restored.kind_share:.1%} of kinds, channels within {restored.channel_error_octaves:.2f} "
+        f"octaves, {restored.valid_share:.0%} valid without repair, "
+        f"{restored.novel_share:.0%} of noisy decodes new"
+    )
+
+
+@app.command()
+def trials(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a store.")],
+    sort: Annotated[SortKey, typer.Option(help="Best first.")] = SortKey.ACCURACY,
+    limit: Annotated[int, typer.Option(help="Show at most so many.")] = 20,
+    max_parameters: Annotated[float | None, typer.Option(help="Only smaller nets.")] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Only better nets.")] = None,
+    origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed ones.")] = False,
+    export: Annotated[Path | None, typer.Option(help="Write all to .csv or .jsonl.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List, filter and sort the trials of a run, or export them.
+
+    **Example:** archpress trials runs/demo --sort parameters --min-accuracy 0.85
+    """
+    from archpress.evaluation import TrialState
+    from archpress.store import Store, TrialFilter
+    from archpress.terminal import table
+
+    place = run / "trials.db" if run.is_dir() else run
+    _require(place)
+    with Store(place) as store:
+        if export:
+            _say(f"{store.export(export)} trials written to {export}")
+            return
+        which = TrialFilter(
+            origin=origin,
+            state=TrialState.FAILED if failed else None,
+            max_parameters=_whole(max_parameters, "--max-parameters"),
+            min_accuracy=min_accuracy,
+        )
+        descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
+        found = store.trials(which, sort=sort.value, descending=descending, limit=limit)
+        total = store.count()
+    if as_json:
+        _print_json([trial.to_dict() for trial in found])
+        return
+    rows = [
+        [
+            trial.architecture.key[:8],
+            f"{trial.accuracy:.2%}" if trial.accuracy is not None else trial.error or "failed",
+            f"{trial.architecture.parameters:,}",
+            f"{trial.architecture.macs:,}",
+            f"{trial.seconds:.1f}",
+            trial.origin,
+            str(trial.round),
+        ]
+        for trial in found
+    ]
+    columns = ["key", "accuracy", "parameters", "macs", "seconds", "origin", "round"]
+    _console().print(table(f"{len(found)} of {total} trials", columns, rows))
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write report.html of a finished run anew.
+
+    **Example:** archpress report runs/demo
+    """
+    from archpress.report import write_report
+
+    _say(str(write_report(run)))
+
+
+@app.command()
+def data(as_json: JsonOption = False) -> None:
+    """List the named sets of images, and where they are or how to get them."""
+    from archpress.data import list_named
+    from archpress.terminal import table
+
+    listings = list_named()
+    if as_json:
+        _print_json([asdict(one) for one in listings])
+        return
+    rows = [
+        [
+            one.name,
+            "x".join(map(str, one.input_shape)),
+            str(one.classes),
+            f"{one.train_images:,} + {one.test_images:,}",
+            ("here: " if one.present else "missing: ") + str(one.where),
+        ]
+        for one in listings
+    ]
+    _console().print(table("", ["name", "image", "classes", "train + test", "where"], rows))
+
+
+@app.command()
+def zoo(as_json: JsonOption = False) -> None:
+    """List the nets that are known by name."""
+    from archpress.architecture import ZOO, named
+    from archpress.terminal import table
+
+    nets = {name: named(name) for name in ZOO}
+    if as_json:
+        _print_json({name: _costs(net) for name, net in nets.items()})
+        return
+    rows = [
+        [name, f"{net.parameters:,}", f"{net.macs:,}", ZOO[name].about]
+        for name, net in nets.items()
+    ]
+    _console().print(table("", ["name", "parameters", "multiply-adds", "about"], rows))
+
+
+# --- reading arguments -------------------------------------------------------------------------
+
+
+def _net(net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10) -> Any:  # noqa: ANN401
+    from archpress.architecture import Architecture, named
+
+    if net.endswith(".json") or Path(net).exists():
+        return Architecture.load(net)
+    return named(net, input_shape, classes)
+
+
+def _net_and_images(net: str, data: str, size: str | None, seed: int) -> tuple[Any, Any]:
+    """A net of the zoo takes the images' shape; a file keeps its own, only its head may change."""
+    from archpress.architecture import Architecture
+    from archpress.data import load_data
+
+    wanted = _shape(size)
+    is_file = net.endswith(".json") or Path(net).exists()
+    architecture: Architecture = _net(net)  # an unknown net is told before images are read
+    if is_file and wanted is None and Path(data).is_dir():
+        wanted = architecture.input_shape
+    images = load_data(data, seed=seed, input_shape=wanted)
+    if not is_file:
+        return _net(net, images.input_shape, images.classes), images
+    if architecture.classes == images.classes:
+        return architecture, images
+    _say(
+        f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: "
+        "its last layer is replaced",
+        error=True,
+    )
+    return architecture.with_classes(images.classes), images
+
+
+def _shape(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+        raise ArchpressError(f"--size must be channels x height x width, e.g. 3x32x32, not {text}")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _whole(value: float | None, option: str) -> int | None:
+    if value is None:
+        return None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ArchpressError(f"{option} must be a number, not {value}")
+    return int(value)
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise ArchpressError(f"there is no store {path}")
+
+
+# --- printing ----------------------------------------------------------------------------------
+
+
+def _console(*, stderr: bool = False) -> Any:  # noqa: ANN401
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=False)
+
+
+def _costs(architecture: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "key": architecture.key,
+        "layers": len(architecture.layers),
+        "parameters": architecture.parameters,
+        "macs": architecture.macs,
+        "peak_memory": architecture.peak_memory,
+    }
+
+
+def _print_json(content: Any) -> None:  # noqa: ANN401
+    typer.echo(json.dumps(content, indent=1))
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    typer.echo(text, err=error)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; bad input is one sentence on standard error and exit code 2."""
+    try:
+        app(arguments, standalone_mode=True)
+    except ArchpressError as error:
+        _say(f"archpress: {error}", error=True)
+        sys.exit(BAD_INPUT)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        _say(f"archpress: cannot read or write{where}: {error.strerror or error}", error=True)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        _say("archpress: stopped; the same command goes on from here", error=True)
+        sys.exit(STOPPED)

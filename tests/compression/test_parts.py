@@ -1,0 +1,219 @@
+import numpy as np
+import pytest
+import torch
+
+from archpress.architecture import named
+from archpress.compression import (
+    DescentSettings,
+    Journal,
+    LimitCheck,
+    Measured,
+    Objective,
+    ProposalSettings,
+    Spread,
+    descend,
+    propose,
+    settings_for,
+    with_counts,
+)
+from archpress.compression.descent import _loss
+from archpress.compression.search import anchor_nets, hand_made_nets
+from archpress.compression.sentence import tell
+from archpress.embedding import Embedding, FitSettings, Guess, Labelled, ModelSize, Surrogate
+from archpress.embedding.fitting import fit_unlabelled, refit
+from archpress.errors import EvaluationError, StoreError
+from archpress.evaluation import Candidate, Trial, TrialState
+from archpress.space import Limits, distinct, sample_neighbourhood, space_around
+
+
+def trial(net, accuracy, **more):
+    state = TrialState.DONE if accuracy is not None else TrialState.FAILED
+    metrics = {} if accuracy is None else {"accuracy": accuracy}
+    return Trial(net, "data", "recipe", 0, state, metrics, **more)
+
+
+TINY, PLAIN, CONV7 = named("tiny"), named("plain6"), named("conv7")
+
+
+def test_within_a_cost_limit_the_most_accurate_is_best():
+    objective = Objective(Limits(max_parameters=100_000))
+    trials = [trial(TINY, 0.7), trial(PLAIN, 0.8), trial(CONV7, 0.9), trial(TINY, None)]
+    best = objective.best(trials)
+    assert best is not None
+    assert best.architecture == PLAIN  # CONV-7 has 708,458 parameters, too many
+
+
+def test_with_an_accuracy_limit_alone_the_smallest_that_keeps_it_is_best():
+    objective = Objective(Limits(max_accuracy_loss=0.05), least_accuracy=0.75)
+    trials = [trial(TINY, 0.7), trial(PLAIN, 0.8), trial(CONV7, 0.9)]
+    best = objective.best(trials)
+    assert best is not None
+    assert best.architecture == PLAIN
+
+
+def test_where_nothing_meets_the_limits_the_closest_is_best():
+    objective = Objective(Limits(min_accuracy=0.95), least_accuracy=0.95)
+    best = objective.best([trial(TINY, 0.7), trial(PLAIN, 0.8), trial(CONV7, 0.9)])
+    assert best is not None
+    assert best.architecture == CONV7
+    assert objective.best([trial(TINY, None)]) is None
+
+
+def test_nothing_beyond_a_cost_limit_is_promising():
+    guess = Guess(np.array([2.0, 2.0]), np.array([0.5, 0.5]))
+    objective = Objective(Limits(max_parameters=100_000))
+    promise = objective.acquisition([PLAIN, CONV7], guess, trial(TINY, 0.8))
+    assert promise[0] > 0
+    assert promise[1] == 0
+
+
+def test_a_smaller_net_promises_more_where_size_is_the_aim():
+    guess = Guess(np.array([2.0, 2.0]), np.array([0.5, 0.5]))
+    objective = Objective(Limits(min_accuracy=0.8), least_accuracy=0.8)
+    promise = objective.acquisition([TINY, PLAIN], guess, trial(CONV7, 0.9))
+    assert promise[0] > promise[1] > 0
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    space = space_around(TINY, Limits(max_parameters=4000))
+    rng = np.random.default_rng(0)
+    pool = distinct(sample_neighbourhood(TINY, space, rng), 80)
+    embedding = Embedding(space, ModelSize(32, 16, 3))
+    fit_unlabelled(embedding, pool, FitSettings(steps=60, batch=32), rng)
+    accuracies = [0.5 + 0.1 * np.log10(net.parameters) for net in pool]
+    labelled = Labelled(pool, accuracies)
+    refit(embedding, labelled, pool, FitSettings(refit_steps=30, refit_batch=32), rng)
+    trials = [trial(net, float(a)) for net, a in zip(pool, accuracies, strict=True)]
+    return space, embedding, Surrogate(embedding, labelled), trials
+
+
+def test_descent_lowers_its_loss_and_stays_in_the_space(fitted):
+    space, embedding, _, _ = fitted
+    objective = Objective(Limits(max_parameters=4000))
+    settings = DescentSettings(starts=6, steps=20, every=10)
+    nets = descend(embedding, [TINY], objective, settings, np.random.default_rng(0))
+    assert len(nets) == 6 * 2  # two decodes of six starts
+    assert all(space.contains(net) for net in nets)
+    start = embedding.encode([TINY]).requires_grad_()
+    before = _loss(embedding, start, torch.zeros(1), objective, settings)
+    before.backward()
+    assert start.grad is not None
+    after = _loss(
+        embedding, start.detach() - 0.01 * start.grad, torch.zeros(1), objective, settings
+    )
+    assert after < before
+    assert all(weight.requires_grad for weight in embedding.model.parameters())
+
+
+def test_descent_gradients_agree_with_finite_differences(fitted):
+    _, embedding, _, _ = fitted
+    objective, settings = Objective(Limits(max_parameters=1500)), DescentSettings()
+    point = embedding.encode([PLAIN]).detach().double()
+    model = embedding.model.double()
+    try:
+        path = point.clone().requires_grad_()
+        loss = _loss(embedding, path, torch.zeros(1), objective, settings)
+        loss.backward()
+        for axis in (0, 7, 19):
+            step = torch.zeros_like(point)
+            step[0, axis] = 1e-5
+            ends = [
+                _loss(embedding, point + sign * step, torch.zeros(1), objective, settings)
+                for sign in (1, -1)
+            ]
+            slope = float(ends[0] - ends[1]) / 2e-5
+            assert path.grad is not None
+            assert slope == pytest.approx(float(path.grad[0, axis]), rel=1e-3, abs=1e-5)
+    finally:
+        model.float()
+
+
+def test_proposals_are_new_different_allowed_and_carry_a_prediction(fitted):
+    space, embedding, surrogate, trials = fitted
+    settings = ProposalSettings(edits=60, descent=DescentSettings(starts=6, steps=20))
+    candidates = propose(
+        trials,
+        TINY,
+        space,
+        embedding,
+        surrogate,
+        Objective(Limits(max_parameters=4000)),
+        settings,
+        count=5,
+        number=2,
+        rng=np.random.default_rng(1),
+    )
+    keys = {one.architecture.key for one in candidates}
+    assert 1 <= len(keys) == len(candidates) <= 5
+    assert not keys & {one.architecture.key for one in trials}
+    assert all(space.contains(one.architecture) for one in candidates)
+    assert {one.round for one in candidates} == {2}
+    assert {one.origin for one in candidates} <= {"edit", "descent"}
+    assert all(one.predicted is not None and 0 < one.predicted < 1 for one in candidates)
+
+
+def test_anchors_are_the_narrowed_source_and_hand_made_nets_in_the_space():
+    space = space_around(CONV7, Limits(max_parameters=20_000))
+    anchors = anchor_nets(CONV7, space)
+    assert {one.origin for one in anchors} == {"narrowed source", "hand-made"}
+    assert all(space.contains(one.architecture) for one in anchors)
+    usual = hand_made_nets(space)[0]
+    assert 0.9 * 20_000 < usual.parameters <= 20_000
+
+
+def test_a_journal_gives_back_its_rounds_and_ignores_other_searches_and_a_cut_line(tmp_path):
+    path = tmp_path / "search.jsonl"
+    first, second = [Candidate(TINY, "edit", 0, 0.5)], [Candidate(PLAIN, "descent", 1)]
+    journal = Journal(path, "this search")
+    journal.add(first)
+    Journal(path, "another").add(second)
+    journal.add(second)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])  # killed while the last round was written
+    again = Journal(path, "this search")
+    assert again.rounds == [first]
+    again.add(second)
+    assert Journal(path, "this search").rounds == [first, second]
+
+
+def test_a_journal_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write the journal"):
+        Journal(tmp_path / "file" / "search.jsonl", "s").add([Candidate(TINY)])
+
+
+def test_an_unknown_effort_and_counts_out_of_range_are_refused():
+    with pytest.raises(EvaluationError, match="smoke, quick, standard, thorough"):
+        settings_for("huge")
+    with pytest.raises(EvaluationError, match="seeds must be at least 1"):
+        with_counts(settings_for("quick"), seeds=0)
+    changed = with_counts(settings_for("quick"), epochs=7, rounds=0)
+    assert (changed.final.epochs, changed.rounds, changed.seeds) == (7, 0, 2)
+
+
+def test_a_spread_is_the_mean_and_the_sample_deviation():
+    spread = Spread.of([0.8, 0.9])
+    assert spread.mean == pytest.approx(0.85)
+    assert spread.std == pytest.approx(0.070711, abs=1e-6)  # sqrt(2 * 0.05^2 / 1)
+    assert Spread.of([0.8]).std == 0
+
+
+def measured(name, parameters, accuracy):
+    latency = {"median_seconds": 0.001, "threads": 1, "batch": 1}
+    return Measured(
+        name, parameters, 1, 1, 1, latency, Spread(accuracy, 0.0, 2), Spread(accuracy, 0.0, 2)
+    )
+
+
+def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
+    source, compressed = measured("net", 1000, 0.9), measured("c", 100, 0.88)
+    met = LimitCheck("max_parameters", 200, 100, met=True)
+    missed = LimitCheck("max_accuracy_loss", 0.01, 0.02, met=False)
+    good = tell([met], source, compressed)
+    assert good.startswith("All limits met: net with 1,000 parameters")
+    assert "10.0x smaller" in good
+    assert "2.00 points less accurate" in good
+    assert "not faster" in good
+    bad = tell([met, missed], source, compressed)
+    assert bad.startswith("Not met: max_accuracy_loss 0.0100 but 0.0200; the closest is")

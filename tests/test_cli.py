@@ -1,0 +1,353 @@
+"""The commands as a user types them, on real images: scikit-learn's digits."""
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from archpress.architecture import named
+from archpress.cli import main
+
+COMPRESS = ["compress", "tiny", "--data", "digits", "--effort", "smoke", "--quiet"]
+
+
+def run(*arguments):
+    """Exit code of a command, in this process."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return stopped.value.code or 0
+
+
+def refused(capsys, *arguments):
+    """The one sentence on standard error of a command that is refused."""
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("archpress: ")
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    assert run(*COMPRESS, "--max-parameters", 3000, "--run", folder) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_leaves_everything_that_a_user_needs(finished):
+    result = json.loads((finished / "result.json").read_text())
+    compressed = result["compressed"]
+    assert result["met"] is True
+    assert compressed["parameters"] <= 3000 < result["source"]["parameters"]
+    for net in ("source", "compressed"):
+        for kind in ("validation_accuracy", "test_accuracy"):
+            accuracy = result[net][kind]
+            assert accuracy["n"] == 2
+            assert 0 <= accuracy["mean"] <= 1
+        assert result[net]["latency"]["median_seconds"] > 0
+    assert result["limits"][0]["value"] == compressed["parameters"]
+    assert result["trials"]["trained"] >= 10
+    for name in ("source.json", "compressed.json", "report.html", "trials.db", "weights.pt"):
+        assert (finished / name).stat().st_size > 0
+    assert not list(finished.rglob("*.unfinished"))
+
+
+@pytest.mark.slow
+def test_network_py_needs_torch_alone(finished, tmp_path):
+    for name in ("network.py", "weights.pt"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    done = subprocess.run(
+        [sys.executable, "network.py", "weights.pt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "input (1, 1, 8, 8) -> output (1, 10)\n"
+    assert "archpress" not in [
+        line.split()[1]
+        for line in (tmp_path / "network.py").read_text().splitlines()
+        if line.startswith(("import", "from"))
+    ]
+
+
+@pytest.mark.slow
+def test_the_same_command_again_trains_nothing(finished, capsys):
+    assert run(*COMPRESS, "--max-parameters", 3000, "--run", finished, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["trials"]["trained"] == 0
+    assert result["trials"]["reused"] >= 10
+
+
+@pytest.mark.slow
+def test_other_limits_on_the_same_folder_start_from_its_trials(finished, capsys):
+    before = trials_in(finished)
+    command = [*COMPRESS, "--max-parameters", 1500, "--run", finished, "--json"]
+    assert run(*command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["compressed"]["parameters"] <= 1500
+    assert set(before) <= set(trials_in(finished))
+    assert result["trials"]["trained"] <= 3 + 6  # one round, and the anchors of the new limit
+
+
+@pytest.mark.slow
+def test_limits_that_are_not_met_give_the_closest_net_and_exit_code_3(tmp_path, capsys):
+    command = [*COMPRESS, "--min-accuracy", 0.999, "--run", tmp_path / "r", "--json"]
+    assert run(*command) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert result["met"] is False
+    assert result["sentence"].startswith("Not met: min_accuracy")
+    assert (tmp_path / "r" / "weights.pt").exists()
+
+
+@pytest.mark.slow
+def test_other_commands_read_a_run(finished, capsys):
+    assert run("trials", finished, "--sort", "parameters", "--limit", 3, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 3
+    assert run("fit", finished, "--seeds", 2, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [one["n"] >= 10 for one in content["rankings"]] == [True, True]
+    assert run("trials", finished, "--export", finished / "all.csv") == 0
+    assert len((finished / "all.csv").read_text().splitlines()) > 10
+    assert run("report", finished) == 0
+    assert run("inspect", finished / "compressed.json", "--json") == 0
+
+
+def trials_in(folder):
+    with sqlite3.connect(folder / "trials.db") as database:
+        rows = database.execute("SELECT key, recipe, seed, created FROM trials").fetchall()
+    database.close()
+    return rows
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_trains_no_finished_trial_again(tmp_path):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-m", "archpress", *COMPRESS, "--max-parameters", "3000"]
+    command += ["--run", str(folder)]
+    for seconds in (4.0, 7.0):
+        process = subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    before = trials_in(folder) if (folder / "trials.db").exists() else []
+    subprocess.run(command, check=True, capture_output=True)
+    after = trials_in(folder)
+    assert set(before) <= set(after)  # with the time at which each ended
+    assert len({row[:3] for row in after}) == len(after)
+    with sqlite3.connect(folder / "trials.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
+    assert json.loads((folder / "result.json").read_text())["met"] is True
+
+
+@pytest.mark.slow
+def test_a_net_is_evaluated_once_and_trained_to_a_folder(tmp_path, capsys):
+    command = ["evaluate", "tiny", "--data", "digits", "--store", tmp_path / "t.db", "--json"]
+    answers = []
+    for _ in range(2):
+        assert run(*command) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert [one["reused"] for one in answers] == [False, True]
+    assert answers[0]["metrics"] == answers[1]["metrics"]
+    command = [
+        "train",
+        "tiny",
+        "--data",
+        "digits",
+        "--epochs",
+        2,
+        "--out",
+        tmp_path / "o",
+        "--json",
+    ]
+    assert run(*command) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] > 0.5
+    assert (tmp_path / "o" / "network.py").exists()
+
+
+def test_lists_and_inspections_tell_exact_counts(capsys):
+    assert run("zoo", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["conv7"]["parameters"] == 708_458
+    assert run("inspect", "conv10", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 24_368_906
+    assert run("data", "--json") == 0
+    names = {one["name"] for one in json.loads(capsys.readouterr().out)}
+    assert {"fashion-mnist-sample", "cifar10", "digits"} <= names
+    assert run("inspect", "resnet20") == 0
+    assert "272,474 parameters" in capsys.readouterr().out
+
+
+# --- bad input: one sentence, exit code 2, nothing written ------------------------------------
+
+
+@pytest.fixture()
+def nowhere(tmp_path):
+    """A run folder that must not be made."""
+    folder = tmp_path / "run"
+    yield folder
+    assert not folder.exists()
+
+
+def test_an_unknown_net_is_refused(capsys, nowhere):
+    command = ["compress", "conv8", "--data", "digits", "--max-parameters", 9e4, "--run", nowhere]
+    assert "no net is called 'conv8'" in refused(capsys, *command)
+
+
+def test_unknown_data_is_refused(capsys, nowhere):
+    command = ["compress", "tiny", "--data", "nodata", "--max-parameters", 9e4, "--run", nowhere]
+    assert "nodata" in refused(capsys, *command)
+
+
+def test_no_limit_at_all_is_refused(capsys, nowhere):
+    command = ["compress", "tiny", "--data", "digits", "--run", nowhere]
+    assert "at least one limit" in refused(capsys, *command)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--max-parameters", 20, "max_parameters=20"),
+        ("--max-macs", 1, "max_macs=1"),
+        ("--max-peak-memory", 10, "max_peak_memory=10"),
+        ("--max-parameters", -5, "at least 1"),
+        ("--min-accuracy", 1.5, "must be in [0, 1]"),
+        ("--max-parameters", "nan", "must be a number"),
+    ],
+)
+def test_limits_that_no_net_can_meet_are_refused(capsys, nowhere, option, value, said):
+    command = ["compress", "tiny", "--data", "digits", option, value, "--run", nowhere]
+    assert said in refused(capsys, *command)
+
+
+def test_images_that_do_not_fit_the_net_are_refused(capsys, nowhere, tmp_path):
+    named("tiny").save(tmp_path / "net.json")  # 1x28x28; digits are 1x8x8
+    command = ["compress", tmp_path / "net.json", "--data", "digits", "--max-parameters", 3000]
+    said = refused(capsys, *command, "--run", nowhere)
+    assert "28" in said
+    assert "8" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda net: net["layers"][0].update(kind="wave"), "unknown kind 'wave'"),
+        (lambda net: net["layers"][0].update(kernel=99), "kernel 99 does not fit"),
+        (lambda net: net["layers"][0].update(channels=-4), "channels must be"),
+        (lambda net: net.update(version=9), "format version 9"),
+    ],
+)
+def test_a_bad_architecture_file_is_refused(capsys, nowhere, tmp_path, change, said):
+    content = json.loads(named("tiny", (1, 8, 8)).to_json())
+    change(content)
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(content))
+    command = ["compress", path, "--data", "digits", "--max-parameters", 3000, "--run", nowhere]
+    said_in_fact = refused(capsys, *command)
+    assert said in said_in_fact
+    assert "net.json" in said_in_fact
+
+
+def test_a_truncated_image_is_named(capsys, nowhere, tmp_path):
+    photos = tmp_path / "photos"
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (photos / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{number}.png")
+    broken = photos / "dog" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    command = ["compress", "tiny", "--data", photos, "--max-parameters", 3000, "--run", nowhere]
+    assert "3.png" in refused(capsys, *command)
+
+
+@pytest.mark.parametrize("bad", [-1, 7])
+def test_labels_out_of_range_are_refused(capsys, nowhere, tmp_path, bad):
+    labels = np.arange(40) % 2
+    labels[5] = bad
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=np.zeros((40, 8, 8), np.uint8), y_train=labels)
+    command = ["compress", "tiny", "--data", path, "--max-parameters", 3000, "--run", nowhere]
+    assert "label" in refused(capsys, *command)
+
+
+def test_pickled_objects_in_an_npz_are_refused(capsys, nowhere, tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=np.array([{"a": 1}] * 4, dtype=object), y_train=np.zeros(4, int))
+    command = ["compress", "tiny", "--data", path, "--max-parameters", 3000, "--run", nowhere]
+    assert "pickle" in refused(capsys, *command)
+
+
+def test_a_truncated_npz_is_refused(capsys, nowhere, tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY")
+    path = tmp_path / "set.npz"
+    path.write_bytes(buffer.getvalue()[:20])
+    command = ["compress", "tiny", "--data", path, "--max-parameters", 3000, "--run", nowhere]
+    assert "set.npz" in refused(capsys, *command)
+
+
+def test_a_store_of_a_newer_schema_is_refused(capsys, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    from archpress.store import Store
+
+    Store(folder / "trials.db").close()
+    with sqlite3.connect(folder / "trials.db") as database:
+        database.execute("UPDATE archpress_schema SET version = 99")
+    database.close()
+    command = ["compress", "tiny", "--data", "digits", "--max-parameters", 3000, "--run", folder]
+    assert "schema version 99" in refused(capsys, *command)
+    assert not (folder / "source.json").exists()
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "run"
+    command = ["compress", "tiny", "--data", "digits", "--max-parameters", 3000, "--run", folder]
+    assert "cannot write into the run folder" in refused(capsys, *command)
+
+
+def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
+    assert "no run folder" in refused(capsys, "fit", tmp_path)
+    refused(capsys, "report", tmp_path)
+    assert "no store" in refused(capsys, "trials", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_has_help_with_an_example():
+    for command in ("compress", "evaluate", "fit", "train", "inspect", "trials", "report"):
+        done = subprocess.run(
+            [sys.executable, "-m", "archpress", command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "COLUMNS": "100"},
+        )
+        assert "Example" in done.stdout
+        assert f"archpress {command}" in done.stdout
+
+
+def test_the_makefile_has_the_two_commands():
+    text = (Path(__file__).parents[1] / "Makefile").read_text()
+    assert "\ndemo:" in text
+    assert "\ntest:" in text

@@ -1,0 +1,75 @@
+"""A room imports only from rooms above it, in the order in which the data flows."""
+
+import ast
+from pathlib import Path
+
+import archpress
+
+ROOMS = (
+    "errors",
+    "version",
+    "architecture",
+    "space",
+    "data",
+    "evaluation",
+    "store",
+    "embedding",
+    "compression",
+    "report",
+    "terminal",
+    "cli",
+    "__main__",
+)
+SOURCE = Path(archpress.__file__).parent
+
+
+def modules():
+    return [
+        path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" or path.parent != SOURCE
+    ]
+
+
+def room(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.ImportFrom(module=str(module)) if module == "archpress":
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module)) if module.startswith("archpress."):
+                yield module.split(".")[1]
+
+
+def test_rooms_import_only_from_rooms_above():
+    wrong = [
+        f"{path.relative_to(SOURCE)} imports {other}"
+        for path in modules()
+        for other in imported_rooms(path)
+        if ROOMS.index(other) > ROOMS.index(room(path))
+    ]
+    assert wrong == []
+
+
+def test_every_module_is_in_a_room_and_none_is_over_400_lines():
+    assert {room(path) for path in modules()} <= {*ROOMS}
+    long = {
+        str(path.relative_to(SOURCE)): count
+        for path in modules()
+        if (count := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_the_public_names_are_there():
+    for name in archpress.__all__:
+        assert getattr(archpress, name) is not None
+
+
+def test_importing_the_package_does_not_import_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, archpress; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
