@@ -198,7 +198,7 @@ def test_lists_and_inspections_tell_exact_counts(capsys):
 # --- bad input: one sentence, exit code 2, nothing written ------------------------------------
 
 
-@pytest.fixture()
+@pytest.fixture
 def nowhere(tmp_path):
     """A run folder that must not be made."""
     folder = tmp_path / "run"

@@ -17,6 +17,7 @@ ROOMS = (
     "compression",
     "report",
     "terminal",
+    "arguments",
     "cli",
     "__main__",
 )

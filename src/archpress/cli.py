@@ -4,12 +4,28 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from archpress.arguments import (
+    DataOption,
+    DeviceOption,
+    Effort,
+    JsonOption,
+    NetArgument,
+    QuietOption,
+    RunArgument,
+    SeedOption,
+    SizeOption,
+    SortKey,
+    WorkersOption,
+    read_net,
+    read_net_and_images,
+    require_file,
+    whole,
+)
 from archpress.errors import ArchpressError
 
 MET, BAD_INPUT, NOT_MET, STOPPED = 0, 2, 3, 130  # exit codes
@@ -24,45 +40,6 @@ app = typer.Typer(
     epilog="Start with: archpress compress conv7 --data fashion-mnist-sample "
     "--max-parameters 93000 --run runs/first",
 )
-
-
-class Effort(StrEnum):
-    """Words for how much work a compression is."""
-
-    SMOKE = "smoke"
-    QUICK = "quick"
-    STANDARD = "standard"
-    THOROUGH = "thorough"
-
-
-class SortKey(StrEnum):
-    """What trials are sorted by."""
-
-    ACCURACY = "accuracy"
-    PARAMETERS = "parameters"
-    MACS = "macs"
-    SECONDS = "seconds"
-    CREATED = "created"
-    ROUND = "round"
-
-
-NET = "A name of `archpress zoo`, or an architecture file (.json)."
-IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
-
-NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
-DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
-SeedOption = Annotated[int, typer.Option(help="Of everything that is random.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-WorkersOption = Annotated[
-    int | None, typer.Option(help="Processes that train; by default one a core.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-SizeOption = Annotated[
-    str | None,
-    typer.Option("--size", help="Bring images of a folder to this size, e.g. 3x32x32."),
-]
 
 
 @app.command()
@@ -111,13 +88,13 @@ def compress(
     from archpress.terminal import TerminalProgress, result_table
 
     limits = Limits(
-        _whole(max_parameters, "--max-parameters"),
-        _whole(max_macs, "--max-macs"),
-        _whole(max_peak_memory, "--max-peak-memory"),
+        whole(max_parameters, "--max-parameters"),
+        whole(max_macs, "--max-macs"),
+        whole(max_peak_memory, "--max-peak-memory"),
         min_accuracy,
         max_accuracy_loss,
     )
-    source, images = _net_and_images(net, data, size, seed)
+    source, images = read_net_and_images(net, data, size, seed)
     settings = compression.settings_for(
         effort or compression.default_effort(images.name),
         mirrored=images.name in compression.MIRRORED,
@@ -156,7 +133,7 @@ def inspect(net: NetArgument, as_json: JsonOption = False) -> None:
     """
     from archpress.terminal import architecture_table
 
-    architecture = _net(net)
+    architecture = read_net(net)
     if as_json:
         _print_json({**_costs(architecture), "architecture": json.loads(architecture.to_json())})
         return
@@ -182,7 +159,7 @@ def evaluate(
     from archpress.evaluation import Candidate, SerialEvaluator
     from archpress.store import Store, evaluate_once
 
-    architecture, images = _net_and_images(net, data, size, seed)
+    architecture, images = read_net_and_images(net, data, size, seed)
     effort = default_effort(images.name)
     recipe = settings_for(effort, mirrored=images.name in MIRRORED).trial
     evaluator = SerialEvaluator(images, recipe, device=device)
@@ -217,7 +194,7 @@ def train(
     from archpress.compression import MIRRORED, train_to_folder
     from archpress.evaluation import final
 
-    architecture, images = _net_and_images(net, data, size, seed)
+    architecture, images = read_net_and_images(net, data, size, seed)
     recipe = final(epochs=epochs, flip=images.name in MIRRORED)
     accuracies = train_to_folder(architecture, images, recipe, out, seed=seed, device=device)
     if as_json:
@@ -288,7 +265,7 @@ def trials(
     from archpress.terminal import table
 
     place = run / "trials.db" if run.is_dir() else run
-    _require(place)
+    require_file(place)
     with Store(place) as store:
         if export:
             _say(f"{store.export(export)} trials written to {export}")
@@ -296,7 +273,7 @@ def trials(
         which = TrialFilter(
             origin=origin,
             state=TrialState.FAILED if failed else None,
-            max_parameters=_whole(max_parameters, "--max-parameters"),
+            max_parameters=whole(max_parameters, "--max-parameters"),
             min_accuracy=min_accuracy,
         )
         descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
@@ -370,62 +347,6 @@ def zoo(as_json: JsonOption = False) -> None:
         for name, net in nets.items()
     ]
     _console().print(table("", ["name", "parameters", "multiply-adds", "about"], rows))
-
-
-# --- reading arguments -------------------------------------------------------------------------
-
-
-def _net(net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10) -> Any:  # noqa: ANN401
-    from archpress.architecture import Architecture, named
-
-    if net.endswith(".json") or Path(net).exists():
-        return Architecture.load(net)
-    return named(net, input_shape, classes)
-
-
-def _net_and_images(net: str, data: str, size: str | None, seed: int) -> tuple[Any, Any]:
-    """A net of the zoo takes the images' shape; a file keeps its own, only its head may change."""
-    from archpress.architecture import Architecture
-    from archpress.data import load_data
-
-    wanted = _shape(size)
-    is_file = net.endswith(".json") or Path(net).exists()
-    architecture: Architecture = _net(net)  # an unknown net is told before images are read
-    if is_file and wanted is None and Path(data).is_dir():
-        wanted = architecture.input_shape
-    images = load_data(data, seed=seed, input_shape=wanted)
-    if not is_file:
-        return _net(net, images.input_shape, images.classes), images
-    if architecture.classes == images.classes:
-        return architecture, images
-    _say(
-        f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: "
-        "its last layer is replaced",
-        error=True,
-    )
-    return architecture.with_classes(images.classes), images
-
-
-def _shape(text: str | None) -> tuple[int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
-        raise ArchpressError(f"--size must be channels x height x width, e.g. 3x32x32, not {text}")
-    return int(parts[0]), int(parts[1]), int(parts[2])
-
-
-def _whole(value: float | None, option: str) -> int | None:
-    if value is None:
-        return None
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ArchpressError(f"{option} must be a number, not {value}")
-    return int(value)
-
-
-def _require(path: Path) -> None:
-    if not path.exists():
-        raise ArchpressError(f"there is no store {path}")
 
 
 # --- printing ----------------------------------------------------------------------------------

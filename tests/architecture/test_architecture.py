@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archpress.architecture import ACTIVATIONS, ZOO, Architecture, Layer, chain, named
@@ -84,7 +84,7 @@ def memory_by_brute_force(net: Architecture) -> int:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_peak_memory_agrees_with_a_brute_force_count(random_net, random):
     net = random_net(random, idle=0.2)
     assert net.peak_memory == memory_by_brute_force(net)
@@ -121,7 +121,7 @@ def test_another_number_of_classes_changes_the_head_alone():
 
 
 @given(st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_json_gives_back_an_equal_architecture(random_net, random):
     net = random_net(random)
     assert Architecture.from_json(net.to_json()) == net
@@ -279,7 +279,7 @@ def test_keys_stay_the_same_on_every_machine_and_in_every_release():
 
 
 @given(st.integers(0, 2**32))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_equal_architecture_has_an_equal_key(random_net, seed):
     first, second = random_net(Random(seed)), random_net(Random(seed))
     assert first == second

@@ -122,7 +122,7 @@ def test_descent_gradients_agree_with_finite_differences(fitted):
                 _loss(embedding, point + sign * step, torch.zeros(1), objective, settings)
                 for sign in (1, -1)
             ]
-            slope = float(ends[0] - ends[1]) / 2e-5
+            slope = (ends[0] - ends[1]).item() / 2e-5
             assert path.grad is not None
             assert slope == pytest.approx(float(path.grad[0, axis]), rel=1e-3, abs=1e-5)
     finally:

@@ -69,7 +69,7 @@ def test_any_layers_become_a_net_of_the_space_within_its_limits(layers, space):
     ),
     st.sampled_from(SPACES),
 )
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_real_numbers_become_a_net_of_the_space(vectors, space):
     net = repair_vectors(vectors, space).architecture
     assert space.why_not(net) is None
@@ -207,18 +207,14 @@ def test_a_narrowed_resnet_keeps_its_shortcuts():
         assert net.parameters > 0.7 * source.parameters / share
 
 
-def test_narrowing_finds_the_widest_net_by_one_factor():
+@pytest.mark.parametrize("most", [9_000, 20_000, 60_000])
+def test_narrowing_finds_the_widest_net_by_one_factor(most):
     source = named("plain6")
-    limits = Limits(max_parameters=20_000)
-    space = replace(space_around(source, limits), most_activations=None)
-    net = narrow_to_fit(source, space)
-    factors = np.linspace(0, 1, 2_000)
-    fitting = [
-        candidate.parameters
-        for candidate in (scale_channels(source, factor, space) for factor in factors)
-        if candidate.parameters <= 20_000
-    ]
-    assert net.parameters == max(fitting)
+    space = replace(space_around(source, Limits(max_parameters=most)), most_activations=None)
+    factors = np.linspace(0, 1, 500)
+    sizes = [scale_channels(source, factor, space).parameters for factor in factors]
+    widest = max(size for size in sizes if size <= most)
+    assert widest <= narrow_to_fit(source, space).parameters <= most
 
 
 def test_narrowing_gives_up_where_even_the_narrowest_is_too_large():
@@ -237,7 +233,7 @@ def test_scaling_keeps_the_classes_and_the_range():
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["resnet20", "separable", "plain6"]))
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 def test_any_feasible_limits_are_kept(seed, name):
     source, random = named(name), Random(seed)
     floor = list(space_around(source).smallest_nets())

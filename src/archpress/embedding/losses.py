@@ -9,21 +9,24 @@ from archpress.embedding.model import Decoded
 from archpress.embedding.tokens import Alphabet, Tokens
 
 NOISE = 0.25  # std on embeddings of variance 1; 0.2 to 0.3 keep the space smooth (docs/choices.md)
-CHANNEL_WEIGHT = 0.3  # of squared octaves, against nats of the categories
+EMPTY_WEIGHT = 0.1  # of an empty slot, against one with a layer
+CHANNEL_WEIGHT = 1.0  # of squared octaves, against nats of the categories
 
 
 def reconstruction_loss(decoded: Decoded, tokens: Tokens, alphabet: Alphabet) -> Tensor:
-    """Cross entropy of the categories plus squared error of log2 channels, a mean over slots.
+    """Cross entropy of the categories plus squared error of log2 channels, a mean over layers.
 
-    Fields that a layer does not have, and channels that it does not choose, are not asked for.
+    Fields that a layer does not have, and channels that it does not choose, are not asked for;
+    empty slots count little, or the first thing learned is that all slots are empty.
     """
     kind = tokens.categories[..., 0]
+    layers = (kind > 0).to(torch.float32)
     total = torch.zeros((), device=kind.device)
     for field, logits in enumerate(decoded.categories):
-        asked = torch.ones_like(kind, dtype=torch.bool) if field == 0 else kind > 0
+        weight = layers + EMPTY_WEIGHT * (1 - layers) if field == 0 else layers
         target = tokens.categories[..., field]
         losses = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
-        total = total + (losses.view_as(kind) * asked).sum() / kind.numel()
+        total = total + (losses.view_as(kind) * weight).sum() / layers.sum()
     chooses = chooses_channels(kind, alphabet)
     octaves = (decoded.channels - tokens.numbers[..., 0]).square()
     return total + CHANNEL_WEIGHT * (octaves * chooses).sum() / chooses.sum().clamp(min=1)

@@ -1,0 +1,117 @@
+"""What a user types: the options of the commands, and how nets, images and numbers are read."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archpress.errors import ArchpressError
+
+if TYPE_CHECKING:
+    from archpress.architecture import Architecture
+    from archpress.data import ImageData
+
+
+class Effort(StrEnum):
+    """Words for how much work a compression is."""
+
+    SMOKE = "smoke"
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
+class SortKey(StrEnum):
+    """What trials are sorted by."""
+
+    ACCURACY = "accuracy"
+    PARAMETERS = "parameters"
+    MACS = "macs"
+    SECONDS = "seconds"
+    CREATED = "created"
+    ROUND = "round"
+
+
+NET = "A name of `archpress zoo`, or an architecture file (.json)."
+IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
+
+NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
+SeedOption = Annotated[int, typer.Option(help="Of everything that is random.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes that train; by default one a core.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("--size", help="Bring images of a folder to this size, e.g. 3x32x32."),
+]
+
+
+def read_net(
+    net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10
+) -> "Architecture":
+    """A net of the zoo for these images, or of a file."""
+    from archpress.architecture import Architecture, named
+
+    if _is_file(net):
+        return Architecture.load(net)
+    return named(net, input_shape, classes)
+
+
+def read_net_and_images(
+    net: str, data: str, size: str | None, seed: int
+) -> "tuple[Architecture, ImageData]":
+    """A net of the zoo takes the images' shape; a file keeps its own, only its head may change."""
+    from archpress.data import load_data
+
+    wanted = _shape(size)
+    is_file = _is_file(net)
+    architecture = read_net(net)  # an unknown net is told before images are read
+    if is_file and wanted is None and Path(data).is_dir():
+        wanted = architecture.input_shape
+    images = load_data(data, seed=seed, input_shape=wanted)
+    if not is_file:
+        return read_net(net, images.input_shape, images.classes), images
+    if architecture.classes == images.classes:
+        return architecture, images
+    typer.echo(
+        f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: "
+        "its last layer is replaced",
+        err=True,
+    )
+    return architecture.with_classes(images.classes), images
+
+
+def _shape(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+        raise ArchpressError(f"--size must be channels x height x width, e.g. 3x32x32, not {text}")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def whole(value: float | None, option: str) -> int | None:
+    """A whole number that may have been typed as 5e6."""
+    if value is None:
+        return None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ArchpressError(f"{option} must be a number, not {value}")
+    return int(value)
+
+
+def require_file(path: Path) -> None:
+    """Refuse a store that is not there."""
+    if not path.exists():
+        raise ArchpressError(f"there is no store {path}")
+
+
+def _is_file(net: str) -> bool:
+    from archpress.architecture import ZOO
+
+    return net not in ZOO and (net.endswith(".json") or Path(net).exists())
