@@ -387,6 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f" {error.filename}" if error.filename else ""
         _say(f"archpress: cannot read or write{where}: {error.strerror or error}", error=True)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        _say("archpress: stopped; the same command goes on from here", error=True)
-        sys.exit(STOPPED)
+    except SystemExit as stop:
+        if stop.code == STOPPED:  # Ctrl-C
+            _say("archpress: stopped; the same command goes on from here", error=True)
+        raise

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, named
+from archpress.architecture.tracing import trace
 from archpress.compression.finals import FinalTrainer, Plan
 from archpress.compression.objective import Objective
 from archpress.compression.progress import Progress, Silent
@@ -31,19 +32,19 @@ from archpress.compression.sentence import tell
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
-from archpress.evaluation import ProcessPool, Recipe, choose_device, measure_latency
+from archpress.evaluation import ProcessPool, Recipe, choose_device, measure_latency, torch_threads
 from archpress.space import COSTS, Limits, space_around
 from archpress.store import Store
 
 
 def compress(
-    source: Architecture,
+    source: Architecture | nn.Module | str,
     data: ImageData | str | Path,
     limits: Limits,
     *,
     run: Path | str,
     settings: Settings | None = None,
-    name: str = "source",
+    name: str | None = None,
     seed: int = 0,
     device: str = "auto",
     workers: int | None = None,
@@ -56,24 +57,28 @@ def compress(
     is known.
 
     Args:
-        source: the architecture to compress; it is trained here too, for a fair comparison.
+        source: the net to compress: an architecture, a module (which is traced; its weights are not
+            used), or a name of the zoo. It is trained here too, for a fair comparison.
         data: images, or what `load_data` takes.
         limits: at least one.
         run: folder for all results.
         settings: how much work; by default by the size of the set, see `default_effort`.
-        name: of the source, for people.
+        name: of the source, for people; by default what it is.
         seed: of everything that is random.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
         progress: who listens.
 
     Raises:
+        ArchitectureError: the module cannot be traced, or no net has that name.
         SpaceError: there is no limit, no net can meet them, or the source cannot be compressed.
         DataError: the images cannot be read or do not fit the source.
         StoreError: the run folder or its store cannot be used.
         EvaluationError: the device is not there, or a final training failed.
     """
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
+    name = name or (source if isinstance(source, str) else type(source).__name__)
+    source = _architecture(source, images)
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
@@ -84,6 +89,7 @@ def compress(
     folder = open_folder(Path(run))
     listener = progress or Silent()
     with ExitStack() as stack:
+        stack.enter_context(torch_threads(1))
         store = stack.enter_context(Store(folder / "trials.db"))
         write_text(folder / "source.json", source.to_json())
         write_plan(folder, _plan(images, settings, limits, name, seed))
@@ -119,6 +125,15 @@ def compress(
         write_network(folder, plan.architecture, network, images, plan.recipe)
         write_result(folder, result)
     return result
+
+
+def _architecture(source: Architecture | nn.Module | str, data: ImageData) -> Architecture:
+    match source:
+        case Architecture():
+            return source
+        case str():
+            return named(source, data.input_shape, data.classes)
+    return trace(source, data.input_shape).architecture
 
 
 def _plan(
@@ -199,7 +214,7 @@ def _finish(
 
 def _reference(task: Task, objective: Objective, found: Architecture) -> Plan | None:
     """A plain hand-made net under the same limits, or of the found size where size is the aim."""
-    space = task.space
+    space = replace(task.space, most_activations=None)
     if objective.shrinks:
         allowed = replace(space.limits, max_parameters=max(found.parameters, 1))
         try:
@@ -264,7 +279,7 @@ def _measure(
         },
         data=_about(data, (split is not None and len(split)) or 0),
         surrogate=_surrogate(found),
-        versions=versions() | {"threads": str(torch.get_num_threads())},
+        versions=versions(),
         seed=task.seed,
         folder=task.folder,
     )

@@ -21,7 +21,9 @@ from archpress.evaluation import (
     Recipe,
     Trial,
     accuracy_of,
+    cores,
     teacher_logits_of,
+    torch_threads,
 )
 from archpress.store import Store
 
@@ -126,9 +128,9 @@ class FinalTrainer:
     def test(self, plan: Plan, split: Split) -> Spread:
         """Accuracy on the test images over the plan's seeds."""
         normalisation = Normalisation.of(self.data, plan.recipe)
-        return Spread.of(
-            [accuracy_of(self.network(plan, seed), split, normalisation) for seed in plan.seeds]
-        )
+        with torch_threads(cores()):
+            networks = [self.network(plan, seed) for seed in plan.seeds]
+            return Spread.of([accuracy_of(one, split, normalisation) for one in networks])
 
     def teach(self, teacher: Plan, recipe: Recipe) -> Path:
         """The outputs of the teacher's best network on the training images, in a file.
@@ -141,7 +143,8 @@ class FinalTrainer:
         path = self.folder / f"teacher-{teacher.architecture.key[:16]}-{recipe.key}-{seed}.npy"
         if not path.exists():
             self.progress.stage("asking the source", 1)
-            logits = teacher_logits_of(self.network(teacher, seed), self.data, recipe)
+            with torch_threads(cores()):  # the workers are idle
+                logits = teacher_logits_of(self.network(teacher, seed), self.data, recipe)
             unfinished = path.with_suffix(".unfinished.npy")
             np.save(unfinished, logits.numpy())
             unfinished.replace(path)

@@ -1,7 +1,8 @@
 """The embedding of a run: fitted on architectures alone, kept in the folder, fed with trials."""
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -41,7 +42,17 @@ class Fitted:
     reconstruction: Reconstruction
 
 
-def fitted_embedding(source: Architecture, settings: Settings, seed: int, folder: Path) -> Fitted:
+class FitStoppedError(Exception):
+    """The fit was asked to stop before its end."""
+
+
+def fitted_embedding(
+    source: Architecture,
+    settings: Settings,
+    seed: int,
+    folder: Path,
+    stop: threading.Event | None = None,
+) -> Fitted:
     """Fit an embedding, or read the one that an earlier run left in the folder.
 
     Args:
@@ -49,21 +60,28 @@ def fitted_embedding(source: Architecture, settings: Settings, seed: int, folder
         settings: pool, size and steps.
         seed: of the pool and the fit.
         folder: where `embedding-*.safetensors` lies.
+        stop: when it is set the fit ends soon, by FitStoppedError; nothing is written.
     """
+
+    def check(*_: object) -> None:
+        if stop is not None and stop.is_set():
+            raise FitStoppedError
+
     space = space_around(source)
     made_from = repr((space, source.key, settings.pool, settings.paper_share, settings.fit))
     digest = hashlib.sha256(repr((made_from, settings.size, seed)).encode()).hexdigest()[:12]
     path = folder / f"embedding-{digest}.safetensors"
     embedding = _read(path, space)
     count = settings.pool if embedding is None else REFIT_POOL
-    pool = _pool(source, space, settings.paper_share, (seed, 0), count)
+    pool = _pool(source, space, settings.paper_share, (seed, 0), count, check)
     if embedding is None:
         embedding = Embedding(space, settings.size, seed)
-        fit_unlabelled(embedding, pool, settings.fit, np.random.default_rng([seed, 1]))
+        rng = np.random.default_rng([seed, 1])
+        fit_unlabelled(embedding, pool, settings.fit, rng, progress=check)
         unfinished = path.with_suffix(".unfinished")
         embedding.save(unfinished)
         unfinished.replace(path)
-    unseen = _pool(source, space, settings.paper_share, (seed, 2), UNSEEN)
+    unseen = _pool(source, space, settings.paper_share, (seed, 2), UNSEEN, check)
     known = {net.key for net in pool}
     unseen = [net for net in unseen if net.key not in known]
     restored = reconstruction(embedding, unseen, known, np.random.default_rng([seed, 3]))
@@ -86,13 +104,20 @@ def _pool(
     paper_share: float,
     seed: tuple[int, int],
     count: int,
+    check: Callable[[], None],
 ) -> list[Architecture]:
     """Neighbours of the source of all sizes, and the paper's samples, in random order."""
     rng = np.random.default_rng(seed)
     from_paper = round(count * paper_share)
     near = sample_neighbourhood(source, space, rng, smallest=SMALLEST)
-    nets = distinct(near, count - from_paper)
-    nets += distinct(islice(PaperSampler(space, rng), 2 * from_paper), from_paper)
+    far = islice(PaperSampler(space, rng), 2 * from_paper)
+
+    def checked(nets: Iterable[Architecture]) -> Iterator[Architecture]:
+        for net in nets:
+            check()
+            yield net
+
+    nets = distinct(checked(near), count - from_paper) + distinct(checked(far), from_paper)
     return [nets[i] for i in rng.permutation(len(nets))]
 
 

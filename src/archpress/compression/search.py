@@ -1,5 +1,6 @@
 """The search: first trials, an embedding, then rounds of propose - train - refit."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -117,9 +118,9 @@ class Task:
     folder: Path
     progress: Progress
 
-    def fitted_embedding(self) -> Fitted:
+    def fitted_embedding(self, stop: threading.Event) -> Fitted:
         """The embedding before it has seen a trial."""
-        return fitted_embedding(self.source, self.settings, self.seed, self.folder)
+        return fitted_embedding(self.source, self.settings, self.seed, self.folder, stop)
 
     def labelled(self, embedding: Embedding) -> Labelled:
         """What the embedding learns from."""
@@ -142,10 +143,9 @@ def search(task: Task, limits: Limits) -> Search:
     seconds: dict[str, float] = {}
     if not journal.rounds:
         journal.add(first_candidates(task, limits))
-    with _timed(seconds, "first trials"), _in_background(task) as fitting:
+    with _timed(seconds, "first trials, embedding"), _in_background(task) as fitting:
         _train(task, journal.rounds[0], "first trials", counts)
-    with _timed(seconds, "embedding"):
-        task.progress.stage("waiting for the embedding", 1)
+        task.progress.stage("fitting the embedding", 1)
         fitted = fitting.result()
     embedding = fitted.embedding
     ranking = _ranking(embedding, task.labelled(embedding), task.seed)
@@ -294,8 +294,10 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 @contextmanager
 def _in_background(task: Task) -> Iterator["Future[Fitted]"]:
     """Fit the embedding while the workers train; an interruption does not wait for its end."""
-    executor = ThreadPoolExecutor(1)
-    try:
-        yield executor.submit(task.fitted_embedding)
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        try:
+            yield executor.submit(task.fitted_embedding, stop)
+        except BaseException:
+            stop.set()
+            raise

@@ -13,7 +13,7 @@ A failure is a trial, never an exception that stops the others. The same archite
 and seed give the same trial in every evaluator that trains.
 """
 
-from archpress.evaluation.device import choose_device, cores
+from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_latency
@@ -58,5 +58,6 @@ __all__ = [
     "run_job",
     "save_weights",
     "teacher_logits_of",
+    "torch_threads",
     "train",
 ]

@@ -226,7 +226,7 @@ def edit(
 
 
 MOST_EDITS = 6
-SMALLEST_SHARE = 1 / 8  # of the parameters allowed: smaller nets say little about the best ones
+SMALLEST_SHARE = 1 / 30  # of the parameters allowed: small nets are cheap, and teach what size is worth
 
 
 def sample_neighbourhood(
