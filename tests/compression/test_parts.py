@@ -211,9 +211,8 @@ def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
     met = LimitCheck("max_parameters", 200, 100, met=True)
     missed = LimitCheck("max_accuracy_loss", 0.01, 0.02, met=False)
     good = tell([met], source, compressed)
-    assert good.startswith("All limits met: net with 1,000 parameters")
-    assert "10.0x smaller" in good
+    assert good.startswith("All limits met: net became 10.0x smaller (1,000 to 100 parameters)")
     assert "2.00 points less accurate" in good
     assert "not faster" in good
     bad = tell([met, missed], source, compressed)
-    assert bad.startswith("Not met: max_accuracy_loss 0.0100 but 0.0200; the closest is")
+    assert bad.startswith("Not met: max_accuracy_loss 0.0100 but 0.0200; the closest:")

@@ -19,6 +19,7 @@ from archpress.embedding import (
 )
 from archpress.embedding.gaussian_process import Features, GaussianProcess
 from archpress.embedding.tokens import Alphabet
+from archpress.embedding.warp import Warp
 from archpress.errors import EmbeddingError
 from archpress.space import (
     Limits,
@@ -47,7 +48,10 @@ def pool(space):
 def fitted(space, pool):
     embedding = Embedding(space, SMALL)
     losses = fit_unlabelled(
-        embedding, pool, FitSettings(steps=300, batch=32, learning_rate=5e-3), np.random.default_rng(0)
+        embedding,
+        pool,
+        FitSettings(steps=300, batch=32, learning_rate=5e-3),
+        np.random.default_rng(0),
     )
     return embedding, losses
 
@@ -240,3 +244,16 @@ def test_limits_of_the_space_bind_what_is_decoded(fitted, space):
     finally:
         embedding.space = space
     assert all(one.architecture.parameters <= 1000 for one in decoded)
+
+
+def test_a_warp_gives_normal_scores_and_can_be_undone():
+    values = np.array([0.1, 0.2, 0.2, 5.0, -3.0])
+    warp = Warp.of(values)
+    scores = warp.forward(values)
+    assert scores[1] == scores[2]
+    assert (np.argsort(scores, kind="stable") == np.argsort(values, kind="stable")).all()
+    # five values: the middle one of ranks (1, 2, 3.5, 3.5, 5) - 0.5 over 5; 0.3 -> -0.5244
+    assert scores[0] == pytest.approx(-0.5244, abs=1e-4)
+    wider = np.array([-10.0, -3.0, 0.15, 4.0, 20.0])
+    np.testing.assert_allclose(warp.backward(warp.forward(wider)), wider)
+    assert (np.diff(warp.forward(wider)) > 0).all()

@@ -118,12 +118,19 @@ def _separable(classes: int) -> list[Layer]:
     return [*body, AVERAGE, Layer("linear", channels=classes)]
 
 
-def plain(widths: Iterable[int], classes: int) -> list[Layer]:
-    """Conv-BN-ReLU blocks, pools after a third and two thirds of them, global average pooling."""
+def plain(widths: Iterable[int], classes: int, *, average: bool = True) -> list[Layer]:
+    """Conv-BN-ReLU blocks, pools after a third and two thirds of them, global average pooling.
+
+    Args:
+        widths: channels of each block.
+        classes: outputs of the last layer.
+        average: false to leave out the global average pooling, so that the last layer reads a map.
+    """
     widths = list(widths)
     third = max(1, round(len(widths) / 3))
     pools = (third, min(len(widths) - 1, 2 * third))
-    return [*blocks_and_pools(widths, pools), AVERAGE, Layer("linear", channels=classes)]
+    head = [AVERAGE] if average else []
+    return [*blocks_and_pools(widths, pools), *head, Layer("linear", channels=classes)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """`compress`: a net, images and limits in; a smaller net out, trained, measured, on disk."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -183,8 +184,8 @@ class Outcome:
 def _finish(
     trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Plan
 ) -> Outcome:
-    """Train the finalists once, plain and distilled; the best of them with all seeds."""
-    settings, first = task.settings, (source.seeds[0],)
+    """Train the finalists once; the best of them with all seeds, plain and distilled."""
+    settings = task.settings
     objective = replace(
         objective_of(task, limits),
         least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
@@ -192,24 +193,26 @@ def _finish(
     finalists = found.finalists(objective_of(task, limits), settings.finalists)
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
-    plans = [Plan(net, settings.final, first, "finalist") for net in finalists]
+
+    def best(plans: Sequence[Plan]) -> Plan:
+        return min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
+
+    plans = [Plan(net, settings.final, source.seeds[:1], "finalist") for net in finalists]
     reference = _reference(task, objective, finalists[0])
-    beside = [replace(plan, seeds=source.seeds) for plan in [reference] if plan is not None]
+    trainer.train([*plans, *([reference] if reference else [])], "training finalists")
+    chosen = [replace(best(plans), seeds=source.seeds, role="compressed")]
     teacher = None
     if settings.distillation:
-        recipe = replace(
+        distilled = replace(
             settings.final,
             name="final, distilled",
             distillation=settings.distillation,
             teacher=source.architecture.key,
         )
-        teacher = trainer.teach(source, recipe)
-        plans += [replace(plan, recipe=recipe) for plan in plans]
-    trainer.train([*plans, *beside], "training finalists", teacher=teacher)
-    best = min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
-    compressed = replace(best, seeds=source.seeds, role="compressed")
-    trainer.train([compressed], "training the result", teacher=teacher)
-    return Outcome(source, compressed, reference)
+        teacher = trainer.teach(source, distilled)
+        chosen.append(replace(chosen[0], recipe=distilled))
+    trainer.train(chosen, "training the result", teacher=teacher)
+    return Outcome(source, best(chosen), reference)
 
 
 def _reference(task: Task, objective: Objective, found: Architecture) -> Plan | None:
@@ -323,15 +326,11 @@ def _about(data: ImageData, test_images: int) -> dict[str, Any]:
 
 
 def _surrogate(found: Search) -> dict[str, float | None]:
-    ranking, restored = found.ranking, found.reconstruction
+    ranking = found.ranking
     return {
+        **asdict(found.reconstruction),
         "kendall": ranking.surrogate if ranking else None,
         "kendall_parameters": ranking.parameters if ranking else None,
         "kendall_macs": ranking.macs if ranking else None,
         "n": ranking.n if ranking else None,
-        "exact_share": restored.exact_share if restored else None,
-        "kind_share": restored.kind_share if restored else None,
-        "channel_error_octaves": restored.channel_error_octaves if restored else None,
-        "valid_share": restored.valid_share if restored else None,
-        "novel_share": restored.novel_share if restored else None,
     }

@@ -70,5 +70,5 @@ class Objective:
             gain = np.maximum(known - sizes, 0.0)
             promise = guess.probability_above(safe_logit(self.least_accuracy)) * gain
             return np.asarray(allowed * promise)
-        level = safe_logit(best.accuracy or 0.0) if best else float(guess.mean.mean())
+        level = safe_logit(best.accuracy if best and best.accuracy else 0.0)
         return np.asarray(allowed * guess.expected_gain(level))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, simplify
 from archpress.compression.descent import DescentSettings, descend
 from archpress.compression.objective import Objective
 from archpress.embedding import Embedding, Surrogate
@@ -77,7 +77,7 @@ def propose(
     chosen = _spread(promise, embedding.encode(candidates).double().numpy(), count)
     return [
         Candidate(
-            candidates[i],
+            simplify(candidates[i]),
             "edit" if i < len(edited) else "descent",
             number,
             round(float(guess.accuracy[i]), 5),

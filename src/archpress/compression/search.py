@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, simplify
 from archpress.architecture.zoo import plain
 from archpress.compression.fitted import Fitted, encodable, fitted_embedding, labelled
 from archpress.compression.journal import Journal
@@ -44,13 +43,13 @@ from archpress.store import Store, TrialFilter, evaluate_once
 
 LEAST_RANKED = 10  # trials, below which a rank correlation says nothing
 
-# Shapes of the hand-made nets among the first trials, scaled to the limits: wide at the end, even,
-# deep. What five minutes of handwork find, the search should start from.
-PLAIN_SHAPES = (
-    (16, 16, 32, 32, 64, 64),
-    (24, 24, 32, 32, 48, 48),
-    (16, 32, 64, 64),
-    (16, 16, 24, 24, 32, 32, 48, 48),
+# Hand-made nets among the first trials, scaled to the limits: (widths, global average pooling).
+# What five minutes of handwork find, the search should start from.
+HAND_MADE = (
+    ((16, 16, 32, 32, 64, 64), True),
+    ((16, 16, 24, 24, 32, 32, 48, 48), True),
+    ((12, 12, 16, 16, 16, 16), False),
+    ((16, 24, 24, 24, 16), False),
 )
 
 
@@ -63,7 +62,7 @@ class Search:
         embedding: fitted on them.
         surrogate: likewise.
         ranking: of held-out trials; None where there are too few.
-        reconstruction: of unseen architectures; None where the embedding came from a file.
+        reconstruction: of unseen architectures.
         counts: trials "trained", "reused" and "failed" in this run.
         seconds: of each stage.
     """
@@ -72,25 +71,20 @@ class Search:
     embedding: Embedding
     surrogate: Surrogate
     ranking: Ranking | None
-    reconstruction: Reconstruction | None
+    reconstruction: Reconstruction
     counts: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def finalists(self, objective: Objective, count: int) -> list[Architecture]:
         """The best by the surrogate, which has seen all trials and so averages their noise."""
-        done = [
-            trial
-            for trial in self.trials
-            if trial.done and objective.limits.allow(trial.architecture)
-        ]
-        nets = encodable([trial.architecture for trial in done], self.embedding)
+        done = [simplify(trial.architecture) for trial in self.trials if trial.done]
+        allowed = [net for net in done if objective.limits.allow(net)]
+        nets = encodable(allowed, self.embedding)
         if not nets:
             return []
-        guesses = dict(
-            zip((net.key for net in nets), self.surrogate.predict(nets).mean, strict=True)
-        )
-        guesses_as_accuracy = {key: float(expit(mean)) for key, mean in guesses.items()}
-        nets.sort(key=lambda net: (objective.loss(net, guesses_as_accuracy[net.key]), net.key))
+        accuracies = self.surrogate.predict(nets).accuracy
+        guessed = {net.key: float(a) for net, a in zip(nets, accuracies, strict=True)}
+        nets.sort(key=lambda net: (objective.loss(net, guessed[net.key]), net.key))
         return nets[:count]
 
 
@@ -217,8 +211,8 @@ def anchor_nets(source: Architecture, space: SearchSpace) -> list[Candidate]:
 def hand_made_nets(space: SearchSpace) -> list[Architecture]:
     """Plain conv-BN-ReLU nets as wide as the limits allow, the usual one first."""
     nets = []
-    for widths in PLAIN_SHAPES:
-        layers = plain([4 * width for width in widths], space.classes)
+    for widths, average in HAND_MADE:
+        layers = plain([8 * width for width in widths], space.classes, average=average)
         try:
             wide = Architecture(space.input_shape, tuple(layers))
         except ArchitectureError:  # two pools do not fit the smallest images

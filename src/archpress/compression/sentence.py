@@ -4,25 +4,27 @@ from collections.abc import Sequence
 
 from archpress.compression.result import LimitCheck, Measured, Spread
 
+FASTER = 1.05  # ratios of latency below are within the noise of measuring
+
 
 def tell(checks: Sequence[LimitCheck], source: Measured, compressed: Measured) -> str:
     """One sentence: sizes, accuracies, and what was not met."""
     test = source.test_accuracy is not None and compressed.test_accuracy is not None
     before = source.test_accuracy or source.validation_accuracy
     after = compressed.test_accuracy or compressed.validation_accuracy
-    facts = (
-        f"{source.name} with {source.parameters:,} parameters became a net with "
-        f"{compressed.parameters:,} ({source.parameters / compressed.parameters:.1f}x smaller), "
-        f"{_change(before, after)} on {'test' if test else 'validation'} images "
-        f"({after} against {before})"
-    )
+    ratio = source.parameters / compressed.parameters
     speed = source.latency["median_seconds"] / max(compressed.latency["median_seconds"], 1e-9)
-    facts += f", {speed:.1f}x faster" if speed >= 1.05 else ", and not faster"
+    facts = (
+        f"{source.name} became {ratio:.1f}x smaller ({source.parameters:,} to "
+        f"{compressed.parameters:,} parameters) and "
+        f"{f'{speed:.1f}x faster' if speed >= FASTER else 'not faster'}, {_change(before, after)} "
+        f"on {'test' if test else 'validation'} images ({after} against {before})"
+    )
     missed = [check for check in checks if not check.met]
     if not missed:
         return f"All limits met: {facts}."
     named = ", ".join(f"{c.name} {_number(c.limit)} but {_number(c.value)}" for c in missed)
-    return f"Not met: {named}; the closest is {facts}."
+    return f"Not met: {named}; the closest: {facts}."
 
 
 def _change(before: Spread, after: Spread) -> str:

@@ -88,14 +88,14 @@ def settings_for(effort: str, *, mirrored: bool = False) -> Settings:
             )
         case "quick":
             return Settings(
-                quick(epochs=3, train_images=4000, flip=mirrored),
-                final(epochs=4, flip=mirrored),
+                quick(epochs=3, train_images=4000),  # too short to gain from mirrored images
+                final(epochs=4),
                 effort,
                 seeds=2,
-                first=36,
-                rounds=4,
+                first=40,
+                rounds=3,
                 batch=6,
-                finalists=2,
+                finalists=3,
                 pool=1500,
                 fit=FitSettings(steps=400, refit_steps=60),
             )

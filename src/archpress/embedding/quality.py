@@ -10,9 +10,8 @@ from scipy.stats import kendalltau
 from archpress.architecture import Architecture
 from archpress.embedding.embedding import Embedding
 from archpress.embedding.fitting import Labelled
-from archpress.embedding.gaussian_process import GaussianProcess
 from archpress.embedding.losses import chooses_channels
-from archpress.embedding.surrogate import features
+from archpress.embedding.surrogate import WarpedProcess, features
 
 FOLDS = 5
 
@@ -67,8 +66,8 @@ def held_out_ranking(embedding: Embedding, trials: Labelled, seed: int) -> Ranki
     order = np.random.default_rng(seed).permutation(len(target))
     for fold in np.array_split(order, FOLDS):
         rest = np.setdiff1d(order, fold)
-        process = GaussianProcess(inputs.rows(rest), target[rest])
-        predicted[fold] = process.predict(inputs.rows(fold))[0]
+        process = WarpedProcess(inputs.rows(rest), target[rest])
+        predicted[fold] = process.predict(inputs.rows(fold)).accuracy
     return Ranking(
         _tau(predicted, target),
         _tau(np.array([net.parameters for net in trials.architectures]), target),

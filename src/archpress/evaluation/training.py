@@ -177,7 +177,8 @@ def teacher_logits_of(
         device: where the teacher runs.
 
     Returns:
-        `2 x N x K`, float32: for the N images the recipe uses, as they are and mirrored.
+        `2 x N x K`, float32: for the N images the recipe uses, as they are and mirrored; where the
+        recipe does not mirror, both as they are.
     """
     chosen = used_images(data, recipe)
     split = Split(data.train.images[chosen], data.train.labels[chosen])
@@ -185,7 +186,7 @@ def teacher_logits_of(
     return torch.stack(
         [
             logits_of(network, split, normalisation, device=device, mirrored=mirrored)
-            for mirrored in (False, True)
+            for mirrored in (False, recipe.flip)
         ]
     )
 

@@ -226,7 +226,9 @@ def edit(
 
 
 MOST_EDITS = 6
-SMALLEST_SHARE = 1 / 30  # of the parameters allowed: small nets are cheap, and teach what size is worth
+SMALLEST_SHARE = (
+    1 / 30
+)  # of the parameters allowed: small nets are cheap, and teach what size is worth
 
 
 def sample_neighbourhood(

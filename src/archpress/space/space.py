@@ -200,7 +200,7 @@ DEFAULT_KINDS = (
 def space_around(source: Architecture, limits: Limits | None = None) -> SearchSpace:
     """The default space for compressing a net: its own choices, and those of small nets.
 
-    Nothing in it has more parameters or multiply-adds than the source, or more than a third of its
+    Nothing in it has more parameters or multiply-adds than the source, or more than half of its
     activations: on a CPU they, not the multiply-adds, decide how long a small net trains.
 
     Raises:
@@ -235,6 +235,6 @@ def space_around(source: Architecture, limits: Limits | None = None) -> SearchSp
         least_channels=min(4, *widths) if widths else 4,
         most_channels=max(64, *(layer.channels for layer in source.layers)),
         most_layers=8 * math.ceil(max(40, len(source.layers) + 8) / 8),
-        most_activations=max(source.activations // 3, 8 * math.prod(source.input_shape)),
+        most_activations=max(source.activations // 2, 8 * math.prod(source.input_shape)),
         limits=bounds,
     )
