@@ -92,7 +92,7 @@ def settings_for(effort: str, *, mirrored: bool = False) -> Settings:
                 final(epochs=4),
                 effort,
                 seeds=2,
-                first=40,
+                first=34,
                 rounds=3,
                 batch=6,
                 finalists=3,

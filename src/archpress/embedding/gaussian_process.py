@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 JITTER = 1e-6
 
 # log of: amplitude and length scale of each of the two groups, amplitude of the linear part, noise
-_PRIOR_MEAN = torch.tensor([-0.5, 0.3, -0.5, 0.3, -1.5, -1.5], dtype=torch.float64)
+_PRIOR_MEAN = torch.tensor([-0.5, 0.3, -0.5, 0.3, -3.0, -1.5], dtype=torch.float64)
 _PRIOR_STD = torch.tensor([1.0, 0.7, 1.0, 0.7, 1.0, 1.0], dtype=torch.float64)
 
 
