@@ -98,6 +98,7 @@ def compress(
     settings = compression.settings_for(
         effort or compression.default_effort(images.name),
         mirrored=images.name in compression.MIRRORED,
+        train_images=len(images.train),
     )
     settings = compression.with_counts(
         settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
@@ -161,8 +162,10 @@ def evaluate(
 
     architecture, images = read_net_and_images(net, data, size, seed)
     effort = default_effort(images.name)
-    recipe = settings_for(effort, mirrored=images.name in MIRRORED).trial
-    evaluator = SerialEvaluator(images, recipe, device=device)
+    settings = settings_for(
+        effort, mirrored=images.name in MIRRORED, train_images=len(images.train)
+    )
+    evaluator = SerialEvaluator(images, settings.trial, device=device)
     with Store(store) as opened:
         candidates = [Candidate(architecture, "by hand")]
         (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed)

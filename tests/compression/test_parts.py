@@ -192,6 +192,14 @@ def test_an_unknown_effort_and_counts_out_of_range_are_refused():
     assert (changed.final.epochs, changed.rounds, changed.seeds) == (7, 0, 2)
 
 
+def test_few_images_get_more_epochs_and_many_do_not():
+    many = settings_for("quick", train_images=10_800)
+    assert many == settings_for("quick")
+    few = settings_for("quick", train_images=200)
+    assert few.trial.epochs * 200 / few.trial.batch_size >= 300
+    assert few.final.epochs * 200 / few.final.batch_size >= 600
+
+
 def test_a_spread_is_the_mean_and_the_sample_deviation():
     spread = Spread.of([0.8, 0.9])
     assert spread.mean == pytest.approx(0.85)

@@ -85,7 +85,9 @@ def compress(
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
     space = space_around(source, limits)
     settings = settings or settings_for(
-        default_effort(images.name), mirrored=images.name in MIRRORED
+        default_effort(images.name),
+        mirrored=images.name in MIRRORED,
+        train_images=len(images.train),
     )
     folder = open_folder(Path(run))
     listener = progress or Silent()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from archpress.architecture import Architecture
@@ -62,7 +63,11 @@ def write_network(
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
     for name, save in (("weights.safetensors", save_file), ("weights.pt", torch.save)):
         unfinished = folder / f"{name}.unfinished"
-        save(weights, unfinished)
+        try:
+            save(weights, unfinished)
+        except (SafetensorError, RuntimeError) as error:  # a full disk, as both libraries tell it
+            reason = str(error).splitlines()[0]
+            raise StoreError(f"cannot write {folder / name}: {reason}") from None
         unfinished.replace(folder / name)
 
 

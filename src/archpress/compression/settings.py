@@ -1,5 +1,6 @@
 """`Settings`: everything about a compression that is not the net, the images or the limits."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from archpress.compression.proposals import ProposalSettings
@@ -58,20 +59,45 @@ class Settings:
                 raise EvaluationError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
 
+# A few hundred images an epoch are a few steps: an optimizer needs some hundreds to get anywhere.
+LEAST_STEPS_TRIAL = 300
+LEAST_STEPS_FINAL = 600
+
 EFFORTS = ("smoke", "quick", "standard", "thorough")
 
 
-def settings_for(effort: str, *, mirrored: bool = False) -> Settings:
-    """Settings by one word.
+def settings_for(
+    effort: str, *, mirrored: bool = False, train_images: int | None = None
+) -> Settings:
+    """Settings by one word, with enough epochs for a small set of images.
 
     Args:
         effort: "smoke" (a minute, for tests), "quick" (minutes, for small sets such as the
             packaged sample), "standard" (an hour or so), "thorough" (a night).
         mirrored: whether a mirrored image is still of its class.
+        train_images: how many there are; None: enough.
 
     Raises:
         EvaluationError: another word.
     """
+    settings = _settings(effort, mirrored=mirrored)
+    if train_images is None or effort == "smoke":
+        return settings
+    return replace(
+        settings,
+        trial=_long_enough(settings.trial, train_images, LEAST_STEPS_TRIAL),
+        final=_long_enough(settings.final, train_images, LEAST_STEPS_FINAL),
+    )
+
+
+def _long_enough(recipe: Recipe, images: int, least_steps: int) -> Recipe:
+    """The recipe with as many epochs as it takes to make some steps on few images."""
+    used = min(images, recipe.train_images or images)
+    epochs = math.ceil(least_steps * recipe.batch_size / max(used, 1))
+    return recipe if epochs <= recipe.epochs else replace(recipe, epochs=epochs)
+
+
+def _settings(effort: str, *, mirrored: bool) -> Settings:
     match effort:
         case "smoke":
             return Settings(

@@ -148,13 +148,20 @@ class Embedding:
     # --- files ---
 
     def save(self, path: Path | str) -> None:
-        """Write weights and scales as safetensors; the space is not in the file."""
+        """Write weights and scales as safetensors; the space is not in the file.
+
+        Raises:
+            EmbeddingError: the file cannot be written.
+        """
         tensors = {name: value.contiguous() for name, value in self.model.state_dict().items()}
         for name, scale in (("costs", self.cost_scale), ("accuracy", self.accuracy_scale)):
             tensors[f"scale.{name}.mean"], tensors[f"scale.{name}.std"] = scale.mean, scale.std
         head = {"format": FORMAT, "version": FORMAT_VERSION, "size": asdict(self.size)}
         alphabet = {**head, "alphabet": asdict(self.alphabet)}
-        save_file(tensors, str(path), metadata={"archpress": json.dumps(alphabet)})
+        try:
+            save_file(tensors, str(path), metadata={"archpress": json.dumps(alphabet)})
+        except SafetensorError as error:
+            raise EmbeddingError(f"cannot write embedding {path}: {error}") from None
 
     @classmethod
     def load(cls, path: Path | str, space: SearchSpace) -> "Embedding":
