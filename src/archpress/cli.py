@@ -154,7 +154,7 @@ def evaluate(
 ) -> None:
     """Train a net briefly, as a search does, and tell its validation accuracy.
 
-    **Example:** archpress evaluate lenet5 --data digits
+    **Example:** archpress evaluate lenet5 --data fashion-mnist-sample
     """
     from archpress.compression import MIRRORED, default_effort, settings_for
     from archpress.evaluation import Candidate, SerialEvaluator
