@@ -237,6 +237,11 @@ def test_limits_that_no_net_can_meet_are_refused(capsys, nowhere, option, value,
     assert said in refused(capsys, *command)
 
 
+def test_an_unknown_device_is_refused(capsys, nowhere):
+    command = ["compress", "tiny", "--data", "digits", "--max-parameters", 3000, "--run", nowhere]
+    assert "'tpu'" in refused(capsys, *command, "--device", "tpu")
+
+
 def test_images_that_do_not_fit_the_net_are_refused(capsys, nowhere, tmp_path):
     named("tiny").save(tmp_path / "net.json")  # 1x28x28; digits are 1x8x8
     command = ["compress", tmp_path / "net.json", "--data", "digits", "--max-parameters", 3000]

@@ -89,6 +89,7 @@ def compress(
         mirrored=images.name in MIRRORED,
         train_images=len(images.train),
     )
+    chosen_device = choose_device(device)
     folder = open_folder(Path(run))
     listener = progress or Silent()
     with ExitStack() as stack:
@@ -96,7 +97,6 @@ def compress(
         store = stack.enter_context(Store(folder / "trials.db"))
         write_text(folder / "source.json", source.to_json())
         write_plan(folder, _plan(images, settings, limits, name, seed))
-        chosen_device = choose_device(device)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
             return ProcessPool(
