@@ -118,10 +118,11 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 final(epochs=4),
                 effort,
                 seeds=2,
-                first=34,
+                first=30,
                 rounds=3,
                 batch=6,
                 finalists=3,
+                distillation=0.0,  # in 4 epochs it brought nothing (docs/choices.md)
                 pool=1500,
                 fit=FitSettings(steps=400, refit_steps=60),
             )
