@@ -16,13 +16,13 @@ from archpress.compression import (
     settings_for,
     with_counts,
 )
-from archpress.compression.descent import _loss
 from archpress.compression.search import anchor_nets, hand_made_nets
 from archpress.compression.sentence import tell
 from archpress.embedding import Embedding, FitSettings, Guess, Labelled, ModelSize, Surrogate
 from archpress.embedding.fitting import fit_unlabelled, refit
 from archpress.errors import EvaluationError, StoreError
 from archpress.evaluation import Candidate, Trial, TrialState
+from archpress.search.descent import _loss
 from archpress.space import Limits, distinct, sample_neighbourhood, space_around
 
 

@@ -2,12 +2,7 @@
 
 from archpress.compression.assess import Assessment, assess
 from archpress.compression.compress import compress
-from archpress.compression.descent import DescentSettings, descend
-from archpress.compression.journal import Journal
-from archpress.compression.objective import Objective
 from archpress.compression.plain_training import train_to_folder
-from archpress.compression.progress import Progress, Silent
-from archpress.compression.proposals import ProposalSettings, propose
 from archpress.compression.result import LimitCheck, Measured, Result, Spread
 from archpress.compression.search import Search, Task, search
 from archpress.compression.settings import (
@@ -18,6 +13,11 @@ from archpress.compression.settings import (
     settings_for,
     with_counts,
 )
+from archpress.search.descent import DescentSettings, descend
+from archpress.search.journal import Journal
+from archpress.search.objective import Objective
+from archpress.search.progress import Progress, Silent
+from archpress.search.proposals import ProposalSettings, propose
 
 __all__ = [
     "EFFORTS",

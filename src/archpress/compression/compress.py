@@ -12,8 +12,6 @@ from torch import nn
 from archpress.architecture import Architecture, named
 from archpress.architecture.tracing import trace
 from archpress.compression.finals import FinalTrainer, Plan
-from archpress.compression.objective import Objective
-from archpress.compression.progress import Progress, Silent
 from archpress.compression.result import LimitCheck, Measured, Result, versions
 from archpress.compression.run_folder import (
     open_folder,
@@ -34,6 +32,8 @@ from archpress.compression.settings import MIRRORED, Settings, default_effort, s
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import ProcessPool, Recipe, choose_device, measure_latency, torch_threads
+from archpress.search.objective import Objective
+from archpress.search.progress import Progress, Silent
 from archpress.space import COSTS, Limits, space_around
 from archpress.store import Store
 

@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network, build, load_weights
-from archpress.compression.progress import Progress
 from archpress.compression.result import Spread
 from archpress.data import ImageData, Split
 from archpress.errors import EvaluationError
@@ -25,6 +24,7 @@ from archpress.evaluation import (
     teacher_logits_of,
     torch_threads,
 )
+from archpress.search.progress import Progress
 from archpress.store import Store
 
 

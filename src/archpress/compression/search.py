@@ -14,10 +14,6 @@ import numpy as np
 from archpress.architecture import Architecture, simplify
 from archpress.architecture.zoo import plain
 from archpress.compression.fitted import Fitted, encodable, fitted_embedding, labelled
-from archpress.compression.journal import Journal
-from archpress.compression.objective import Objective
-from archpress.compression.progress import Progress
-from archpress.compression.proposals import propose
 from archpress.compression.settings import Settings
 from archpress.embedding import (
     Embedding,
@@ -30,6 +26,10 @@ from archpress.embedding import (
 )
 from archpress.errors import ArchitectureError
 from archpress.evaluation import Candidate, Evaluator, Trial
+from archpress.search.journal import Journal
+from archpress.search.objective import Objective
+from archpress.search.progress import Progress
+from archpress.search.proposals import propose
 from archpress.space import (
     Limits,
     PaperSampler,

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass, field, replace
 
-from archpress.compression.proposals import ProposalSettings
 from archpress.embedding import FitSettings, ModelSize
 from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, final, quick
+from archpress.search.proposals import ProposalSettings
 
 # Sets whose mirrored images are still of their class; digits are not.
 MIRRORED = ("fashion-mnist", "fashion-mnist-sample", "cifar10", "cifar100")

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Generic
 
 from archpress.architecture import Architecture
+from archpress.architecture.design import D
 
 
 class TrialState(StrEnum):
@@ -18,7 +20,7 @@ class TrialState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Generic[D]):
     """An architecture that somebody wants evaluated.
 
     Attributes:
@@ -28,7 +30,7 @@ class Candidate:
         predicted: accuracy that the surrogate expected before the training, in [0, 1].
     """
 
-    architecture: Architecture
+    architecture: D
     origin: str = ""
     round: int = 0
     predicted: float | None = None
@@ -39,7 +41,7 @@ def _now() -> str:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Generic[D]):
     """What came of training one architecture; a failure is a trial like any other.
 
     Attributes:
@@ -58,7 +60,7 @@ class Trial:
         created: when the trial ended, ISO 8601, UTC.
     """
 
-    architecture: Architecture
+    architecture: D
     data: str
     recipe: str
     seed: int
@@ -128,8 +130,8 @@ class Trial:
             "error": self.error,
         }
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, object]) -> "Trial":
+    @staticmethod
+    def from_dict(content: Mapping[str, object]) -> "Trial":
         """The trial that `to_dict` wrote.
 
         Raises:
@@ -139,7 +141,7 @@ class Trial:
         fields["architecture"] = Architecture.from_json(json.dumps(fields["architecture"]))
         fields["state"] = TrialState(str(fields["state"]))
         fields["curve"] = tuple(fields["curve"])  # type: ignore[arg-type]
-        return cls(**fields)  # type: ignore[arg-type]
+        return Trial(**fields)  # type: ignore[arg-type]
 
 
 def failed_trial(

@@ -2,6 +2,8 @@
 
 from archpress.space.edits import edit, sample_neighbourhood
 from archpress.space.limits import COSTS, Limits
+from archpress.space.neighbourhood import Neighbourhood
+from archpress.space.protocol import Dial, Space
 from archpress.space.repair import (
     Repaired,
     narrow_to_fit,
@@ -14,10 +16,13 @@ from archpress.space.space import SearchSpace, paper_space, space_around
 
 __all__ = [
     "COSTS",
+    "Dial",
     "Limits",
+    "Neighbourhood",
     "PaperSampler",
     "Repaired",
     "SearchSpace",
+    "Space",
     "distinct",
     "edit",
     "narrow_to_fit",

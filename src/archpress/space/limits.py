@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from archpress.architecture import Architecture
+from archpress.architecture.design import Design
 from archpress.errors import SpaceError
 
 COSTS = {  # limit -> (attribute of Architecture, how a person says it)
@@ -67,13 +67,13 @@ class Limits:
             floor = max(floor, source_accuracy - self.max_accuracy_loss)
         return floor
 
-    def broken(self, architecture: Architecture) -> Iterator[tuple[str, int, int]]:
+    def broken(self, architecture: Design) -> Iterator[tuple[str, int, int]]:
         """(limit, allowed, found) of each cost limit that the architecture exceeds."""
         for name, (attribute, _) in COSTS.items():
             allowed, found = getattr(self, name), getattr(architecture, attribute)
             if allowed is not None and found > allowed:
                 yield name, allowed, found
 
-    def allow(self, architecture: Architecture) -> bool:
+    def allow(self, architecture: Design) -> bool:
         """Whether all cost limits are kept."""
         return next(self.broken(architecture), None) is None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archpress.architecture import KINDS, Architecture, Layer
+from archpress.architecture.design import D
 from archpress.architecture.layers import Joining
 from archpress.errors import ArchitectureError, SpaceError
 from archpress.space.space import SearchSpace
@@ -94,9 +95,7 @@ class PaperSampler:
         )
 
 
-def distinct(
-    architectures: Iterable[Architecture], count: int, *, known: Iterable[str] = ()
-) -> list[Architecture]:
+def distinct(architectures: Iterable[D], count: int, *, known: Iterable[str] = ()) -> list[D]:
     """The first architectures that differ by key.
 
     Args:
@@ -107,7 +106,7 @@ def distinct(
     if count < 1:
         return []
     seen = set(known)
-    found: list[Architecture] = []
+    found: list[D] = []
     stale = 0
     for architecture in architectures:
         if stale >= MOST_STALE:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from archpress.architecture import Architecture
-from archpress.compression.objective import Objective, safe_logit
 from archpress.embedding import Embedding
 from archpress.embedding.model import COSTS
+from archpress.search.objective import Objective, safe_logit
 from archpress.space.limits import COSTS as COST_LIMITS
 
 

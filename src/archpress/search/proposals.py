@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archpress.architecture import Architecture, simplify
-from archpress.compression.descent import DescentSettings, descend
-from archpress.compression.objective import Objective
 from archpress.embedding import Embedding, Surrogate
 from archpress.evaluation import Candidate, Trial
+from archpress.search.descent import DescentSettings, descend
+from archpress.search.objective import Objective
 from archpress.space import SearchSpace, distinct, edit, sample_neighbourhood
 
 Rng = np.random.Generator

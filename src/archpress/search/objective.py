@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from archpress.architecture import Architecture
+from archpress.architecture.design import D, Design
 from archpress.embedding import Guess
 from archpress.evaluation import Trial
 from archpress.space import Limits
@@ -40,23 +40,23 @@ class Objective:
         """Whether size is what is minimised, not the error."""
         return not self.limits.any_cost
 
-    def feasible(self, architecture: Architecture, accuracy: float) -> bool:
+    def feasible(self, architecture: Design, accuracy: float) -> bool:
         """Whether all limits are met by an architecture of this accuracy."""
         return self.limits.allow(architecture) and accuracy >= self.least_accuracy
 
-    def loss(self, architecture: Architecture, accuracy: float) -> tuple[float, float]:
+    def loss(self, architecture: Design, accuracy: float) -> tuple[float, float]:
         """To be minimised: first how far from the limits, then what is to be improved."""
         miss = max(0.0, self.least_accuracy - accuracy)
         over = sum(found / allowed - 1 for _, allowed, found in self.limits.broken(architecture))
         return miss + over, float(architecture.parameters) if self.shrinks else -accuracy
 
-    def best(self, trials: Sequence[Trial]) -> Trial | None:
+    def best(self, trials: Sequence[Trial[D]]) -> Trial[D] | None:
         """The best of the trials that ended well; None where there is none."""
         done = [trial for trial in trials if trial.accuracy is not None]
         return min(done, key=lambda t: self.loss(t.architecture, t.accuracy or 0.0), default=None)
 
     def acquisition(
-        self, architectures: Sequence[Architecture], guess: Guess, best: Trial | None
+        self, architectures: Sequence[Design], guess: Guess, best: Trial[D] | None
     ) -> NDArray[np.float64]:
         """How much each candidate promises, `B`; 0 for what breaks a cost limit.
 

@@ -1,0 +1,89 @@
+"""`Neighbourhood`: the nets around a source, as a `Space`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from archpress.architecture import Architecture, Layer
+from archpress.space.edits import edit, sample_neighbourhood
+from archpress.space.protocol import Dial
+from archpress.space.repair import repair
+from archpress.space.space import SearchSpace
+
+WIDTHS = 12  # settings of a width dial; each step down is a factor of the square root of 2
+NORMS_AND_ACTIVATIONS = ("batch_norm", "relu", "dropout")
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Nets of a search space, drawn by editing a source.
+
+    Attributes:
+        source: need not be in the space.
+        choices: what nets may be made of, and the limits.
+    """
+
+    source: Architecture
+    choices: SearchSpace
+
+    def why_not(self, design: Architecture) -> str | None:
+        """The first reason why a net is not in the space."""
+        return self.choices.why_not(design)
+
+    def sample(self, rng: np.random.Generator) -> Iterator[Architecture]:
+        """Endless nets, each a few edits from the source, of all sizes allowed."""
+        return sample_neighbourhood(self.source, self.choices, rng)
+
+    def edit(
+        self, design: Architecture, rng: np.random.Generator, *, edits: int = 1
+    ) -> Architecture:
+        """A net some random edits away."""
+        return edit(design, self.choices, rng, edits=edits)
+
+    def everything(self) -> None:
+        """Far too many."""
+
+    def dials(self) -> list[Dial]:
+        """A width and a kernel for each layer that chooses channels, and the kind of head.
+
+        Width 0 leaves the layer out, with the norm and activation behind it.
+        """
+        dials = [Dial("average", 0, 1)]
+        for index in self._choosers():
+            dials.append(Dial(f"width{index}", 0, WIDTHS))
+            if self.source.layers[index].kernel:
+                dials.append(Dial(f"kernel{index}", 0, len(self._kernels()) - 1))
+        return dials
+
+    def turn(self, values: Mapping[str, int]) -> Architecture:
+        """The source with these widths, kernels and head, repaired into the space."""
+        layers: list[Layer] = []
+        dropping = False
+        choosers = self._choosers()
+        for index, layer in enumerate(self.source.layers[:-1]):
+            if index in choosers:
+                dropping = values[f"width{index}"] == 0
+                layer = self._turned(layer, index, values)
+            elif layer.kind not in NORMS_AND_ACTIVATIONS:
+                dropping = False
+            if not dropping:
+                layers.append(layer)
+        if values["average"] and not any(one.kind == "global_average_pool" for one in layers):
+            layers.append(Layer("global_average_pool"))
+        return repair([*layers, self.source.layers[-1]], self.choices).architecture
+
+    def _choosers(self) -> list[int]:
+        body = self.source.layers[:-1]
+        return [index for index, layer in enumerate(body) if layer.channels]
+
+    def _kernels(self) -> Sequence[int]:
+        return [kernel for kernel in self.choices.kernels if kernel % 2] or self.choices.kernels
+
+    def _turned(self, layer: Layer, index: int, values: Mapping[str, int]) -> Layer:
+        width = max(1, round(layer.channels * 2 ** ((values[f"width{index}"] - WIDTHS) / 2)))
+        turned = replace(layer, channels=width)
+        if not layer.kernel:
+            return turned
+        kernel = self._kernels()[values[f"kernel{index}"]]
+        return replace(turned, kernel=kernel, padding=kernel // 2)
