@@ -17,10 +17,12 @@ ROOMS = (
     "search",
     "baselines",
     "compression",
-    "comparison",
     "report",
+    "comparison",
     "terminal",
     "arguments",
+    "cli_table",
+    "cli_compare",
     "cli",
     "__main__",
 )

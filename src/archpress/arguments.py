@@ -115,3 +115,14 @@ def _is_file(net: str) -> bool:
     from archpress.architecture import ZOO
 
     return net not in ZOO and (net.endswith(".json") or Path(net).exists())
+
+
+def costs(architecture: "Architecture") -> dict[str, str | int]:
+    """Key and exact costs, for JSON."""
+    return {
+        "key": architecture.key,
+        "layers": len(architecture.layers),
+        "parameters": architecture.parameters,
+        "macs": architecture.macs,
+        "peak_memory": architecture.peak_memory,
+    }

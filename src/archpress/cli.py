@@ -21,11 +21,14 @@ from archpress.arguments import (
     SizeOption,
     SortKey,
     WorkersOption,
+    costs,
     read_net,
     read_net_and_images,
     require_file,
     whole,
 )
+from archpress.cli_compare import compare
+from archpress.cli_table import table as table_command
 from archpress.errors import ArchpressError
 
 MET, BAD_INPUT, NOT_MET, STOPPED = 0, 2, 3, 130  # exit codes
@@ -136,7 +139,7 @@ def inspect(net: NetArgument, as_json: JsonOption = False) -> None:
 
     architecture = read_net(net)
     if as_json:
-        _print_json({**_costs(architecture), "architecture": json.loads(architecture.to_json())})
+        _print_json({**costs(architecture), "architecture": json.loads(architecture.to_json())})
         return
     _console().print(architecture_table(architecture))
     _say(f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak")
@@ -171,7 +174,7 @@ def evaluate(
         (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed)
     trial = outcome.trial
     if as_json:
-        _print_json({**_costs(architecture), "reused": outcome.reused, **trial.to_dict()})
+        _print_json({**costs(architecture), "reused": outcome.reused, **trial.to_dict()})
     elif trial.accuracy is None:
         _say(f"the trial failed: {trial.error}")
     else:
@@ -201,7 +204,7 @@ def train(
     recipe = final(epochs=epochs, flip=images.name in MIRRORED)
     accuracies = train_to_folder(architecture, images, recipe, out, seed=seed, device=device)
     if as_json:
-        _print_json({**_costs(architecture), **accuracies})
+        _print_json({**costs(architecture), **accuracies})
     else:
         _say(", ".join(f"{name} {value:.2%}" for name, value in accuracies.items() if value))
         _say(f"Use it: python {out / 'network.py'} {out / 'weights.pt'}")
@@ -343,7 +346,7 @@ def zoo(as_json: JsonOption = False) -> None:
 
     nets = {name: named(name) for name in ZOO}
     if as_json:
-        _print_json({name: _costs(net) for name, net in nets.items()})
+        _print_json({name: costs(net) for name, net in nets.items()})
         return
     rows = [
         [name, f"{net.parameters:,}", f"{net.macs:,}", ZOO[name].about]
@@ -355,20 +358,14 @@ def zoo(as_json: JsonOption = False) -> None:
 # --- printing ----------------------------------------------------------------------------------
 
 
+app.command()(compare)
+app.command("table")(table_command)
+
+
 def _console(*, stderr: bool = False) -> Any:  # noqa: ANN401
     from rich.console import Console
 
     return Console(stderr=stderr, soft_wrap=False)
-
-
-def _costs(architecture: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {
-        "key": architecture.key,
-        "layers": len(architecture.layers),
-        "parameters": architecture.parameters,
-        "macs": architecture.macs,
-        "peak_memory": architecture.peak_memory,
-    }
 
 
 def _print_json(content: Any) -> None:  # noqa: ANN401

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,14 +18,16 @@ from archpress.compression import (
     settings_for,
     with_counts,
 )
-from archpress.compression.search import anchor_nets, hand_made_nets
+from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.sentence import tell
 from archpress.embedding import Embedding, FitSettings, Guess, Labelled, ModelSize, Surrogate
 from archpress.embedding.fitting import fit_unlabelled, refit
 from archpress.errors import EvaluationError, StoreError
 from archpress.evaluation import Candidate, Trial, TrialState
+from archpress.search import Problem
 from archpress.search.descent import _loss
-from archpress.space import Limits, distinct, sample_neighbourhood, space_around
+from archpress.space import Limits, Neighbourhood, distinct, sample_neighbourhood, space_around
 
 
 def trial(net, accuracy, **more):
@@ -129,25 +133,23 @@ def test_descent_gradients_agree_with_finite_differences(fitted):
         model.float()
 
 
-def test_proposals_are_new_different_allowed_and_carry_a_prediction(fitted):
-    space, embedding, surrogate, trials = fitted
-    settings = ProposalSettings(edits=60, descent=DescentSettings(starts=6, steps=20))
-    candidates = propose(
-        trials,
-        TINY,
-        space,
-        embedding,
-        surrogate,
-        Objective(Limits(max_parameters=4000)),
-        settings,
-        count=5,
-        number=2,
-        rng=np.random.default_rng(1),
-    )
+def test_proposals_are_new_different_allowed_and_carry_a_prediction(fitted, tmp_path):
+    _, _, _, trials = fitted
+    proposals = ProposalSettings(edits=60, descent=DescentSettings(starts=6, steps=20))
+    settings = replace(settings_for("smoke"), proposals=proposals)
+    limits = Limits(max_parameters=4000)
+    space = Neighbourhood(TINY, space_around(TINY, limits))
+    with EmbeddingLearner(space, settings, 0, tmp_path) as learner:
+        learner.learn(trials, 1)
+        problem = Problem(space, Objective(limits), budget=100)
+        candidates = propose(problem, trials, learner, proposals, count=5, number=2)
+        best = learner.finalists(trials, problem.objective, 3)
+    assert len(best) == 3
+    assert all(limits.allow(net) for net in best)
     keys = {one.architecture.key for one in candidates}
     assert 1 <= len(keys) == len(candidates) <= 5
     assert not keys & {one.architecture.key for one in trials}
-    assert all(space.contains(one.architecture) for one in candidates)
+    assert all(space.why_not(one.architecture) is None for one in candidates)
     assert {one.round for one in candidates} == {2}
     assert {one.origin for one in candidates} <= {"edit", "descent"}
     assert all(one.predicted is not None and 0 < one.predicted < 1 for one in candidates)

@@ -17,7 +17,7 @@ from archpress.embedding import (
     reconstruction,
     refit,
 )
-from archpress.embedding.gaussian_process import Features, GaussianProcess
+from archpress.embedding.gaussian_process import Block, Features, GaussianProcess
 from archpress.embedding.tokens import Alphabet
 from archpress.embedding.warp import Warp
 from archpress.errors import EmbeddingError
@@ -227,7 +227,7 @@ def test_the_process_interpolates_a_smooth_function_and_knows_its_noise():
     inputs = rng.uniform(-2, 2, size=(120, 2))
     noise = 0.1
     target = np.sin(inputs[:, 0]) + 0.5 * inputs[:, 1] + noise * rng.normal(size=120)
-    features = Features(inputs, np.zeros((120, 4)))
+    features = Features((Block(inputs, "near", own_scales=True), Block(inputs, "linear")))
     process = GaussianProcess(features.rows(np.arange(100)), target[:100])
     mean, std = process.predict(features.rows(np.arange(100, 120)))
     truth = np.sin(inputs[100:, 0]) + 0.5 * inputs[100:, 1]

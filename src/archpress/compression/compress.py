@@ -12,6 +12,7 @@ from torch import nn
 from archpress.architecture import Architecture, named
 from archpress.architecture.tracing import trace
 from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.first import hand_made_nets
 from archpress.compression.result import LimitCheck, Measured, Result, versions
 from archpress.compression.run_folder import (
     open_folder,
@@ -23,7 +24,6 @@ from archpress.compression.run_folder import (
 from archpress.compression.search import (
     Search,
     Task,
-    hand_made_nets,
     objective_of,
     search,
 )
@@ -192,7 +192,7 @@ def _finish(
         objective_of(task, limits),
         least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
     )
-    finalists = found.finalists(objective_of(task, limits), settings.finalists)
+    finalists = found.finalists
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
 

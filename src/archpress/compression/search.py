@@ -1,56 +1,26 @@
 """The search: first trials, an embedding, then rounds of propose - train - refit."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from archpress.architecture import Architecture, simplify
-from archpress.architecture.zoo import plain
-from archpress.compression.fitted import Fitted, encodable, fitted_embedding, labelled
+from archpress.architecture import Architecture
+from archpress.compression.first import first_candidates
+from archpress.compression.fitted import labelled
+from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
-from archpress.embedding import (
-    Embedding,
-    Labelled,
-    Ranking,
-    Reconstruction,
-    Surrogate,
-    held_out_ranking,
-    refit,
-)
-from archpress.errors import ArchitectureError
+from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
 from archpress.evaluation import Candidate, Evaluator, Trial
-from archpress.search.journal import Journal
-from archpress.search.objective import Objective
-from archpress.search.progress import Progress
-from archpress.search.proposals import propose
-from archpress.space import (
-    Limits,
-    PaperSampler,
-    SearchSpace,
-    distinct,
-    narrow_to_fit,
-    repair,
-    sample_neighbourhood,
-)
+from archpress.search import Journal, Objective, Problem, Progress, propose
+from archpress.space import Limits, Neighbourhood, SearchSpace
 from archpress.store import Store, TrialFilter, evaluate_once
 
 LEAST_RANKED = 10  # trials, below which a rank correlation says nothing
-
-# Hand-made nets among the first trials, scaled to the limits: (widths, global average pooling).
-# What five minutes of handwork find, the search should start from.
-HAND_MADE = (
-    ((16, 16, 32, 32, 64, 64), True),
-    ((16, 16, 24, 24, 32, 32, 48, 48), True),
-    ((12, 12, 16, 16, 16, 16), False),
-    ((16, 24, 24, 24, 16), False),
-)
 
 
 @dataclass
@@ -59,8 +29,7 @@ class Search:
 
     Attributes:
         trials: all of this data, recipe and seed, earlier runs' included.
-        embedding: fitted on them.
-        surrogate: likewise.
+        finalists: the best by the surrogate, first the best.
         ranking: of held-out trials; None where there are too few.
         reconstruction: of unseen architectures.
         counts: trials "trained", "reused" and "failed" in this run.
@@ -68,24 +37,11 @@ class Search:
     """
 
     trials: list[Trial]
-    embedding: Embedding
-    surrogate: Surrogate
+    finalists: list[Architecture]
     ranking: Ranking | None
     reconstruction: Reconstruction
     counts: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
-
-    def finalists(self, objective: Objective, count: int) -> list[Architecture]:
-        """The best by the surrogate, which has seen all trials and so averages their noise."""
-        done = [simplify(trial.architecture) for trial in self.trials if trial.done]
-        allowed = [net for net in done if objective.limits.allow(net)]
-        nets = encodable(allowed, self.embedding)
-        if not nets:
-            return []
-        accuracies = self.surrogate.predict(nets).accuracy
-        guessed = {net.key: float(a) for net, a in zip(nets, accuracies, strict=True)}
-        nets.sort(key=lambda net: (objective.loss(net, guessed[net.key]), net.key))
-        return nets[:count]
 
 
 @dataclass(frozen=True)
@@ -112,13 +68,10 @@ class Task:
     folder: Path
     progress: Progress
 
-    def fitted_embedding(self, stop: threading.Event) -> Fitted:
-        """The embedding before it has seen a trial."""
-        return fitted_embedding(self.source, self.settings, self.seed, self.folder, stop)
-
-    def labelled(self, embedding: Embedding) -> Labelled:
-        """What the embedding learns from."""
-        return labelled(_trials(self), embedding, self.source.classes)
+    @property
+    def neighbourhood(self) -> Neighbourhood:
+        """Where to look."""
+        return Neighbourhood(self.source, self.space)
 
     def rng(self, *stage: int) -> np.random.Generator:
         """Randomness of one stage, apart from all others."""
@@ -136,94 +89,41 @@ def search(task: Task, limits: Limits) -> Search:
     counts: Counter[str] = Counter()
     seconds: dict[str, float] = {}
     if not journal.rounds:
-        journal.add(first_candidates(task, limits))
-    with _timed(seconds, "first trials, embedding"), _in_background(task) as fitting:
-        _train(task, journal.rounds[0], "first trials", counts)
-        task.progress.stage("fitting the embedding", 1)
-        fitted = fitting.result()
-    embedding = fitted.embedding
-    ranking = _ranking(embedding, task.labelled(embedding), task.seed)
-    embedding.space = task.space
-    with _timed(seconds, "rounds"):
-        for number in range(1, settings.rounds + 1):
-            surrogate = _refitted(task, fitted, number)
-            if number >= len(journal.rounds):
-                candidates = propose(
-                    _trials(task),
-                    task.source,
-                    task.space,
-                    embedding,
-                    surrogate,
-                    objective_of(task, limits),
-                    settings.proposals,
-                    count=settings.batch,
-                    number=number,
-                    rng=task.rng(2, number),
-                )
-                journal.add(candidates)
-            name = f"round {number} of {settings.rounds}"
-            _train(task, journal.rounds[number], name, counts)
-        surrogate = _refitted(task, fitted, settings.rounds + 1)
-    return Search(
-        _trials(task), embedding, surrogate, ranking, fitted.reconstruction, counts, seconds
+        known = {trial.architecture.key for trial in _trials(task)}
+        journal.add(first_candidates(task.neighbourhood, limits, settings, task.rng(0), known))
+    with EmbeddingLearner(task.neighbourhood, settings, task.seed, task.folder) as learner:
+        with _timed(seconds, "first trials, embedding"):
+            _train(task, journal.rounds[0], "first trials", counts)
+            task.progress.stage("fitting the embedding", 1)
+            ranking = _ranking(learner.embedding, _trials(task), task)
+        with _timed(seconds, "rounds"):
+            for number in range(1, settings.rounds + 1):
+                _learn(task, learner, number)
+                if number >= len(journal.rounds):
+                    journal.add(_proposed(task, limits, learner, number))
+                name = f"round {number} of {settings.rounds}"
+                _train(task, journal.rounds[number], name, counts)
+            _learn(task, learner, settings.rounds + 1)
+        trials = _trials(task)
+        finalists = learner.finalists(trials, objective_of(task, limits), settings.finalists)
+        return Search(trials, finalists, ranking, learner.fitted.reconstruction, counts, seconds)
+
+
+def _learn(task: Task, learner: EmbeddingLearner, number: int) -> None:
+    task.progress.stage("learning from the trials", 1)
+    learner.learn(_trials(task), number)
+
+
+def _proposed(
+    task: Task, limits: Limits, learner: EmbeddingLearner, number: int
+) -> list[Candidate]:
+    settings, trials = task.settings, _trials(task)
+    problem = Problem(
+        task.neighbourhood, objective_of(task, limits), len(trials) + settings.batch, seed=task.seed
     )
-
-
-# --- before the rounds -------------------------------------------------------------------------
-
-
-def first_candidates(task: Task, limits: Limits) -> list[Candidate]:
-    """What is trained before anything is known.
-
-    The narrowed source and hand-made nets of the size allowed; then, as far as the store has fewer
-    trials than `settings.first`, samples of the neighbourhood and of the paper's sampler. Where the
-    accuracy is limited, the source itself, to compare with.
-    """
-    anchors = anchor_nets(task.source, task.space)
-    if limits.any_accuracy:
-        anchors.insert(0, Candidate(task.source, "source"))
-    known = {trial.architecture.key for trial in _trials(task)}
-    missing = max(0, task.settings.first - len(known) - len(anchors))
-    from_paper = round(missing * task.settings.paper_share)
-    rng = task.rng(0)
-    known |= {one.architecture.key for one in anchors}
-    near = distinct(
-        sample_neighbourhood(task.source, task.space, rng), missing - from_paper, known=known
+    return propose(
+        problem, trials, learner, settings.proposals, count=settings.batch, number=number
     )
-    known |= {net.key for net in near}
-    far = distinct(PaperSampler(task.space, rng), from_paper, known=known)
-    return [
-        *anchors,
-        *(Candidate(net, "neighbourhood") for net in near),
-        *(Candidate(net, "paper-sampler") for net in far),
-    ]
-
-
-def anchor_nets(source: Architecture, space: SearchSpace) -> list[Candidate]:
-    """The source narrowed to the limits, and hand-made nets of that size."""
-    narrowed = narrow_to_fit(source, space) or repair(source.layers, space).architecture
-    candidates = [Candidate(narrowed, "narrowed source")]
-    candidates += [Candidate(net, "hand-made") for net in hand_made_nets(space)]
-    unique = {one.architecture.key: one for one in reversed(candidates)}
-    return [one for one in reversed(unique.values()) if space.contains(one.architecture)]
-
-
-def hand_made_nets(space: SearchSpace) -> list[Architecture]:
-    """Plain conv-BN-ReLU nets as wide as the limits allow, the usual one first."""
-    nets = []
-    for widths, average in HAND_MADE:
-        layers = plain([8 * width for width in widths], space.classes, average=average)
-        try:
-            wide = Architecture(space.input_shape, tuple(layers))
-        except ArchitectureError:  # two pools do not fit the smallest images
-            continue
-        fitting = narrow_to_fit(wide, space)
-        if fitting is not None:
-            nets.append(fitting)
-    return nets
-
-
-# --- rounds ------------------------------------------------------------------------------------
 
 
 def _train(task: Task, candidates: Sequence[Candidate], name: str, counts: Counter[str]) -> None:
@@ -239,13 +139,6 @@ def _train(task: Task, candidates: Sequence[Candidate], name: str, counts: Count
         task.progress.advance(done, f"best {best:.1%}")
 
 
-def _refitted(task: Task, fitted: Fitted, number: int) -> Surrogate:
-    task.progress.stage("learning from the trials", 1)
-    labelled = task.labelled(fitted.embedding)
-    refit(fitted.embedding, labelled, fitted.pool, task.settings.fit, task.rng(3, number))
-    return Surrogate(fitted.embedding, labelled)
-
-
 def _trials(task: Task) -> list[Trial]:
     """All trials that count, in an order that does not depend on which ended first."""
     which = TrialFilter(
@@ -254,8 +147,9 @@ def _trials(task: Task) -> list[Trial]:
     return sorted(task.store.trials(which), key=lambda trial: trial.architecture.key)
 
 
-def _ranking(embedding: Embedding, labelled: Labelled, seed: int) -> Ranking | None:
-    return held_out_ranking(embedding, labelled, seed) if len(labelled) >= LEAST_RANKED else None
+def _ranking(embedding: Embedding, trials: Sequence[Trial], task: Task) -> Ranking | None:
+    known = labelled(trials, embedding, task.source.classes)
+    return held_out_ranking(embedding, known, task.seed) if len(known) >= LEAST_RANKED else None
 
 
 def objective_of(task: Task, limits: Limits) -> Objective:
@@ -283,15 +177,3 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
-
-
-@contextmanager
-def _in_background(task: Task) -> Iterator["Future[Fitted]"]:
-    """Fit the embedding while the workers train; an interruption does not wait for its end."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as executor:
-        try:
-            yield executor.submit(task.fitted_embedding, stop)
-        except BaseException:
-            stop.set()
-            raise

@@ -1,4 +1,4 @@
-"""Gaussian-process regression on descriptors and embeddings: ranks candidates with uncertainty.
+"""Gaussian-process regression on blocks of inputs: ranks candidates with uncertainty.
 
 With tens to hundreds of noisy trials an exact process is quick and its variance means something;
 the accuracy heads, which the descent needs for gradients, are neither (docs/choices.md).
@@ -6,6 +6,7 @@ the accuracy heads, which the descent needs for gradients, are neither (docs/cho
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,64 +16,106 @@ from torch import Tensor
 
 Array = NDArray[np.float64]
 JITTER = 1e-6
+MOST_STEPS, MORE_STEPS = 60, 10  # of the fit, from the prior and from an earlier process
 
-# log of: amplitude and length scale of each of the two groups, amplitude of the linear part, noise
-_PRIOR_MEAN = torch.tensor([-0.5, 0.3, -0.5, 0.3, -3.0, -1.5], dtype=torch.float64)
-_PRIOR_STD = torch.tensor([1.0, 0.7, 1.0, 0.7, 1.0, 1.0], dtype=torch.float64)
+# Normal priors of logs, (mean, standard deviation), for inputs of order 1 and a standardised target.
+AMPLITUDE = (-0.5, 1.0)
+SCALE = (0.3, 0.7)
+NOISE = (-2.5, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Inputs with a kernel of their own; the process adds the kernels of all blocks.
+
+    Attributes:
+        values: `B x F`, of order 1.
+        kernel: "near" is squared exponential, "linear" a scalar product.
+        own_scales: of "near", a length scale for each column or one for all.
+    """
+
+    values: Array
+    kernel: Literal["near", "linear"]
+    own_scales: bool = False
+
+    @property
+    def scales(self) -> int:
+        """Number of length scales."""
+        if self.kernel == "linear":
+            return 0
+        return self.values.shape[1] if self.own_scales else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Two groups of inputs with a length scale each.
+    """Inputs of a process.
 
     Attributes:
-        descriptors: `B x F`, any units; standardised by the process.
-        embeddings: `B x D`, each row of mean 0 and variance 1.
+        blocks: all with B rows.
     """
 
-    descriptors: Array
-    embeddings: Array
+    blocks: tuple[Block, ...]
 
     def rows(self, index: NDArray[np.intp]) -> "Features":
         """The inputs at these positions."""
-        return Features(self.descriptors[index], self.embeddings[index])
+        return Features(
+            tuple(Block(one.values[index], one.kernel, one.own_scales) for one in self.blocks)
+        )
 
 
 class GaussianProcess:
     """Posterior of a standardised target given features.
 
-    The kernel is a sum: squared exponential on descriptors, the same on embeddings, and linear in
-    the descriptors. Six hyperparameters at the maximum of their posterior.
+    Hyperparameters (an amplitude a block, length scales, the noise) at the maximum of their
+    posterior.
+
+    Args:
+        features: of the trials, N rows.
+        target: `N`, any unit.
+        start: an earlier process on the same blocks; the fit goes on from it and takes less time.
     """
 
-    def __init__(self, features: Features, target: Array) -> None:
-        self._low, self._spread = _standard(features.descriptors)
-        self._inputs = self._prepare(features)
+    def __init__(
+        self, features: Features, target: Array, start: "GaussianProcess | None" = None
+    ) -> None:
+        self._blocks = features.blocks
+        self._inputs = [torch.from_numpy(one.values) for one in features.blocks]
         self._mean, self._std = float(np.mean(target)), float(np.std(target)) or 1.0
         self._target = torch.from_numpy((np.asarray(target) - self._mean) / self._std)
-        self._log = self._maximise()
-        cholesky = torch.linalg.cholesky(self._covariance(self._log))
-        self._cholesky = cholesky
-        self._weights = torch.cholesky_solve(self._target[:, None], cholesky)
+        self._log = self._maximise(start)
+        self._cholesky = torch.linalg.cholesky(self._covariance(self._log))
+        self._weights = torch.cholesky_solve(self._target[:, None], self._cholesky)
 
-    def _prepare(self, features: Features) -> tuple[Tensor, Tensor]:
-        descriptors = (features.descriptors - self._low) / self._spread
-        width = math.sqrt(descriptors.shape[1])
-        return (
-            torch.from_numpy(descriptors.clip(-4, 4) / width),
-            torch.from_numpy(features.embeddings / math.sqrt(features.embeddings.shape[1])),
-        )
+    def _kernel(self, log: Tensor, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        total, at = torch.zeros(()), 1
+        for block, left, right in zip(self._blocks, a, b, strict=True):
+            amplitude, scale = log[at].exp(), log[at + 1 : at + 1 + block.scales].exp()
+            if block.kernel == "linear":
+                total = total + amplitude * (left @ right.T)
+            else:
+                total = total + amplitude * torch.exp(-0.5 * _squares(left / scale, right / scale))
+            at += 1 + block.scales
+        return total
 
-    def _kernel(self, log: Tensor, a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
-        near = log[0].exp() * torch.exp(-0.5 * _squares(a[0], b[0]) * (-2 * log[1]).exp())
-        like = log[2].exp() * torch.exp(-0.5 * _squares(a[1], b[1]) * (-2 * log[3]).exp())
-        return near + like + log[4].exp() * (a[0] @ b[0].T)
+    def _variance(self, log: Tensor, inputs: list[Tensor]) -> Tensor:
+        """Of each input before any trial, `B`."""
+        total, at = torch.zeros(()), 1
+        for block, values in zip(self._blocks, inputs, strict=True):
+            linear = block.kernel == "linear"
+            total = total + log[at].exp() * (values.square().sum(1) if linear else 1.0)
+            at += 1 + block.scales
+        return total
 
     def _covariance(self, log: Tensor) -> Tensor:
-        noise = (log[5].exp() + JITTER) * torch.eye(len(self._target), dtype=torch.float64)
+        noise = (log[0].exp() + JITTER) * torch.eye(len(self._target), dtype=torch.float64)
         return self._kernel(log, self._inputs, self._inputs) + noise
 
-    def _maximise(self) -> Tensor:
+    def _maximise(self, start: "GaussianProcess | None") -> Tensor:
+        priors = [NOISE]
+        for block in self._blocks:
+            priors += [AMPLITUDE, *[SCALE] * block.scales]
+        mean, std = torch.tensor(priors, dtype=torch.float64).T
+
         def loss(values: Array) -> tuple[float, Array]:
             log = torch.tensor(values, dtype=torch.float64, requires_grad=True)
             cholesky, failed = torch.linalg.cholesky_ex(self._covariance(log))
@@ -80,27 +123,31 @@ class GaussianProcess:
                 return 1e10, np.zeros_like(values)
             solved = torch.cholesky_solve(self._target[:, None], cholesky)
             fit = 0.5 * (self._target @ solved).squeeze() + cholesky.diagonal().log().sum()
-            prior = 0.5 * (((log - _PRIOR_MEAN) / _PRIOR_STD) ** 2).sum()
-            total = fit + prior
+            total = fit + 0.5 * (((log - mean) / std) ** 2).sum()
             total.backward()
             assert log.grad is not None
             return total.item(), log.grad.numpy().copy()
 
+        first, steps = (mean, MOST_STEPS) if start is None else (start._log, MORE_STEPS)
         best = minimize(
-            loss, _PRIOR_MEAN.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": 60}
+            loss, first.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": steps}
         )
         return torch.tensor(best.x, dtype=torch.float64)
 
-    def predict(self, features: Features) -> tuple[Array, Array]:
-        """Mean and standard deviation of the noiseless target, `B` each, in the target's unit."""
+    def predict(self, features: Features, *, noise: bool = False) -> tuple[Array, Array]:
+        """Mean and standard deviation, `B` each, in the target's unit.
+
+        Args:
+            features: B rows of the same blocks.
+            noise: whether the deviation is that of one measurement or of what it measures.
+        """
         with torch.no_grad():
-            inputs = self._prepare(features)
+            inputs = [torch.from_numpy(one.values) for one in features.blocks]
             cross = self._kernel(self._log, inputs, self._inputs)  # B N
             mean = (cross @ self._weights).squeeze(1)
-            solved = torch.cholesky_solve(cross.T, self._cholesky)  # N B
-            own = self._log[0].exp() + self._log[2].exp()
-            own = own + self._log[4].exp() * inputs[0].square().sum(1)
-            variance = (own - (cross.T * solved).sum(0)).clamp(min=1e-9)
+            solved = torch.linalg.solve_triangular(self._cholesky, cross.T, upper=False)  # N B
+            variance = self._variance(self._log, inputs) - solved.square().sum(0)
+            variance = variance.clamp(min=1e-9) + (self._log[0].exp() if noise else 0.0)
         return (
             mean.numpy() * self._std + self._mean,
             variance.sqrt().numpy() * self._std,
@@ -109,12 +156,7 @@ class GaussianProcess:
     @property
     def noise_std(self) -> float:
         """Standard deviation of one measurement, in the target's unit."""
-        return math.exp(0.5 * float(self._log[5])) * self._std
-
-
-def _standard(values: Array) -> tuple[Array, Array]:
-    spread = values.std(0)
-    return values.mean(0), np.where(spread > 1e-9, spread, 1.0)
+        return math.exp(0.5 * float(self._log[0])) * self._std
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from archpress.architecture import Architecture
 from archpress.embedding.embedding import Embedding
 from archpress.embedding.fitting import Labelled
 from archpress.embedding.losses import chooses_channels
-from archpress.embedding.surrogate import WarpedProcess, features
+from archpress.embedding.surrogate import Inputs, WarpedProcess
 
 FOLDS = 5
 
@@ -60,7 +60,7 @@ def held_out_ranking(embedding: Embedding, trials: Labelled, seed: int) -> Ranki
     The embedding is fitted on architectures alone where this is called, so that no fold has seen
     the accuracies it is asked for.
     """
-    inputs = features(embedding, trials.architectures)
+    inputs = Inputs(embedding, trials.architectures).of(trials.architectures)
     target = trials.logits.double().numpy()
     predicted = np.zeros(len(target))
     order = np.random.default_rng(seed).permutation(len(target))

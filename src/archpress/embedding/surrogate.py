@@ -1,5 +1,6 @@
 """`Surrogate`: guesses the accuracy of any architecture of the space, with its uncertainty."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from archpress.architecture import Architecture
 from archpress.embedding.descriptors import describe
 from archpress.embedding.embedding import Embedding
 from archpress.embedding.fitting import Labelled
-from archpress.embedding.gaussian_process import Features, GaussianProcess
+from archpress.embedding.gaussian_process import Block, Features, GaussianProcess
 from archpress.embedding.warp import Warp
 
 Array = NDArray[np.float64]
@@ -59,13 +60,18 @@ class Surrogate:
     """
 
     def __init__(self, embedding: Embedding, trials: Labelled) -> None:
-        inputs = features(embedding, trials.architectures)
-        self._embedding = embedding
-        self._model = WarpedProcess(inputs, trials.logits.double().numpy())
+        self._inputs = Inputs(embedding, trials.architectures)
+        features = self._inputs.of(trials.architectures)
+        self._model = WarpedProcess(features, trials.logits.double().numpy())
 
-    def predict(self, architectures: Sequence[Architecture]) -> Guess:
-        """Guesses for architectures of the embedding's space."""
-        return self._model.predict(features(self._embedding, architectures))
+    def predict(self, architectures: Sequence[Architecture], *, noise: bool = False) -> Guess:
+        """Guesses for architectures of the embedding's space.
+
+        Args:
+            architectures: of that space.
+            noise: whether the deviation is that of one training or of what it measures.
+        """
+        return self._model.predict(self._inputs.of(architectures), noise=noise)
 
 
 class WarpedProcess:
@@ -74,18 +80,39 @@ class WarpedProcess:
     Args:
         inputs: of the trials.
         logits: `B`, of their accuracies.
+        start: an earlier process over the same blocks, from which the fit goes on.
     """
 
-    def __init__(self, inputs: Features, logits: Array) -> None:
+    def __init__(
+        self, inputs: Features, logits: Array, start: "WarpedProcess | None" = None
+    ) -> None:
         self._warp = Warp.of(logits)
-        self._process = GaussianProcess(inputs, self._warp.forward(logits))
+        earlier = start._process if start is not None else None
+        self._process = GaussianProcess(inputs, self._warp.forward(logits), earlier)
 
-    def predict(self, inputs: Features) -> Guess:
-        """Guesses for other inputs."""
-        return Guess(*self._process.predict(inputs), self._warp)
+    def predict(self, inputs: Features, *, noise: bool = False) -> Guess:
+        """Guesses for other inputs; `noise` as of `GaussianProcess.predict`."""
+        return Guess(*self._process.predict(inputs, noise=noise), self._warp)
 
 
-def features(embedding: Embedding, architectures: Sequence[Architecture]) -> Features:
-    """The surrogate's inputs."""
-    encoded = embedding.encode(architectures).double().numpy()
-    return Features(describe(architectures), encoded)
+class Inputs:
+    """The surrogate's inputs: standardised descriptors, and embeddings.
+
+    Args:
+        embedding: fitted.
+        reference: architectures whose descriptors get mean 0 and variance 1.
+    """
+
+    def __init__(self, embedding: Embedding, reference: Sequence[Architecture]) -> None:
+        self._embedding = embedding
+        values = describe(reference)
+        self._mean, spread = values.mean(0), values.std(0)
+        self._std = np.where(spread > 1e-9, spread, 1.0)
+
+    def of(self, architectures: Sequence[Architecture]) -> Features:
+        """Inputs of other architectures; far outliers are cut off."""
+        numbers = ((describe(architectures) - self._mean) / self._std).clip(-4, 4)
+        numbers = numbers / math.sqrt(numbers.shape[1])
+        encoded = self._embedding.encode(architectures).double().numpy()
+        encoded = encoded / math.sqrt(encoded.shape[1])
+        return Features((Block(numbers, "near"), Block(encoded, "near"), Block(numbers, "linear")))

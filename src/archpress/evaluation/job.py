@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from archpress.data import ImageData
@@ -26,6 +27,11 @@ class Job:
         seed: of the training.
         save_weights: `.safetensors` file for the trained weights; it appears whole or not at all.
         teacher_logits: `.npy` file of `2 x N x K`, float32, see `training.teacher_logits_of`.
+        initial_weights: `.safetensors` file to start from; the recipe's `start` says which they
+            are, so that the trial is not taken for one that started from fresh weights.
+
+    Raises:
+        EvaluationError: initial weights without the recipe's `start`, or the other way round.
     """
 
     candidate: Candidate
@@ -33,6 +39,20 @@ class Job:
     seed: int
     save_weights: Path | None = None
     teacher_logits: Path | None = None
+    initial_weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check that weights and recipe tell the same."""
+        if self.initial_weights is not None and not self.recipe.start:
+            raise EvaluationError(
+                f"recipe {self.recipe.name!r} must say in `start` what the initial weights "
+                f"{self.initial_weights} are"
+            )
+        if self.initial_weights is None and self.recipe.start:
+            raise EvaluationError(
+                f"recipe {self.recipe.name!r} starts from {self.recipe.start!r} but no initial "
+                f"weights are given"
+            )
 
     def failed(self, data_key: str, error: str, seconds: float = 0.0) -> Trial:
         """The record of this job as failed, for the reason `error` ("Type: message")."""
@@ -61,6 +81,7 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
     started = time.perf_counter()
     try:
         logits = None if job.teacher_logits is None else _read_logits(job.teacher_logits)
+        initial = None if job.initial_weights is None else _read_weights(job.initial_weights)
         result = train(
             job.candidate.architecture,
             data,
@@ -69,6 +90,7 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
             device=device,
             threads=threads,
             teacher_logits=logits,
+            initial=initial,
         )
         if job.save_weights is not None:
             save_weights(result.network, job.save_weights)
@@ -94,6 +116,13 @@ def _read_logits(path: Path) -> Tensor:
         return torch.from_numpy(np.load(path, allow_pickle=False))
     except (OSError, ValueError, TypeError) as error:
         raise EvaluationError(f"cannot read teacher logits {path}: {error}") from None
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise EvaluationError(f"cannot read initial weights {path}: {error}") from None
 
 
 def _done(job: Job, data_key: str, result: TrainingResult) -> Trial:

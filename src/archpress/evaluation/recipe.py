@@ -50,6 +50,7 @@ class Recipe:
     distillation: float = 0.0  # weight of the teacher's part of the loss, in [0, 1]
     temperature: float = 4.0  # softens teacher's and student's logits alike
     teacher: str = ""  # which teacher, e.g. its architecture's key: the result depends on it
+    start: str = ""  # which weights it starts from, e.g. "pruned by l1"; "" is fresh ones
     evaluate_every: int = 1  # epochs between points of the curve; 0: only the last. Not in the key
 
     def __post_init__(self) -> None:
@@ -88,6 +89,8 @@ class Recipe:
         """16 hex digits over every field that changes a result; the same on every machine."""
         fields = asdict(self)
         del fields["name"], fields["evaluate_every"]
+        if not self.start:  # as before there was such a field, so that stored trials are found
+            del fields["start"]
         text = json.dumps([LOOP_VERSION, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

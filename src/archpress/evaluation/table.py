@@ -1,11 +1,13 @@
 """Published results in the place of training."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic
 
+from archpress.architecture.design import D
 from archpress.evaluation.trial import Candidate, Trial, TrialState, failed_trial
 
 
-class TableEvaluator:
+class TableEvaluator(Generic[D]):
     """Looks trials up: for benchmarks that compare searches without training anything.
 
     Args:
@@ -21,7 +23,7 @@ class TableEvaluator:
     def __init__(self, metrics: Mapping[str, Mapping[str, float]], *, name: str) -> None:
         self.metrics, self.data_key, self.recipe_key = metrics, name, "table"
 
-    def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
+    def evaluate(self, candidates: Sequence[Candidate[D]], *, seed: int) -> Iterator[Trial[D]]:
         """Look the candidates up, in their order; what the table lacks is a failed trial."""
         for candidate in candidates:
             found = self.metrics.get(candidate.architecture.key)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from archpress.architecture import Architecture
-from archpress.architecture.network import build
+from archpress.architecture.network import build, load_weights
 from archpress.data import ImageData, Split
 from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
@@ -74,6 +74,7 @@ def train(
     device: str = "cpu",
     threads: int = 1,
     teacher_logits: Tensor | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainingResult:
     """Train a network.
@@ -92,17 +93,21 @@ def train(
         threads: of torch on a CPU; other counts give results that differ by rounding.
         teacher_logits: `2 x N x K`, of the recipe's N training images and of their mirror images,
             by `teacher_logits_of`; needed when the recipe distils.
+        initial: the whole network's weights by name, to start from them; they stay as they are.
         on_epoch: called after each epoch.
 
     Raises:
         DivergedError: the loss became infinite or not a number.
         EvaluationError: data, architecture and teacher do not fit together.
+        ArchitectureError: a name or a shape of `initial` does not fit.
     """
     started = time.perf_counter()
-    with _isolated(seed, device, threads):
+    with isolated(seed, device, threads):
         network = build(start) if isinstance(start, Architecture) else start
         prepared = prepare(data, recipe, torch.device(device))
         _check(start, prepared, recipe, teacher_logits)
+        if initial is not None:
+            load_weights(network, dict(initial), where="the initial weights")
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         loop = _Loop(network, prepared, recipe, seed, teacher_logits)
         curve: list[float] = []
@@ -204,7 +209,7 @@ class _Loop:
     ) -> None:
         self.network, self.prepared, self.recipe = network, prepared, recipe
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
-        self.optimizer = _optimizer(self.weights, recipe)
+        self.optimizer = optimizer_of(self.weights, recipe)
         self.rng = Generator().manual_seed(seed)  # apart from dropout: same order for every net
         self.teacher_logits = None
         if recipe.distillation > 0 and teacher_logits is not None:
@@ -271,7 +276,8 @@ def _distance(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     )
 
 
-def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """A recipe's optimizer; weights of two or more dimensions decay, others do not."""
     decayed = [weight for weight in weights if weight.dim() >= 2]
     others = [weight for weight in weights if weight.dim() < 2]
     groups = [
@@ -337,7 +343,7 @@ def _check(
 
 
 @contextmanager
-def _isolated(seed: int, device: str, threads: int) -> Iterator[None]:
+def isolated(seed: int, device: str, threads: int) -> Iterator[None]:
     """Torch's global generators seeded, threads set, and both put back afterwards."""
     before = torch.get_num_threads()
     cuda = [torch.device(device).index or 0] if device.startswith("cuda") else []

@@ -145,8 +145,8 @@ class Trial(Generic[D]):
 
 
 def failed_trial(
-    candidate: Candidate, *, data: str, recipe: str, seed: int, error: str, seconds: float = 0.0
-) -> Trial:
+    candidate: Candidate[D], *, data: str, recipe: str, seed: int, error: str, seconds: float = 0.0
+) -> Trial[D]:
     """The record of a candidate that could not be trained.
 
     Args:

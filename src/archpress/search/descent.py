@@ -1,7 +1,7 @@
 """Gradient descent in the embedding (section 4.4 of the paper), from many starts at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,21 @@ def descend(
         Section 4.4. Ours: many starts, hinges with margins, the pull to the norm, the doubt of an
         ensemble, and that decoded nets are judged by exact costs, not by predicted ones.
     """
+    return [
+        one.architecture
+        for _, places in walk(embedding, starts, objective, settings, rng)
+        for one in embedding.decode(places)
+    ]
+
+
+def walk(
+    embedding: Embedding,
+    starts: Sequence[Architecture],
+    objective: Objective,
+    settings: DescentSettings,
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, Tensor]]:
+    """(step, `starts x D` embeddings) every `settings.every` steps; arguments as of `descend`."""
     chosen = [starts[i % len(starts)] for i in range(settings.starts)]
     origin = embedding.encode(chosen)
     moved = origin + settings.noise * origin.new_tensor(rng.normal(size=origin.shape))
@@ -71,16 +86,14 @@ def descend(
     optimizer = torch.optim.Adam([path], lr=settings.rate)
     embedding.model.requires_grad_(False)
     try:
-        found: list[Architecture] = []
         for step in range(1, settings.steps + 1):
             optimizer.zero_grad()
             _loss(embedding, path, margins, objective, settings).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if step % settings.every == 0:
-                found += [one.architecture for one in embedding.decode(path.detach())]
+                yield step, path.detach().clone()
     finally:
         embedding.model.requires_grad_(True)
-    return found
 
 
 def _loss(

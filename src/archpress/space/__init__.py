@@ -3,7 +3,7 @@
 from archpress.space.edits import edit, sample_neighbourhood
 from archpress.space.limits import COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
-from archpress.space.protocol import Dial, Space
+from archpress.space.protocol import ChoiceSpace, Dial, Space
 from archpress.space.repair import (
     Repaired,
     narrow_to_fit,
@@ -11,16 +11,20 @@ from archpress.space.repair import (
     repair_vectors,
     scale_channels,
 )
+from archpress.space.rows import Row, RowSpace
 from archpress.space.sampling import PaperSampler, distinct
 from archpress.space.space import SearchSpace, paper_space, space_around
 
 __all__ = [
     "COSTS",
+    "ChoiceSpace",
     "Dial",
     "Limits",
     "Neighbourhood",
     "PaperSampler",
     "Repaired",
+    "Row",
+    "RowSpace",
     "SearchSpace",
     "Space",
     "distinct",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archpress.architecture import Architecture, Layer
+from archpress.architecture import Architecture, Layer, simplify
 from archpress.space.edits import edit, sample_neighbourhood
 from archpress.space.protocol import Dial
 from archpress.space.repair import repair
@@ -33,13 +33,13 @@ class Neighbourhood:
 
     def sample(self, rng: np.random.Generator) -> Iterator[Architecture]:
         """Endless nets, each a few edits from the source, of all sizes allowed."""
-        return sample_neighbourhood(self.source, self.choices, rng)
+        return map(simplify, sample_neighbourhood(self.source, self.choices, rng))
 
     def edit(
         self, design: Architecture, rng: np.random.Generator, *, edits: int = 1
     ) -> Architecture:
         """A net some random edits away."""
-        return edit(design, self.choices, rng, edits=edits)
+        return simplify(edit(design, self.choices, rng, edits=edits))
 
     def everything(self) -> None:
         """Far too many."""
@@ -71,7 +71,7 @@ class Neighbourhood:
                 layers.append(layer)
         if values["average"] and not any(one.kind == "global_average_pool" for one in layers):
             layers.append(Layer("global_average_pool"))
-        return repair([*layers, self.source.layers[-1]], self.choices).architecture
+        return simplify(repair([*layers, self.source.layers[-1]], self.choices).architecture)
 
     def _choosers(self) -> list[int]:
         body = self.source.layers[:-1]

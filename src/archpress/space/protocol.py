@@ -53,3 +53,10 @@ class Space(Protocol[D]):
 
     def turn(self, values: Mapping[str, int]) -> D:
         """The design of these values, one for each dial."""
+
+
+class ChoiceSpace(Space[D], Protocol[D]):
+    """A space whose designs are nothing but their dials."""
+
+    def settings(self, design: D) -> Sequence[int]:
+        """The value of each dial that makes a design: the inverse of `turn`."""

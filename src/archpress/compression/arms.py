@@ -1,0 +1,65 @@
+"""The search of `compress` as an arm, to be compared with others; and with parts left out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from archpress.architecture import Architecture
+from archpress.compression.first import first_candidates
+from archpress.compression.learner import EmbeddingLearner
+from archpress.compression.settings import Settings
+from archpress.evaluation import Trial
+from archpress.search import Arm, Asking, Problem
+from archpress.search.rounds import rounds as in_rounds
+from archpress.space import Neighbourhood
+
+LAST_OF_ONE_SHOT = 10  # designs that the one shot leaves for the descent
+
+
+def default_arm(
+    settings: Settings,
+    folder: Path,
+    *,
+    descent: bool = True,
+    edits: bool = True,
+    rounds: bool = True,
+) -> Arm[Architecture]:
+    """First trials, embedding, rounds; the result is what the surrogate finds best of all trials.
+
+    Args:
+        settings: of the fit, the proposals and the number of first trials.
+        folder: where embeddings are kept.
+        descent: candidates from gradient descent.
+        edits: candidates from edits of the best nets.
+        rounds: learn again and again; else once, after nearly all of the budget, as the paper does.
+    """
+    proposals = settings.proposals
+    proposals = replace(
+        proposals,
+        descent=proposals.descent if descent else None,
+        edits=proposals.edits if edits else 0,
+    )
+    settings = replace(settings, proposals=proposals)
+
+    def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
+        space, ours = _space(problem), settings
+        if not rounds:
+            ours = replace(settings, first=max(8, problem.budget - LAST_OF_ONE_SHOT))
+            problem = replace(problem, batch=LAST_OF_ONE_SHOT)
+        first = first_candidates(space, problem.objective.limits, ours, problem.rng(0))
+        with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
+            yield from in_rounds(problem, first, learner, proposals)
+
+    def choose(problem: Problem[Architecture], trials: Sequence[Trial]) -> Trial | None:
+        with EmbeddingLearner(_space(problem), settings, problem.seed, folder) as learner:
+            learner.learn(trials, 0)
+            best = learner.finalists(trials, problem.objective, 1)
+        return next((t for one in best for t in trials if t.architecture.key == one.key), None)
+
+    return Arm("default", ask, choose)
+
+
+def _space(problem: Problem[Architecture]) -> Neighbourhood:
+    if not isinstance(problem.space, Neighbourhood):
+        raise TypeError(f"an embedding of nets needs a Neighbourhood, not {problem.space!r}")
+    return problem.space

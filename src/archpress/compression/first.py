@@ -1,0 +1,89 @@
+"""What is trained before anything is known."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from archpress.architecture import Architecture
+from archpress.architecture.zoo import plain
+from archpress.compression.settings import Settings
+from archpress.errors import ArchitectureError
+from archpress.evaluation import Candidate
+from archpress.space import (
+    Limits,
+    Neighbourhood,
+    PaperSampler,
+    SearchSpace,
+    distinct,
+    narrow_to_fit,
+    repair,
+)
+
+# Hand-made nets among the first trials, scaled to the limits: (widths, global average pooling).
+# What five minutes of handwork find, the search should start from.
+HAND_MADE = (
+    ((16, 16, 32, 32, 64, 64), True),
+    ((16, 16, 24, 24, 32, 32, 48, 48), True),
+    ((12, 12, 16, 16, 16, 16), False),
+    ((16, 24, 24, 24, 16), False),
+)
+
+
+def first_candidates(
+    space: Neighbourhood,
+    limits: Limits,
+    settings: Settings,
+    rng: np.random.Generator,
+    known: Iterable[str] = (),
+) -> list[Candidate]:
+    """The narrowed source and hand-made nets of the size allowed; then samples.
+
+    As far as fewer than `settings.first` are known, samples of the neighbourhood and of the paper's
+    sampler. Where the accuracy is limited, the source itself, to compare with.
+
+    Args:
+        space: nets around the source, with the limits.
+        limits: the user's.
+        settings: how many.
+        rng: of the samples.
+        known: keys of trials that are there already.
+    """
+    anchors = anchor_nets(space.source, space.choices)
+    if limits.any_accuracy:
+        anchors.insert(0, Candidate(space.source, "source"))
+    taken = set(known)
+    missing = max(0, settings.first - len(taken) - len(anchors))
+    from_paper = round(missing * settings.paper_share)
+    taken |= {one.architecture.key for one in anchors}
+    near = distinct(space.sample(rng), missing - from_paper, known=taken)
+    taken |= {net.key for net in near}
+    far = distinct(PaperSampler(space.choices, rng), from_paper, known=taken)
+    return [
+        *anchors,
+        *(Candidate(net, "neighbourhood") for net in near),
+        *(Candidate(net, "paper-sampler") for net in far),
+    ]
+
+
+def anchor_nets(source: Architecture, space: SearchSpace) -> list[Candidate]:
+    """The source narrowed to the limits, and hand-made nets of that size."""
+    narrowed = narrow_to_fit(source, space) or repair(source.layers, space).architecture
+    candidates = [Candidate(narrowed, "narrowed source")]
+    candidates += [Candidate(net, "hand-made") for net in hand_made_nets(space)]
+    unique = {one.architecture.key: one for one in reversed(candidates)}
+    return [one for one in reversed(unique.values()) if space.contains(one.architecture)]
+
+
+def hand_made_nets(space: SearchSpace) -> list[Architecture]:
+    """Plain conv-BN-ReLU nets as wide as the limits allow, the usual one first."""
+    nets = []
+    for widths, average in HAND_MADE:
+        layers = plain([8 * width for width in widths], space.classes, average=average)
+        try:
+            wide = Architecture(space.input_shape, tuple(layers))
+        except ArchitectureError:  # two pools do not fit the smallest images
+            continue
+        fitting = narrow_to_fit(wide, space)
+        if fitting is not None:
+            nets.append(fitting)
+    return nets

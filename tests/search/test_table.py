@@ -1,0 +1,92 @@
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from archpress.errors import DataError, SpaceError
+from archpress.evaluation import Candidate
+from archpress.search import Arm
+from archpress.search.choices import choice_arm
+from archpress.search.table import Table, read_table, search_table
+from archpress.space import Row, RowSpace, distinct
+
+
+def widths_table():
+    """Five layers of eight widths each; accuracy grows with log width, each layer for itself."""
+    rng = np.random.default_rng(0)
+    rows, accuracies = [], {}
+    weights = np.array([2.0, 0.5, 1.0, 0.25, 1.5])
+    for choices in product(range(5), repeat=5):
+        widths = [8 * (choice + 1) for choice in choices]
+        parameters = sum(9 * a * b for a, b in zip([3, *widths], [*widths, 10], strict=True))
+        row = Row(choices, parameters)
+        rows.append(row)
+        gain = float(weights @ np.log(widths)) / weights.sum()
+        accuracies[row.key] = 0.5 + 0.1 * gain + 0.001 * rng.normal()
+    return Table("widths", rows, accuracies)
+
+
+TABLE = widths_table()
+SOURCE = TABLE.source()
+
+
+def random_arm():
+    def ask(problem):
+        for row in distinct(problem.space.sample(problem.rng(0)), problem.budget):
+            yield [Candidate(row)]
+
+    return Arm("random", ask)
+
+
+def test_the_search_finds_nearly_the_best_row_and_beats_chance():
+    arms = [choice_arm(RowSpace(TABLE.rows, SOURCE)), random_arm()]
+    found = search_table(TABLE, SOURCE, arms, max_accuracy_loss=0.02, lookups=(20, 40), seeds=2)
+    reached = {name: values.mean(0) / found.optimum for name, values in found.reached.items()}
+    assert reached["default"][1] > 0.95
+    assert reached["default"][1] > reached["random"][1] + 0.05
+    assert all(np.all(np.diff(values, axis=1) >= 0) for values in found.reached.values())
+
+
+def test_the_optimum_is_the_smallest_row_that_is_accurate_enough():
+    found = search_table(TABLE, SOURCE, [], max_accuracy_loss=0.02, lookups=(5,), seeds=1)
+    least = TABLE.accuracies[SOURCE.key] - 0.02
+    sizes = [row.parameters for row in TABLE.rows if TABLE.accuracies[row.key] >= least]
+    assert math.isclose(found.optimum, SOURCE.parameters / min(sizes))
+
+
+def test_the_source_is_the_row_of_the_largest_choices_or_a_named_one():
+    assert SOURCE.choices == (4, 4, 4, 4, 4)
+    assert TABLE.source((0, 1, 2, 3, 4)).choices == (0, 1, 2, 3, 4)
+    with pytest.raises(SpaceError, match="no row 9,9,9,9,9"):
+        TABLE.source((9, 9, 9, 9, 9))
+
+
+def test_a_table_is_read_from_csv(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x1,x0,parameters,accuracy,seconds\n0,2,10,50.0,1\n1,2,20,62.5,\n")
+    table = read_table(path)
+    assert [row.choices for row in table.rows] == [(2, 0), (2, 1)]
+    assert table.accuracies == {"2-0": 0.5, "2-1": 0.625}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no columns x0"),
+        ("a,accuracy,parameters\n", "no columns x0"),
+        ("x0,accuracy\n1,2\n", "no column 'parameters'"),
+        ("x0,accuracy,parameters\n", "no rows"),
+        ("x0,accuracy,parameters\n1,2,3\n1.5,2,3\n", "line 3: x0 must be a whole number"),
+        ("x0,accuracy,parameters\n1,200,3\n", "accuracy is percent"),
+        ("x0,accuracy,parameters\n1,nan,3\n", "accuracy must be 0 or more"),
+        ("x0,accuracy,parameters\n1,2,0\n", "parameters must be at least 1"),
+        ("x0,accuracy,parameters\n1,2\n", "parameters must be a number"),
+        ("x0,accuracy,parameters\n1,2,3\n1,2,3\n", "two rows of the same choices"),
+    ],
+)
+def test_a_bad_table_is_one_sentence(tmp_path, text, said):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_table(path)
