@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from archpress.architecture import Layer, chain, named
 from archpress.architecture.network import build, load_weights
-from archpress.baselines.distillation import _Imitation, _first_part, _middle, hint_weights
+from archpress.baselines.distillation import _first_part, _Imitation, _middle, hint_weights
 from archpress.data import load_data
 from archpress.errors import ArchitectureError, DataError, EvaluationError
 from archpress.evaluation import DivergedError, Recipe, teacher_logits_of, train
@@ -103,7 +103,7 @@ def test_the_teacher_and_torchs_generator_stay_as_they_were(images, teacher):
 
 
 def test_both_stages_together_train_a_student(images, teacher):
-    recipe = replace(RECIPE, distillation=0.5, teacher=TEACHER.key, start="hints", flip=True)
+    recipe = replace(RECIPE, epochs=20, distillation=0.5, teacher=TEACHER.key, start="hints")
     weights = hint_weights(teacher, TEACHER, slim(), images, recipe, seed=0)
     logits = teacher_logits_of(teacher, images, recipe)
     result = train(slim(), images, recipe, 0, teacher_logits=logits, initial=weights)

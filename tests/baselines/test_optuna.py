@@ -2,6 +2,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,17 +53,19 @@ def test_nets_are_of_the_space_none_twice_and_the_seed_decides_them(arm):
     assert [trial.architecture for trial in other] != nets[:4]
 
 
-@pytest.mark.parametrize(("arm", "budget"), [(tpe, 40), (nsga2, 60), (gaussian_process, 20)])
+@pytest.mark.parametrize(
+    ("arm", "budget", "seeds"), [(tpe, 40, 4), (nsga2, 60, 6), (gaussian_process, 18, 1)]
+)
 @pytest.mark.parametrize("kind", [RowSpace, Unordered])
-def test_it_improves_on_its_own_start(arm, budget, kind):
+def test_it_improves_on_its_own_start(arm, budget, seeds, kind):
     space = kind(ROWS, ROWS[-1], LIMITS)
     gains = []
-    for seed in range(2):
+    for seed in range(seeds):
         problem = Problem(space, Objective(LIMITS), budget, seed=seed)
         reached = [trial.accuracy for trial in run_arm(arm(), problem, look_up)]
         assert len(reached) == budget
-        gains.append(np.mean(reached[-10:]) - np.mean(reached[:10]))
-    assert min(gains) > 0.01
+        gains.append(np.mean(reached[-8:]) - np.mean(reached[:8]))
+    assert np.mean(gains) > 0.03
 
 
 @pytest.mark.parametrize(("arm", "budget"), [(tpe, 50), (nsga2, 60), (gaussian_process, 22)])
@@ -85,16 +88,18 @@ def test_a_small_space_is_asked_for_whole_and_then_it_ends(arm):
     assert sorted(trial.architecture.choices for trial in found) == [row.choices for row in rows]
 
 
-def test_a_failed_trial_is_worse_than_all_others_and_stops_nothing():
+def test_a_failed_trial_stops_nothing_and_its_like_are_avoided():
     def fails_with_large_first(candidates):
         kept = {key: value for key, value in TABLE.metrics.items() if key[0] in "01"}
         return TableEvaluator(kept, name="t").evaluate(candidates, seed=0)
 
-    problem = Problem(LIMITED, Objective(LIMITS), 50)
-    trials = run_arm(tpe(), problem, fails_with_large_first)
-    assert len(trials) == 50
-    failed = [not trial.done for trial in trials]
-    assert sum(failed[-15:]) < sum(failed[:15])
+    start, later = 0, 0
+    for seed in range(4):
+        problem = Problem(LIMITED, Objective(LIMITS), 30, seed=seed)
+        failed = [not t.done for t in run_arm(tpe(), problem, fails_with_large_first)]
+        assert len(failed) == 30
+        start, later = start + sum(failed[:10]), later + sum(failed[-10:])
+    assert later < 0.75 * start
 
 
 def test_without_optuna_the_sentence_says_what_to_install(monkeypatch):
@@ -106,9 +111,7 @@ def test_without_optuna_the_sentence_says_what_to_install(monkeypatch):
 
 
 def test_an_old_optuna_is_refused(monkeypatch):
-    from optuna.trial import Trial
-
-    monkeypatch.delattr(Trial, "set_constraint")
+    monkeypatch.setitem(sys.modules, "optuna.trial", SimpleNamespace(Trial=object))
     with pytest.raises(ArchpressError, match="Optuna 5 or newer"):
         tpe()
 
@@ -122,7 +125,8 @@ def test_the_logging_of_optuna_is_as_it_was():
 
 
 def test_importing_the_baselines_imports_none_of_their_packages():
-    code = "import sys, archpress.baselines; sys.exit(bool({'optuna', 'torch_pruning'} & {*sys.modules}))"
+    banned = "{'optuna', 'torch_pruning'}"
+    code = f"import sys, archpress.baselines; sys.exit(bool({banned} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -28,6 +28,15 @@ def test_random_search_spends_its_budget_on_nets_of_the_space_none_twice():
     assert [NETS.why_not(net) for net in nets] == [None] * 10
 
 
+def test_it_never_asks_for_what_it_asked_before():
+    rows = [Row(choices, 10) for choices in product(range(2), repeat=4)]
+    asking = random_search().ask(Problem(RowSpace(rows, rows[0]), Objective(Limits()), 50, batch=3))
+    asked = [*next(asking)]
+    while len(asked) < len(rows):
+        asked += asking.send([])
+    assert {one.architecture for one in asked} == {*rows}
+
+
 def test_the_seed_decides_what_is_asked_for():
     first = searched(NETS, NETS.choices.limits, budget=6)
     assert searched(NETS, NETS.choices.limits, budget=6) == first

@@ -44,16 +44,18 @@ def test_under_a_cost_limit_it_is_the_source_as_narrow_as_it_must_be():
 
 
 def test_a_limit_below_the_narrowest_source_gives_a_shorter_net():
-    space, _, trials = searched(Limits(max_parameters=200))
+    _, _, trials = searched(Limits(max_parameters=200))
     (net,) = [trial.architecture for trial in trials]
     assert len(net.layers) < len(PLAIN.layers)
 
 
+@pytest.mark.parametrize("least", [0.63, 0.7, 0.78])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_under_an_accuracy_limit_it_finds_the_narrowest_that_reaches_it(batch):
-    space, problem, trials = searched(Limits(min_accuracy=0.7), least_accuracy=0.7, batch=batch)
+def test_under_an_accuracy_limit_it_finds_the_narrowest_that_reaches_it(batch, least):
+    limits = Limits(min_accuracy=least)
+    _, problem, trials = searched(limits, least_accuracy=least, batch=batch)
     best = uniform_narrowing().choose(problem, trials).architecture
-    assert 0.7 <= accuracy(best) < 0.71
+    assert least <= accuracy(best) < least + 0.02
     assert len(trials) <= 1 + 8 * batch
 
 

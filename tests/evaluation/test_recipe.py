@@ -27,6 +27,7 @@ OTHER_VALUES = {
     "distillation": 0.5,
     "temperature": 2.0,
     "teacher": "someone",
+    "start": "pruned",
 }
 
 

@@ -136,8 +136,8 @@ def _imitate(pair: _Imitation, prepared: Prepared, recipe: Recipe, seed: int) ->
         mirrored = torch.rand(len(chosen), generator=rng) < 0.5 if recipe.flip else None
         chosen = chosen.to(prepared.images.device)
         loss = pair.loss(augment(prepared.images[chosen], mirrored, recipe.crop, rng))
-        if not math.isfinite(float(loss)):
-            raise DivergedError(f"the loss of the hints became {float(loss)} in step {number + 1}")
+        if not math.isfinite(value := float(loss.detach())):
+            raise DivergedError(f"the loss of the hints became {value} in step {number + 1}")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if recipe.clip is not None:

@@ -66,7 +66,7 @@ def nsga2() -> Arm[D]:
 
 
 def gaussian_process() -> Arm[D]:
-    """Optuna's Gaussian process with log expected improvement; seconds a proposal, not less.
+    """Optuna's Gaussian process with log expected improvement; about a second a proposal.
 
     Raises:
         ArchpressError: no Optuna, or one before version 5.

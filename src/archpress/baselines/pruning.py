@@ -3,8 +3,7 @@
 import copy
 import importlib
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Literal
 
@@ -137,9 +136,10 @@ class _Pruner:
         Raises:
             SpaceError: even the narrowest has more.
         """
-        few, many = 0, len(_Channels(network, self).ranked)  # `many` is enough, once checked
-        best = self._without(network, many)
-        narrowest = self._architecture(best)
+        smaller = copy.deepcopy(network).to(self.device).eval()
+        channels = _Channels(smaller, self)
+        few, many = 0, len(channels.ranked)  # `many` is enough, once checked
+        narrowest = channels.architecture(many)
         if _excess(narrowest, limits) > excess:
             broken = ", ".join(
                 f"{name}={allowed:,} but it has {found:,}"
@@ -151,21 +151,11 @@ class _Pruner:
             )
         while many - few > 1:
             middle = (few + many) // 2
-            candidate = self._without(network, middle)
-            if _excess(self._architecture(candidate), limits) <= excess:
-                many, best = middle, candidate
+            if _excess(channels.architecture(middle), limits) <= excess:
+                many = middle
             else:
                 few = middle
-        return best
-
-    def _architecture(self, network: nn.Module) -> Architecture:
-        return trace(network, self.input_shape).architecture
-
-    def _without(self, network: nn.Module, count: int) -> nn.Module:
-        """A copy without the `count` least important channels."""
-        smaller = copy.deepcopy(network).to(self.device)
-        channels = _Channels(smaller, self)
-        channels.remove(channels.ranked[:count])
+        channels.remove(many)
         return smaller
 
 
@@ -178,33 +168,69 @@ class _Channels:
     """
 
     def __init__(self, network: nn.Module, pruner: _Pruner) -> None:
-        network.eval().zero_grad(set_to_none=True)
-        traced = trace(network, pruner.input_shape)
+        network.zero_grad(set_to_none=True)
+        self.traced = trace(network, pruner.input_shape)
+        self.index = {network.get_submodule(n): i for i, n in _choosers(self.traced).items()}
         weight = next(network.parameters())
         with torch.enable_grad():  # the graph is read off the gradient's
             self.graph = pruner.tools.DependencyGraph().build_dependency(
                 network, example_inputs=torch.zeros((1, *pruner.input_shape), device=weight.device)
             )
-        kept = [network.get_submodule(name) for name in _head(traced)]
-        self.groups = list(self.graph.get_all_groups(kept, (nn.Conv2d, nn.Linear)))
+        heads = [network.get_submodule(name) for name in _head(self.traced)]
+        self.groups = list(self.graph.get_all_groups(heads, (nn.Conv2d, nn.Linear)))
         self.ranked: list[tuple[float, int, int]] = []
         for number, group in enumerate(self.groups):
             scores = pruner.score(group)
             if scores is not None:  # as for a group without batch norm, where that is what counts
-                order = scores.argsort(stable=True)[: max(0, len(scores) - LEAST_CHANNELS)]
-                self.ranked += [(float(scores[i]), number, int(i)) for i in order]
+                self._rank(number, scores)
         self.ranked.sort()
 
-    def remove(self, channels: Iterable[tuple[float, int, int]]) -> None:
-        """Cut channels of `ranked`, with all that reads them."""
-        doomed: dict[int, list[int]] = defaultdict(list)
-        for _, number, channel in channels:
-            doomed[number].append(channel)
-        for number, members in doomed.items():
+    def _rank(self, number: int, scores: Tensor) -> None:
+        """Put in the channels of a group that may go: each layer keeps its most important ones."""
+        members = [channels for _, channels in self._members(number)]
+        left = [len(channels) for channels in members]
+        for channel in scores.argsort(stable=True).tolist():
+            losing = [place for place, channels in enumerate(members) if channel in channels]
+            if all(left[place] > LEAST_CHANNELS for place in losing):
+                self.ranked.append((float(scores[channel]), number, channel))
+                for place in losing:
+                    left[place] -= 1
+
+    def _members(self, number: int) -> list[tuple[int, set[int]]]:
+        """Layers that choose channels of a group: index, and the group's channels it has."""
+        return [
+            (self.index[item.dep.target.module], set(item.root_idxs))
+            for item in self.groups[number]
+            if item.dep.target.module in self.index
+            and self.graph.is_out_channel_pruning_fn(item.dep.handler)
+        ]
+
+    def architecture(self, count: int) -> Architecture:
+        """What is left without the first `count` of `ranked`."""
+        layers = list(self.traced.architecture.layers)
+        for number, doomed in self._doomed(count).items():
+            for index, channels in self._members(number):
+                left = layers[index].channels - len(channels & doomed)
+                layers[index] = replace(layers[index], channels=left)
+        return Architecture(self.traced.architecture.input_shape, tuple(layers))
+
+    def remove(self, count: int) -> None:
+        """Cut the first `count` of `ranked`, with all that reads them."""
+        for number, doomed in self._doomed(count).items():
             root: Any = self.groups[number][0].dep
-            group = self.graph.get_pruning_group(root.target.module, root.handler, members)
-            if self.graph.check_pruning_group(group):  # no layer is left without a channel
-                group.prune()
+            self.graph.get_pruning_group(root.target.module, root.handler, sorted(doomed)).prune()
+
+    def _doomed(self, count: int) -> dict[int, set[int]]:
+        doomed: dict[int, set[int]] = defaultdict(set)
+        for _, number, channel in self.ranked[:count]:
+            doomed[number].add(channel)
+        return doomed
+
+
+def _choosers(traced: Traced) -> dict[int, str]:
+    """Index and name of the layers that choose their channels."""
+    layers = traced.architecture.layers
+    return {i: name for i, name in enumerate(traced.names) if layers[i].channels}
 
 
 def _head(traced: Traced) -> list[str]:

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 JITTER = 1e-6
 MOST_STEPS, MORE_STEPS = 60, 10  # of the fit, from the prior and from an earlier process
 
-# Normal priors of logs, (mean, standard deviation), for inputs of order 1 and a standardised target.
+# Normal priors of logs, (mean, standard deviation): inputs of order 1, a standardised target.
 AMPLITUDE = (-0.5, 1.0)
 SCALE = (0.3, 0.7)
 NOISE = (-2.5, 1.5)

@@ -14,6 +14,7 @@ from archpress.embedding.losses import chooses_channels
 from archpress.embedding.surrogate import Inputs, WarpedProcess
 
 FOLDS = 5
+HALF, MOST = 0.674, 1.645  # standard deviations that hold 50 % and 90 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,16 @@ class Ranking:
         parameters: of the number of parameters alone.
         macs: of the multiply-adds alone.
         n: trials.
+        within_half: share of them inside the interval that should hold half.
+        within_most: share of them inside the interval that should hold 90 %.
     """
 
     surrogate: float
     parameters: float
     macs: float
     n: int
+    within_half: float
+    within_most: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +67,21 @@ def held_out_ranking(embedding: Embedding, trials: Labelled, seed: int) -> Ranki
     """
     inputs = Inputs(embedding, trials.architectures).of(trials.architectures)
     target = trials.logits.double().numpy()
-    predicted = np.zeros(len(target))
+    predicted, misses = np.zeros(len(target)), np.zeros(len(target))
     order = np.random.default_rng(seed).permutation(len(target))
     for fold in np.array_split(order, FOLDS):
         rest = np.setdiff1d(order, fold)
         process = WarpedProcess(inputs.rows(rest), target[rest])
-        predicted[fold] = process.predict(inputs.rows(fold)).accuracy
+        guess = process.predict(inputs.rows(fold), noise=True)
+        predicted[fold] = guess.accuracy
+        misses[fold] = guess.deviations(target[fold])
     return Ranking(
         _tau(predicted, target),
         _tau(np.array([net.parameters for net in trials.architectures]), target),
         _tau(np.array([net.macs for net in trials.architectures]), target),
         len(target),
+        float((np.abs(misses) <= HALF).mean()),
+        float((np.abs(misses) <= MOST).mean()),
     )
 
 

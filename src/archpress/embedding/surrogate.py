@@ -47,6 +47,10 @@ class Guess:
         density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
         return np.asarray(self.std * (z * ndtr(z) + density))
 
+    def deviations(self, accuracy_logits: Array) -> Array:
+        """How many standard deviations measured accuracies (logits, `B`) are off, `B`."""
+        return np.asarray((self.warp.forward(accuracy_logits) - self.mean) / self.std)
+
     def _score(self, accuracy_logit: float) -> float:
         return float(self.warp.forward(np.array(accuracy_logit)))
 
@@ -88,7 +92,9 @@ class WarpedProcess:
     ) -> None:
         self._warp = Warp.of(logits)
         earlier = start._process if start is not None else None
-        self._process = GaussianProcess(inputs, self._warp.forward(logits), earlier)
+        self._process: GaussianProcess = GaussianProcess(
+            inputs, self._warp.forward(logits), earlier
+        )
 
     def predict(self, inputs: Features, *, noise: bool = False) -> Guess:
         """Guesses for other inputs; `noise` as of `GaussianProcess.predict`."""

@@ -1,0 +1,141 @@
+"""The command `compare`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archpress.arguments import (
+    DataOption,
+    DeviceOption,
+    Effort,
+    JsonOption,
+    NetArgument,
+    QuietOption,
+    SizeOption,
+    WorkersOption,
+    read_net_and_images,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from archpress.compression import Settings
+    from archpress.data import ImageData
+
+
+def compare(
+    net: NetArgument,
+    data: DataOption,
+    run: Annotated[Path, typer.Option(help="Folder for all results; goes on from what it holds.")],
+    max_parameters: Annotated[float | None, typer.Option(help="Weights.")] = None,
+    max_macs: Annotated[float | None, typer.Option(help="Multiply-adds of one image.")] = None,
+    max_peak_memory: Annotated[
+        float | None, typer.Option(help="Bytes of activations alive at once, one image.")
+    ] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Fraction, on validation.")] = None,
+    max_accuracy_loss: Annotated[
+        float | None, typer.Option(help="Fraction, against the source under the same recipe.")
+    ] = None,
+    arms: Annotated[
+        str, typer.Option(help="Names with commas between; a wrong one lists all.")
+    ] = "default,random,narrowing,evolution",
+    budget: Annotated[int, typer.Option(help="Architectures that a search may train.")] = 100,
+    seeds: Annotated[int, typer.Option(help="Searches and final trainings of each arm.")] = 5,
+    effort: Annotated[
+        Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
+    ] = None,
+    trial_epochs: Annotated[int | None, typer.Option(help="Of each trial.")] = None,
+    trial_images: Annotated[int | None, typer.Option(help="That a trial trains on.")] = None,
+    final_epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
+    first: Annotated[
+        int | None, typer.Option(help="Nets that our search trains before its first round.")
+    ] = None,
+    size: SizeOption = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare ways to search: the same images, recipes, budget, seeds and final training for all.
+
+    Writes compare.html, compare.md, compare.csv and trials.csv, anew after every search. The same
+    command goes on after a kill; with more arms or seeds it trains only what is new.
+
+    **Example**
+
+    archpress compare conv7 --data fashion-mnist-sample --max-parameters 20000 --budget 50
+    --seeds 3 --arms default,random,evolution --run runs/compared
+    """
+    from archpress import comparison
+    from archpress.comparison import tables
+    from archpress.comparison.page import PAGE
+    from archpress.space import Limits
+    from archpress.terminal import TerminalProgress, table
+
+    names = [name.strip() for name in arms.split(",") if name.strip()]
+    comparison.pick(names)  # an unknown arm is told before images are read
+    limits = Limits(
+        whole(max_parameters, "--max-parameters"),
+        whole(max_macs, "--max-macs"),
+        whole(max_peak_memory, "--max-peak-memory"),
+        min_accuracy,
+        max_accuracy_loss,
+    )
+    source, images = read_net_and_images(net, data, size, seed=0)
+    settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
+    with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
+        result = comparison.compare(
+            source,
+            images,
+            limits,
+            run=run,
+            arms=names,
+            budget=budget,
+            seeds=seeds,
+            settings=settings,
+            name=Path(net).stem,
+            device=device,
+            workers=workers,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    _console().print(table("", tables.columns(result), tables.summary_rows(result)))
+    typer.echo(f"{result.verdict}\nPage: {run / PAGE}")
+
+
+def _settings(
+    images: "ImageData",
+    effort: str | None,
+    trial_epochs: int | None,
+    trial_images: int | None,
+    final_epochs: int | None,
+    first: int | None,
+) -> "Settings":
+    """Of the effort, with what was asked for in the place of its own."""
+    from dataclasses import replace
+
+    from archpress import compression
+
+    settings = compression.settings_for(
+        effort or compression.default_effort(images.name),
+        mirrored=images.name in compression.MIRRORED,
+        train_images=len(images.train),
+    )
+    trial = settings.trial
+    if trial_epochs is not None:
+        trial = replace(trial, epochs=trial_epochs)
+    if trial_images is not None:
+        trial = replace(trial, train_images=trial_images)
+    settings = compression.with_counts(settings, first=first, epochs=final_epochs)
+    return replace(settings, trial=trial)
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=False)

@@ -1,0 +1,30 @@
+"""Ways to a small net, compared: the same images, recipes, budget, seeds and final training.
+
+compare                  runs arms over seeds, resumable, and writes what came of it
+Contestant, contestants  who can take part
+Comparison               what came of it, with `verdict`, `summaries`, `pairs` and `runs`
+"""
+
+from archpress.comparison.compare import DEFAULT_ARMS, compare
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.contestants import Contestant, contestants, pick
+from archpress.comparison.ending import Ending, FinalStage, from_scratch
+from archpress.comparison.result import Comparison, Final, Run, Summary
+from archpress.comparison.verdict import Paired
+
+__all__ = [
+    "DEFAULT_ARMS",
+    "Comparison",
+    "Conditions",
+    "Contestant",
+    "Ending",
+    "Final",
+    "FinalStage",
+    "Paired",
+    "Run",
+    "Summary",
+    "compare",
+    "contestants",
+    "from_scratch",
+    "pick",
+]

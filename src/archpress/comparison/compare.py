@@ -1,0 +1,185 @@
+"""`compare`: any arms over the same seeds, budget, images, recipes and final training."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from archpress.architecture import Architecture, named
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.contestants import Contestant, pick
+from archpress.comparison.ending import FinalStage
+from archpress.comparison.match import Match
+from archpress.comparison.page import write_page
+from archpress.comparison.result import Comparison
+from archpress.comparison.searches import SEARCHES, Searcher
+from archpress.comparison.tables import write_tables
+from archpress.compression.finals import FinalTrainer
+from archpress.compression.run_folder import open_folder
+from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.data import ImageData, load_data, require_shape
+from archpress.errors import EvaluationError, SpaceError
+from archpress.evaluation import ProcessPool, choose_device, torch_threads
+from archpress.search import Objective, Progress, Silent
+from archpress.space import Limits, space_around
+from archpress.store import Store
+
+DEFAULT_ARMS = ("default", "random", "narrowing", "evolution")
+
+
+def compare(
+    source: Architecture | str,
+    data: ImageData | str | Path,
+    limits: Limits,
+    *,
+    run: Path | str,
+    arms: Sequence[str | Contestant] = DEFAULT_ARMS,
+    budget: int = 100,
+    seeds: int = 5,
+    settings: Settings | None = None,
+    name: str | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Let arms search with several seeds, train what each chose once, and compare the nets.
+
+    All trials go into one store, so the same call after a kill goes on, and one with more arms or
+    seeds trains only what is new. After every search the folder has `compare.html`, `compare.md`,
+    `compare.csv` and `trials.csv` of what is known by then. The test images are read once, at the
+    end, for all nets.
+
+    Args:
+        source: the net to compress, or a name of the zoo.
+        data: images, or what `load_data` takes.
+        limits: at least one.
+        run: folder for all results.
+        arms: names of `contestants()`, or contestants of one's own.
+        budget: architectures that each search may train.
+        seeds: searches of each arm, with the seeds 0, 1, ...
+        settings: recipes, batch, and how our embedding is fitted; by default by the size of the
+            set, see `default_effort`. Its counts of seeds, rounds and finalists are not used.
+        name: of the source, for people.
+        device: "auto", "cpu", "cuda" or "mps".
+        workers: processes that train; by default one a core.
+        progress: who listens.
+
+    Raises:
+        ArchitectureError: no net has that name.
+        SpaceError: there is no limit, or no net can meet them.
+        DataError: the images cannot be read or do not fit the source.
+        StoreError: the folder or its store cannot be used.
+        EvaluationError: an arm is not known, a count is below 1, or the device is not there.
+    """
+    contestants = pick(arms)
+    _check_counts(budget, seeds)
+    if not limits.any:
+        raise SpaceError("give at least one limit, e.g. Limits(max_parameters=20_000)")
+    images = data if isinstance(data, ImageData) else load_data(data)
+    name = name or (source if isinstance(source, str) else "the source")
+    if isinstance(source, str):
+        source = named(source, images.input_shape, images.classes)
+    require_shape(images, source.input_shape, source.classes)
+    space = space_around(source, limits)
+    conditions = Conditions(
+        source, images, limits, settings or _settings(images), Path(run), choose_device(device)
+    )
+    taking_part = [(one, one.arm(conditions)) for one in contestants]
+    with ExitStack() as stack:
+        pools = _pools(stack, conditions, workers)
+        store = _opened(stack, conditions)
+        listener = progress or Silent()
+        weights = conditions.folder / "weights"
+        trainer = FinalTrainer(images, pools.final, store, weights, listener)
+        searcher = Searcher(conditions, space, budget, pools.trial, store, listener)
+        match = Match(conditions, taking_part, searcher, FinalStage(conditions, trainer))
+        so_far = _begin(conditions, contestants, budget, seeds, name)
+        match.play(seeds, lambda runs: _write(replace(so_far, runs=tuple(runs))))
+        match.test()
+    comparison = replace(so_far, runs=tuple(match.runs), complete=True)
+    _write(comparison)
+    return comparison
+
+
+def _check_counts(budget: int, seeds: int) -> None:
+    for name, count in (("budget", budget), ("seeds", seeds)):
+        if count < 1:
+            raise EvaluationError(f"{name} must be at least 1, not {count}")
+
+
+def _settings(images: ImageData) -> Settings:
+    return settings_for(
+        default_effort(images.name),
+        mirrored=images.name in MIRRORED,
+        train_images=len(images.train),
+    )
+
+
+def _opened(stack: ExitStack, conditions: Conditions) -> Store:
+    """The folder, made where it is missing, and its store."""
+    folder = open_folder(conditions.folder)
+    (folder / SEARCHES).mkdir(exist_ok=True)
+    return stack.enter_context(Store(folder / "trials.db"))
+
+
+@dataclass(frozen=True)
+class _Pools:
+    trial: ProcessPool
+    final: ProcessPool
+
+
+def _pools(stack: ExitStack, conditions: Conditions, workers: int | None) -> _Pools:
+    """Workers for trials, with the limits of the settings, and for final trainings, without."""
+    settings, images = conditions.settings, conditions.images
+    stack.enter_context(torch_threads(1))
+    trial = ProcessPool(
+        images,
+        settings.trial,
+        workers=workers,
+        device=conditions.device,
+        time_limit=settings.time_limit,
+        memory_limit=settings.memory_limit,
+    )
+    final = ProcessPool(images, settings.final, workers=workers, device=conditions.device)
+    return _Pools(stack.enter_context(trial), stack.enter_context(final))
+
+
+def _begin(
+    conditions: Conditions, contestants: Sequence[Contestant], budget: int, seeds: int, name: str
+) -> Comparison:
+    """A comparison of which nothing is known yet."""
+    source, images, settings = conditions.source, conditions.images, conditions.settings
+    shrinks = Objective(conditions.limits).shrinks
+    return Comparison(
+        source={
+            "name": name,
+            "key": source.key,
+            "parameters": source.parameters,
+            "macs": source.macs,
+        },
+        data={
+            "name": images.name,
+            "key": images.key,
+            "train": len(images.train),
+            "validation": len(images.validation),
+            "classes": images.classes,
+        },
+        limits={key: one for key, one in asdict(conditions.limits).items() if one is not None},
+        recipes={
+            "trial": {"key": settings.trial.key, **asdict(settings.trial)},
+            "final": {"key": settings.final.key, **asdict(settings.final)},
+        },
+        contestants=tuple(contestants),
+        budget=budget,
+        batch=settings.batch,
+        seeds=seeds,
+        goal="compression" if shrinks else "accuracy",
+        runs=(),
+        complete=False,
+        folder=conditions.folder,
+    )
+
+
+def _write(comparison: Comparison) -> None:
+    write_tables(comparison)
+    write_page(comparison)

@@ -1,0 +1,85 @@
+"""Who can take part: ours, ours with parts left out, other searches, and nets that inherit."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from archpress.architecture import Architecture
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.ending import Finish, from_scratch
+from archpress.errors import EvaluationError
+from archpress.search import Arm
+
+OURS = "default"
+Kind = Literal["ours", "ablation", "baseline"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to a small net.
+
+    Attributes:
+        name: for tables, files and the command line.
+        about: some words for people.
+        kind: ours, ours with a part left out, or anything else.
+        arm: how it searches, where it does; raises where it cannot take part.
+        finish: how the net that it chose, or another, is trained at the end; None: not at all.
+    """
+
+    name: str
+    about: str
+    kind: Kind
+    arm: Callable[[Conditions], Arm[Architecture] | None]
+    finish: Finish = from_scratch
+
+
+def contestants() -> dict[str, Contestant]:
+    """All that are known, by name."""
+    from archpress.comparison.inherited import inherited
+
+    known = (*_ours(), *_searches(), *inherited())
+    return {one.name: one for one in known}
+
+
+def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
+    """The contestants of these names, each once; contestants are taken as they are.
+
+    Raises:
+        EvaluationError: there is no such contestant, or none is named.
+    """
+    known = contestants()
+    unknown = [one for one in arms if isinstance(one, str) and one not in known]
+    if unknown or not arms:
+        what = f"no arm is called {unknown[0]!r}" if unknown else "there is no arm to run"
+        raise EvaluationError(f"{what}; known are {', '.join(known)}")
+    found = [known[one] if isinstance(one, str) else one for one in arms]
+    return list({one.name: one for one in found}.values())
+
+
+def _ours() -> Iterable[Contestant]:
+    yield _of_ours(OURS, "the search of compress: surrogate, descent and edits, in rounds", "ours")
+    yield _of_ours("mutation", "ours without descent", "ablation", descent=False)
+    yield _of_ours(
+        "one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False
+    )
+
+
+def _of_ours(name: str, about: str, kind: Kind, **parts: bool) -> Contestant:
+    def arm(conditions: Conditions) -> Arm[Architecture]:
+        from archpress.compression.arms import default_arm
+
+        return default_arm(conditions.settings, conditions.folder, **parts)
+
+    return Contestant(name, about, kind, arm)
+
+
+def _searches() -> Iterable[Contestant]:
+    from archpress.baselines import SEARCHES
+    from archpress.baselines.reinforce import reinforce
+
+    def contestant(name: str, make: Callable[[], Arm[Architecture]]) -> Contestant:
+        about = (make.__doc__ or "search").strip().splitlines()[0].rstrip(".")
+        return Contestant(name, about, "baseline", lambda _: make())
+
+    makers = {**SEARCHES, "reinforce": reinforce}
+    return [contestant(name, make) for name, make in makers.items()]

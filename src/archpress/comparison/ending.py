@@ -1,0 +1,106 @@
+"""`Ending`: the one final training of a net that a contestant came to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archpress.architecture import Architecture
+from archpress.comparison.conditions import Conditions
+from archpress.compression.finals import FinalTrainer, Plan
+from archpress.errors import EvaluationError
+from archpress.evaluation import Candidate, Job, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A final training to be done.
+
+    Attributes:
+        plan: net, recipe and one seed.
+        start: file of weights to start from, where the recipe says so.
+        teacher: file of logits, where the recipe distils.
+    """
+
+    plan: Plan
+    start: Path | None = None
+    teacher: Path | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of the training."""
+        return self.plan.seeds[0]
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Endings with one identity are one training."""
+        return self.plan.architecture.key, self.plan.recipe.key, self.seed
+
+
+@dataclass
+class FinalStage:
+    """What final trainings are made with.
+
+    Attributes:
+        conditions: of the comparison.
+        trainer: keeps weights and trials.
+        trained: how many trainings were made here, not known from before.
+    """
+
+    conditions: Conditions
+    trainer: FinalTrainer
+    trained: int = 0
+
+    def source(self) -> Plan:
+        """The source under the final recipe, trained once, with seed 0, for all who need it."""
+        plan = Plan(self.conditions.source, self.conditions.settings.final, (0,), "source")
+        ending = Ending(plan)
+        trial = self.train([ending], "training the source")[ending.identity]
+        if not trial.done:
+            raise EvaluationError(f"the training of the source failed: {trial.error}")
+        return plan
+
+    def train(self, endings: Sequence[Ending], stage: str) -> dict[tuple[str, str, int], Trial]:
+        """The trials of final trainings, by identity; what was done before is not done again.
+
+        A training that failed is a trial too, and is tried again by the next call.
+        """
+        unique = {one.identity: one for one in endings}
+        trials = {key: self._done(one) for key, one in unique.items()}
+        missing = [one for key, one in unique.items() if trials[key] is None]
+        done = {key: trial for key, trial in trials.items() if trial is not None}
+        if missing:
+            self.trainer.progress.stage(stage, len(missing))
+        for count, trial in enumerate(self.trainer.pool.run(list(map(self._job, missing))), 1):
+            self.trainer.store.add(trial, replace_failed=True)
+            self.trained += 1
+            done[trial.architecture.key, trial.recipe, trial.seed] = trial
+            accuracy = f"{trial.accuracy:.2%}" if trial.accuracy is not None else "failed"
+            self.trainer.progress.advance(count, f"{trial.origin} {accuracy}")
+        return done
+
+    def _job(self, ending: Ending) -> Job:
+        plan = ending.plan
+        return Job(
+            Candidate(plan.architecture, f"final {plan.role}"),
+            plan.recipe,
+            ending.seed,
+            self.trainer.weights(plan, ending.seed),
+            ending.teacher,
+            ending.start,
+        )
+
+    def _done(self, ending: Ending) -> Trial | None:
+        key, recipe, seed = ending.identity
+        trial = self.trainer.store.find(key, self.conditions.images.key, recipe, seed)
+        is_whole = trial and trial.done and self.trainer.weights(ending.plan, seed).exists()
+        return trial if is_whole else None
+
+
+Finish = Callable[[FinalStage, Architecture | None, int], Ending | None]
+
+
+def from_scratch(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+    """The net that was chosen under the final recipe; nothing where none was chosen."""
+    if chosen is None:
+        return None
+    return Ending(Plan(chosen, stage.conditions.settings.final, (seed,), "net"))

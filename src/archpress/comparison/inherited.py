@@ -1,0 +1,196 @@
+"""Contestants that do not search but inherit from the trained source: its weights or its outputs.
+
+The source is trained once, under the final recipe with seed 0, for all of them and all seeds.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from archpress.architecture import Architecture
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.contestants import Contestant
+from archpress.comparison.ending import Ending, FinalStage
+from archpress.compression.finals import Plan
+from archpress.compression.run_folder import write_text
+from archpress.errors import EvaluationError, SpaceError
+from archpress.evaluation import Recipe
+from archpress.space import narrow_to_fit, space_around
+
+if TYPE_CHECKING:
+    from archpress.baselines.pruning import Importance
+
+DISTILLATION = 0.5  # weight of the source's outputs in the loss, as in compress
+
+
+def inherited() -> Iterable[Contestant]:
+    """Pruning by two measures of importance, and distillation without and with hints."""
+    yield _pruning("l1", "mean absolute weight")
+    yield _pruning("bn", "batch norm scale")
+    student = "the narrowed source, distilled from the trained source"
+    yield Contestant("distillation", student, "baseline", _no_search, _distilled)
+    yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
+
+
+def _pruning(importance: "Importance", what: str) -> Contestant:
+    about = f"the trained source, pruned in steps by {what}, trained on"
+    finish = partial(_pruned, importance)
+    return Contestant(f"pruning-{importance}", about, "baseline", _prunes, finish)
+
+
+def _no_search(conditions: Conditions) -> None:
+    """There is nothing to search, but a cost must be limited for there to be a smaller net."""
+    if not conditions.limits.any_cost:
+        raise SpaceError(
+            "pruning and distillation need a limit on a cost, such as max_parameters: "
+            "leave them out, or give one"
+        )
+
+
+def _prunes(conditions: Conditions) -> None:
+    _no_search(conditions)
+    if find_spec("torch_pruning") is None:
+        raise EvaluationError("pruning needs Torch-Pruning: pip install 'archpress[baselines]'")
+
+
+# --- pruning -----------------------------------------------------------------------------------
+
+
+def _pruned(
+    importance: "Importance", stage: FinalStage, _: Architecture | None, seed: int
+) -> Ending:
+    """The pruned source, which goes on from its weights under the final recipe."""
+    from archpress.baselines.pruning import prune
+
+    conditions = stage.conditions
+    settings = conditions.settings
+
+    def make() -> tuple[Architecture, Mapping[str, Tensor]]:
+        source = stage.source()
+        stage.trainer.progress.stage(f"seed {seed}, pruning by {importance}", 1)
+        pruned = prune(
+            stage.trainer.network(source, 0),
+            conditions.source,
+            conditions.images,
+            conditions.limits,
+            settings.trial,
+            importance=importance,
+            seed=seed,
+            device=conditions.device,
+        )
+        return pruned.architecture, pruned.weights
+
+    about = (f"pruned by {importance}", conditions.limits, settings.trial.key)
+    start = _kept(stage, about, seed, make)
+    recipe = replace(settings.final, name="final, pruned", start=start.name)
+    return Ending(Plan(start.architecture, recipe, (seed,), "pruned source"), start.weights)
+
+
+# --- distillation ------------------------------------------------------------------------------
+
+
+def _student(conditions: Conditions) -> Architecture:
+    """The source, narrowed to the limits."""
+    space = space_around(conditions.source, conditions.limits)
+    narrowed = narrow_to_fit(conditions.source, space)
+    if narrowed is None:
+        raise SpaceError("the source cannot be narrowed to the limits, so there is no student")
+    return narrowed
+
+
+def _distilling(conditions: Conditions) -> Recipe:
+    return replace(
+        conditions.settings.final,
+        name="final, distilled",
+        distillation=DISTILLATION,
+        teacher=conditions.source.key,
+    )
+
+
+def _distilled(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+    """A student from fresh weights."""
+    recipe = _distilling(stage.conditions)
+    teacher = stage.trainer.teach(stage.source(), recipe)
+    plan = Plan(_student(stage.conditions), recipe, (seed,), "student")
+    return Ending(plan, teacher=teacher)
+
+
+def _hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+    """A student from weights that were made with hints."""
+    from archpress.baselines.distillation import hint_weights
+
+    conditions = stage.conditions
+    student, recipe, source = _student(conditions), _distilling(conditions), stage.source()
+    teacher = stage.trainer.teach(source, recipe)
+
+    def make() -> tuple[Architecture, Mapping[str, Tensor]]:
+        stage.trainer.progress.stage(f"seed {seed}, hints", 1)
+        weights = hint_weights(
+            stage.trainer.network(source, 0),
+            conditions.source,
+            student,
+            conditions.images,
+            recipe,
+            seed=seed,
+            device=conditions.device,
+        )
+        return student, weights
+
+    start = _kept(stage, ("hints", student.key, recipe.key), seed, make)
+    recipe = replace(recipe, name="final, after hints", start=start.name)
+    return Ending(Plan(student, recipe, (seed,), "student"), start.weights, teacher)
+
+
+# --- weights to start from ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a training begins.
+
+    Attributes:
+        name: for the recipe; other weights have another one.
+        architecture: of the weights.
+        weights: `.safetensors` file.
+    """
+
+    name: str
+    architecture: Architecture
+    weights: Path
+
+
+def _kept(
+    stage: FinalStage,
+    about: tuple[object, ...],
+    seed: int,
+    make: Callable[[], tuple[Architecture, Mapping[str, Tensor]]],
+) -> _Start:
+    """What `make` gives, made once and kept beside the trained weights.
+
+    Args:
+        stage: whose source and images are part of what makes a start another one.
+        about: the rest of it; the first is for people.
+        seed: likewise.
+        make: the net and its weights.
+    """
+    conditions = stage.conditions
+    identity = (about, conditions.source.key, conditions.images.key, seed)
+    text = repr((identity, conditions.settings.final.key))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = stage.trainer.folder / f"start-{digest}.safetensors"
+    net = path.with_suffix(".json")  # written last: where it is, the weights are whole
+    if not net.exists():
+        architecture, weights = make()
+        whole = {name: value.cpu().contiguous() for name, value in weights.items()}
+        unfinished = path.with_suffix(".unfinished")
+        save_file(whole, unfinished)
+        unfinished.replace(path)
+        write_text(net, architecture.to_json())
+    return _Start(f"{about[0]}, {digest}", Architecture.load(net), path)

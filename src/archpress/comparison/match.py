@@ -1,0 +1,121 @@
+"""`Match`: the searches and final trainings of a comparison, seed after seed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from archpress.architecture import Architecture
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.contestants import Contestant
+from archpress.comparison.ending import Ending, FinalStage
+from archpress.comparison.result import Final, Run
+from archpress.comparison.searches import Searcher
+from archpress.errors import EvaluationError, SpaceError
+from archpress.evaluation import Trial
+from archpress.search import Arm
+
+Told = Callable[[Sequence[Run]], None]
+
+
+@dataclass
+class Match:
+    """All contestants under the same conditions.
+
+    Attributes:
+        conditions: of the comparison.
+        contestants: with the arm of each; None: it does not search.
+        searcher: runs searches.
+        stage: makes final trainings.
+        runs: what is known so far.
+    """
+
+    conditions: Conditions
+    contestants: Sequence[tuple[Contestant, Arm[Architecture] | None]]
+    searcher: Searcher
+    stage: FinalStage
+    runs: list[Run] = field(default_factory=list)
+    _endings: dict[tuple[str, int], Ending] = field(default_factory=dict)
+
+    def play(self, seeds: int, tell: Told) -> None:
+        """Every arm with the first seed, then the final trainings; then the next seed.
+
+        Args:
+            seeds: how many.
+            tell: called with all runs after each search and each seed's final trainings, where they
+                were not known from before.
+        """
+        for seed in range(seeds):
+            objective = self.searcher.objective(seed)
+            begin = len(self.runs)
+            for contestant, arm in self.contestants:
+                known, name = None, contestant.name
+                if arm is not None:
+                    known = self.searcher.recorded(name, objective, seed)
+                    run = known or self.searcher.run(name, arm, objective, seed)
+                else:
+                    run = Run(name, seed, objective, (), None, 0.0)
+                self.runs.append(run)
+                if arm is not None and known is None:
+                    tell(self.runs)
+            before = self.stage.trained
+            self.runs[begin:] = self._finish(self.runs[begin:], seed)
+            if self.stage.trained > before:
+                tell(self.runs)
+
+    def _finish(self, runs: Sequence[Run], seed: int) -> list[Run]:
+        """One final training for the net of each arm; all arms' together, so that no core waits."""
+        problems: dict[str, str] = {}
+        for (contestant, _), run in zip(self.contestants, runs, strict=True):
+            chosen = run.chosen.architecture if run.chosen else None
+            try:
+                ending = contestant.finish(self.stage, chosen, seed)
+            except (EvaluationError, SpaceError) as error:  # the other contestants go on
+                problems[run.arm] = str(error)
+                self.stage.trainer.progress.say(f"{run.arm} has no net: {error}")
+                continue
+            if ending is not None:
+                self._endings[run.arm, seed] = ending
+        wanted = [self._endings[run.arm, seed] for run in runs if (run.arm, seed) in self._endings]
+        trials = self.stage.train(wanted, f"seed {seed}, final trainings")
+        least = self._least_accuracy()
+        finished = []
+        for run in runs:
+            ending = self._endings.get((run.arm, seed))
+            final = self._final(trials[ending.identity], least) if ending else None
+            finished.append(replace(run, final=final, problem=problems.get(run.arm, "")))
+        return finished
+
+    def _final(self, trial: Trial, least: float) -> Final:
+        net = trial.architecture
+        if not trial.done:
+            self.stage.trainer.progress.say(f"a final training failed: {trial.error}")
+        kept = self.conditions.limits.allow(net) and (trial.accuracy or 0.0) >= least
+        return Final(trial, self.conditions.source.parameters / net.parameters, kept)
+
+    def _least_accuracy(self) -> float:
+        """That a final training must reach; a loss is counted from the source's own."""
+        limits, source = self.conditions.limits, 0.0
+        if limits.max_accuracy_loss is not None:
+            source = self.stage.trainer.validation(self.stage.source()).mean
+        return limits.least_accuracy(source)
+
+    def test(self) -> None:
+        """Read the test images, where there are any, and measure all final nets on them."""
+        images, trainer = self.conditions.images, self.stage.trainer
+        endings = {
+            self._endings[run.arm, run.seed].identity: self._endings[run.arm, run.seed]
+            for run in self.runs
+            if run.final and run.final.trial.done
+        }
+        if images.test_reader is None or not endings:
+            return
+        split = images.read_test()
+        trainer.progress.stage("measuring on the test images", len(endings))
+        accuracies = {}
+        for count, (identity, ending) in enumerate(endings.items(), start=1):
+            accuracies[identity] = trainer.test(ending.plan, split).mean
+            trainer.progress.advance(count)
+        for index, run in enumerate(self.runs):
+            of_run = self._endings.get((run.arm, run.seed))
+            if run.final and of_run and of_run.identity in accuracies:
+                final = replace(run.final, test_accuracy=accuracies[of_run.identity])
+                self.runs[index] = replace(run, final=final)

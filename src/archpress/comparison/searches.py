@@ -1,0 +1,210 @@
+"""One search of one arm with one seed, and its record on disk, so that it is not made twice."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from archpress.architecture import Architecture
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.result import Run
+from archpress.compression.run_folder import write_text
+from archpress.compression.search import Task, objective_of
+from archpress.evaluation import Candidate, Evaluator, Trial
+from archpress.search import Arm, Objective, Problem, Progress, run_arm
+from archpress.space import Neighbourhood, SearchSpace
+from archpress.store import Store, evaluate_once
+from archpress.version import __version__
+
+SEARCHES = "searches"  # folder of the records
+
+
+class AskedRecord(BaseModel):
+    """One architecture that a search asked for: its key, and the fields of `Candidate`."""
+
+    key: str
+    origin: str
+    round: int
+    predicted: float | None
+
+
+class SearchRecord(BaseModel):
+    """What a finished search leaves; its trials are in the store.
+
+    Attributes:
+        asked: in order, each architecture once.
+        chosen: key of the net that the arm chose; None: none.
+        own_seconds: wall time without trainings.
+    """
+
+    asked: list[AskedRecord]
+    chosen: str | None
+    own_seconds: float
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Runs searches over one store.
+
+    Attributes:
+        conditions: of the comparison.
+        space: around the source, with the limits.
+        budget: architectures a search.
+        evaluator: makes trials under the trial recipe.
+        store: keeps them for all arms.
+        progress: who listens.
+    """
+
+    conditions: Conditions
+    space: SearchSpace
+    budget: int
+    evaluator: Evaluator
+    store: Store
+    progress: Progress
+
+    def objective(self, seed: int) -> Objective:
+        """Of all searches of a seed; where the accuracy is limited, the source is trained first."""
+        conditions = self.conditions
+        if conditions.limits.any_accuracy:
+            self.progress.stage(f"seed {seed}, trial of the source", 1)
+            source = [Candidate(conditions.source, "source")]
+            list(evaluate_once(self.evaluator, self.store, source, seed=seed))
+        task = Task(
+            conditions.source,
+            self.space,
+            self.evaluator,
+            self.store,
+            conditions.settings,
+            seed,
+            conditions.folder,
+            self.progress,
+        )
+        return objective_of(task, conditions.limits)
+
+    def run(self, name: str, arm: Arm[Architecture], objective: Objective, seed: int) -> Run:
+        """Let an arm search.
+
+        Args:
+            name: of the contestant.
+            arm: searches.
+            objective: of this seed.
+            seed: of the search and its trials.
+        """
+        problem = self._problem(objective, seed)
+        self.progress.stage(f"seed {seed}, {name}", self.budget)
+        asking = _Asking(self, problem)
+        started = time.perf_counter()
+        trials = run_arm(arm, problem, asking)
+        chosen = arm.choose(problem, trials) if trials else None
+        seconds = max(0.0, time.perf_counter() - started - asking.seconds)
+        run = Run(name, seed, objective, tuple(trials), chosen, seconds)
+        asked = [
+            AskedRecord(
+                key=one.architecture.key,
+                origin=one.origin,
+                round=one.round,
+                predicted=one.predicted,
+            )
+            for one in trials
+        ]
+        key = chosen.architecture.key if chosen else None
+        record = SearchRecord(asked=asked, chosen=key, own_seconds=seconds)
+        write_text(self._path(name, problem), record.model_dump_json() + "\n")
+        self.progress.say(_told(run))
+        return run
+
+    def recorded(self, name: str, objective: Objective, seed: int) -> Run | None:
+        """What a search found before; None where there is no record of it with all its trials."""
+        problem = self._problem(objective, seed)
+        path = self._path(name, problem)
+        try:
+            record = SearchRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):  # there is none: the search is made, over stored trials
+            return None
+        place = (self.evaluator.data_key, self.evaluator.recipe_key, problem.seed)
+        trials: dict[str, Trial] = {}
+        for one in record.asked:
+            trial = self.store.find(one.key, *place)
+            if trial is None:
+                return None
+            trials[one.key] = replace(
+                trial, origin=one.origin, round=one.round, predicted=one.predicted
+            )
+        return Run(
+            name,
+            problem.seed,
+            problem.objective,
+            tuple(trials.values()),
+            trials.get(record.chosen or ""),
+            record.own_seconds,
+        )
+
+    def _problem(self, objective: Objective, seed: int) -> Problem[Architecture]:
+        space = Neighbourhood(self.conditions.source, self.space)
+        return Problem(space, objective, self.budget, self.conditions.settings.batch, seed)
+
+    def _path(self, name: str, problem: Problem[Architecture]) -> Path:
+        """Of the record; another budget, recipe or limit has another one."""
+        settings = self.conditions.settings
+        settings = replace(settings, final=settings.trial)  # finals do not change a search
+        about = (
+            self.conditions.source.key,
+            problem.objective,
+            settings,
+            (self.evaluator.data_key, self.evaluator.recipe_key),
+            (problem.budget, problem.batch, problem.seed, __version__),
+        )
+        digest = hashlib.sha256(repr(about).encode()).hexdigest()[:12]
+        return self.conditions.folder / SEARCHES / f"{name}-{problem.seed}-{digest}.json"
+
+
+class _Asking:
+    """Evaluates candidates of one search, and counts them and the time that it takes."""
+
+    def __init__(self, searcher: Searcher, problem: Problem[Architecture]) -> None:
+        self._searcher, self._problem = searcher, problem
+        self._done = 0
+        self._best = 0.0
+        self.seconds = 0.0
+
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        started = time.perf_counter()
+        searcher, seed = self._searcher, self._problem.seed
+        trials = []
+        outcomes = evaluate_once(searcher.evaluator, searcher.store, candidates, seed=seed)
+        for outcome in outcomes:
+            trials.append(_as_asked(outcome.trial, outcome.candidate))
+            self._tell(outcome.trial)
+        self.seconds += time.perf_counter() - started
+        return trials
+
+    def _tell(self, trial: Trial) -> None:
+        self._done += 1
+        accuracy = trial.accuracy or 0.0
+        if self._problem.objective.feasible(trial.architecture, accuracy):
+            self._best = max(self._best, accuracy)
+        if not trial.done:
+            self._searcher.progress.say(f"a trial failed: {trial.error}")
+        self._searcher.progress.advance(self._done, f"best {self._best:.1%}")
+
+
+def _as_asked(trial: Trial, candidate: Candidate) -> Trial:
+    """The trial as this arm's own, so that it cannot tell who had it trained first."""
+    return replace(
+        trial,
+        architecture=candidate.architecture,
+        origin=candidate.origin,
+        round=candidate.round,
+        predicted=candidate.predicted,
+    )
+
+
+def _told(run: Run) -> str:
+    found = "nothing" if run.chosen is None else f"{run.chosen.accuracy or 0:.2%} on validation"
+    return (
+        f"seed {run.seed}, {run.arm}: {len(run.trials)} architectures, {run.failed} failed; "
+        f"chose {found}"
+    )

@@ -1,0 +1,277 @@
+"""Comparisons of brief searches on real images."""
+
+import csv
+import re
+
+import pytest
+
+from archpress.architecture import named
+from archpress.comparison import compare, contestants
+from archpress.errors import EvaluationError, SpaceError
+from archpress.search import Objective
+from archpress.space import Limits
+from archpress.store import Store
+
+LIMITS = Limits(max_parameters=3000)
+
+
+class Heard:
+    """Remembers the stages and lines of a run."""
+
+    def __init__(self):
+        self.stages, self.lines = [], []
+
+    def stage(self, name, total):
+        self.stages.append(name)
+
+    def advance(self, done, note=""):
+        pass
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def stored(folder):
+    with Store(folder / "trials.db") as store:
+        return [(t.architecture.key, t.recipe, t.seed, t.created) for t in store.trials()]
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def run(images, settings, tmp_path):
+    """Compares tiny's smaller versions, in this test's folder."""
+
+    def compared(arms, limits=LIMITS, **more):
+        more = {"budget": 3, "seeds": 1, "workers": 1, "device": "cpu", "run": tmp_path} | more
+        return compare("tiny", images, limits, arms=arms, settings=settings, **more)
+
+    return compared
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("compared")
+
+
+@pytest.fixture(scope="module")
+def arms(make):
+    def refuses(stage, chosen, seed):
+        raise SpaceError("it does not fit")
+
+    return [make(), "random", make("twin", kind="baseline"), make("hopeless", finish=refuses)]
+
+
+@pytest.fixture(scope="module")
+def again(folder, images, settings, arms):
+    """The same comparison, whatever was done before."""
+
+    def compared(**more):
+        more = {"budget": 5, "seeds": 2, "workers": 1, "device": "cpu", "run": folder} | more
+        return compare("tiny", images, LIMITS, arms=arms, settings=settings, **more)
+
+    return compared
+
+
+@pytest.fixture(scope="module")
+def finished(again):
+    return again()
+
+
+@pytest.mark.slow
+def test_every_arm_spends_its_budget_with_every_seed(finished):
+    assert finished.complete
+    assert [(one.arm, one.seed) for one in finished.runs] == [
+        (arm, seed) for seed in (0, 1) for arm in ("default", "random", "twin", "hopeless")
+    ]
+    for one in finished.runs:
+        assert len({trial.architecture.key for trial in one.trials}) == len(one.trials) == 5
+        assert {trial.seed for trial in one.trials} == {one.seed}
+        assert one.own_seconds >= 0
+        assert one.objective == Objective(LIMITS)
+
+
+@pytest.mark.slow
+def test_the_chosen_net_gets_one_final_training_and_one_test(finished):
+    for one in finished.runs:
+        if one.arm == "hopeless":
+            continue
+        best = max(trial.accuracy for trial in one.trials if trial.accuracy is not None)
+        assert one.chosen.accuracy == best
+        assert one.final.trial.architecture.key == one.chosen.architecture.key
+        assert one.final.trial.seed == one.seed
+        assert one.final.trial.recipe == finished.recipes["final"]["key"]
+        assert 0 <= one.final.test_accuracy <= 1
+        assert one.final.kept
+        parameters = one.chosen.architecture.parameters
+        assert one.final.compression == pytest.approx(named("tiny").parameters / parameters)
+
+
+@pytest.mark.slow
+def test_arms_that_ask_for_the_same_share_trials_and_finals_but_not_their_budget(finished):
+    ours, twin = finished.of("default"), finished.of("twin")
+    for one, other in zip(ours, twin, strict=True):
+        assert [t.architecture.key for t in one.trials] == [
+            t.architecture.key for t in other.trials
+        ]
+        assert [t.created for t in one.trials] == [t.created for t in other.trials]
+        assert one.final.trial == other.final.trial
+    pair = next(pair for pair in finished.pairs if pair.arm == "twin")
+    assert (pair.n, pair.mean) == (2, 0)
+
+
+@pytest.mark.slow
+def test_an_arm_without_a_net_is_told_and_the_others_go_on(finished):
+    hopeless = finished.summaries[-1]
+    assert (hopeless.failed_finals, hopeless.accuracy) == (2, None)
+    assert {one.problem for one in finished.of("hopeless")} == {"it does not fit"}
+    assert [pair.arm for pair in finished.pairs] == ["random", "twin"]
+
+
+@pytest.mark.slow
+def test_the_tables_hold_every_run_and_every_trial(finished, folder):
+    of_runs = rows(folder / "compare.csv")
+    assert [(row["arm"], row["seed"]) for row in of_runs][:2] == [("default", "0"), ("random", "0")]
+    assert len(of_runs) == 8
+    first, best = of_runs[0], finished.runs[0].chosen.accuracy
+    assert float(first["best_trial_accuracy"]) == best
+    assert float(first["test_accuracy"]) == finished.runs[0].final.test_accuracy
+    assert of_runs[3]["final_error"] == "it does not fit"
+    trials = rows(folder / "trials.csv")
+    assert len(trials) == 4 * 2 * 5
+    assert [row["order"] for row in trials[:5]] == ["1", "2", "3", "4", "5"]
+    known = finished.runs[0].trials[0]
+    wanted = {"arm": "default", "seed": "0", "origin": "sample", "key": known.architecture.key}
+    assert wanted.items() <= trials[0].items()
+    assert int(trials[0]["macs"]) == known.architecture.macs
+
+
+@pytest.mark.slow
+def test_the_text_has_the_verdict_the_arms_and_the_conditions(finished, folder):
+    text = (folder / "compare.md").read_text()
+    assert finished.verdict in text
+    assert finished.verdict.startswith("default is ")
+    assert "the best of 2 others" in finished.verdict
+    assert "over 2 seeds" in finished.verdict
+    for arm in ("default", "random", "twin"):
+        assert re.search(rf"\| {arm} \| 2 \| [\d.]+ % ± [\d.]+ \| [\d.]+ points \|", text)
+    assert "| hopeless | 2 | - | - |" in text
+    assert "at most 3,000 parameters" in text
+    assert "1 epoch of 200 images" in text
+    assert "budget: 5 architectures a search, 2 at a time" in text
+
+
+@pytest.mark.slow
+def test_the_page_needs_nothing_else(finished, folder):
+    text = (folder / "compare.html").read_text()
+    assert text.count("* plotly.js v") == 1
+    assert 'id="accuracy-curves"' in text
+    assert 'id="finals"' in text
+    assert 'id="compression-curves"' not in text
+    assert finished.verdict in text
+    outside = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r'(?:src|href)="(?!#)', outside)
+
+
+@pytest.mark.slow
+def test_the_same_call_again_trains_nothing_and_says_the_same(finished, folder, again):
+    before, heard = stored(folder), Heard()
+    result = again(progress=heard)
+    assert stored(folder) == before
+    assert heard.stages == ["measuring on the test images"]
+    assert list(result.rows()) == list(finished.rows())
+    assert result.verdict == finished.verdict
+    origins = [[trial.origin for trial in one.trials] for one in finished.runs]
+    assert [[trial.origin for trial in one.trials] for one in result.runs] == origins
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_goes_on_with_the_trials_it_had(run, make, tmp_path):
+    killing = True
+
+    def ask(problem):
+        for batch in samples(problem):
+            trials = yield batch
+            if killing and trials[0].round == 2:
+                raise KeyboardInterrupt
+
+    def samples(problem):
+        from archpress.evaluation import Candidate
+        from archpress.space import distinct
+
+        nets = distinct(problem.space.sample(problem.rng(1)), problem.budget)
+        yield from ([Candidate(net, "s", number)] for number, net in enumerate(nets, start=1))
+
+    with pytest.raises(KeyboardInterrupt):
+        run([make(ask=ask)])
+    before = stored(tmp_path)
+    assert len(before) == 2
+    assert not (tmp_path / "compare.html").exists()
+    killing = False
+    result = run([make(ask=ask)])
+    assert set(before) <= set(stored(tmp_path))
+    assert len(stored(tmp_path)) == 3 + 1  # with the final training
+    assert result.verdict == "There is no other arm with a result to compare default with."
+
+
+@pytest.mark.slow
+def test_a_limited_loss_of_accuracy_is_counted_from_the_source(run, make, tmp_path):
+    result = run([make(), "random"], Limits(max_accuracy_loss=0.5))
+    assert result.goal == "compression"
+    with Store(tmp_path / "trials.db") as store:
+        recipe, data = result.recipes["trial"]["key"], result.data["key"]
+        own = store.find(named("tiny").key, data, recipe, 0).accuracy
+    assert result.runs[0].objective.least_accuracy == max(0.0, own - 0.5)
+    assert "times in compression" in result.verdict
+    assert "on one seed" in result.verdict
+    assert 'id="compression-curves"' in (tmp_path / "compare.html").read_text()
+    assert "best_trial_compression" in rows(tmp_path / "compare.csv")[0]
+
+
+@pytest.mark.slow
+def test_nets_inherit_from_a_source_that_is_trained_once(run, tmp_path):
+    pytest.importorskip("torch_pruning")
+    names = ["pruning-l1", "pruning-bn", "distillation", "fitnet"]
+    result = run(names)
+    recipes = {one.arm: one.final.trial.recipe for one in result.runs}
+    assert len(set(recipes.values())) == 4
+    for one in result.runs:
+        assert (one.trials, one.chosen) == ((), None)
+        assert one.final.trial.architecture.parameters <= 3000
+        assert one.final.test_accuracy is not None
+    sources = [row for row in stored(tmp_path) if row[0] == named("tiny").key]
+    assert len(sources) == 1
+    assert result.verdict == "default did not take part, so there is no verdict."
+    before = stored(tmp_path)
+    run(names)
+    assert stored(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arms": ["random", "nobody"]}, "no arm is called 'nobody'; known are default, mutation"),
+        ({"arms": []}, "there is no arm to run; known are default"),
+        ({"budget": 0}, "budget must be at least 1, not 0"),
+        ({"seeds": 0}, "seeds must be at least 1, not 0"),
+        ({"workers": 0}, "one worker or more, not 0"),
+        ({"limits": Limits()}, "at least one limit"),
+        ({"limits": Limits(max_parameters=20)}, "max_parameters=20"),
+        ({"device": "tpu"}, "'tpu'"),
+        ({"arms": ["distillation"], "limits": Limits(min_accuracy=0.5)}, "need a limit on a cost"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_written(run, tmp_path, change, said):
+    with pytest.raises((EvaluationError, SpaceError), match=re.escape(said)):
+        run(**{"arms": ["random"], "run": tmp_path / "new"} | change)
+    assert not (tmp_path / "new").exists()
+
+
+def test_all_contestants_are_known_by_name():
+    assert {"default", "mutation", "one-shot", "random", "evolution", "tpe", "narrowing"} < set(
+        contestants()
+    )
+    assert [one.name for one in contestants().values()] == list(contestants())
