@@ -194,6 +194,14 @@ def test_the_surrogate_ranks_held_out_nets_better_than_their_size(fitted, pool):
     assert ranking.surrogate > max(ranking.parameters, ranking.macs, 0.8)
 
 
+def test_held_out_accuracies_lie_inside_their_intervals_about_as_often_as_they_should(fitted, pool):
+    noise = np.random.default_rng(0).normal(0, 0.02, len(pool))
+    trials = Labelled(pool, list(np.array(accuracy_by_width(pool)) + noise))
+    ranking = held_out_ranking(fitted[0], trials, seed=0)
+    assert 0.35 < ranking.within_half < 0.75
+    assert 0.8 < ranking.within_most <= 1.0
+
+
 def test_guesses_are_less_certain_away_from_the_trials(fitted, pool):
     near = [net for net in pool if 800 < net.parameters < 3000]
     surrogate = Surrogate(fitted[0], Labelled(near, accuracy_by_width(near)))

@@ -138,11 +138,20 @@ def result() -> dict:
             "kendall_parameters": 0.2,
             "kendall_macs": 0.5,
             "n": 60,
+            "within_half": 0.55,
+            "within_most": 0.92,
             "exact_share": 0.8,
             "kind_share": 0.985,
             "channel_error_octaves": 0.1,
             "valid_share": 1.0,
             "novel_share": 0.9,
+        },
+        "trust": {
+            "rounds": [
+                {"number": 1, "n": 6, "predicted": 0.861, "measured": 0.852, "error": 0.0125}
+            ],
+            "cycle": 0.31,
+            "path": [{"step": 10, "n": 48, "octaves": 0.21, "moved": 0.6}],
         },
         "versions": {"archpress": "0.1.0", "torch": "2.13.0", "python": "3.11.2"},
         "seed": 0,

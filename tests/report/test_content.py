@@ -53,6 +53,14 @@ def test_each_value_of_the_surrogate_has_its_n_or_unit(make):
     assert rows["mean error of restored channels"] == "0.10 octaves (a factor of 1.07)"
 
 
+def test_what_was_guessed_stands_beside_what_was_measured(make):
+    content = content_of(make)
+    assert content.rounds == (("1", "6", "86.10 %", "85.20 %", "1.25 points"),)
+    assert content.path == (("10", "48", "0.21", "0.60"),)
+    rows = dict(content.surrogate)
+    assert rows["held-out accuracies inside the interval for 90 %"] == "92.0 %"
+
+
 def test_a_rank_correlation_that_is_no_number_counts_as_not_measured(make):
     surrogate = make.result()["surrogate"] | {"kendall": float("nan")}
     assert content_of(make, surrogate=surrogate).surrogate[0][1] == "not measured"

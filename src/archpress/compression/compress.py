@@ -284,6 +284,7 @@ def _measure(
         },
         data=_about(data, (split is not None and len(split)) or 0),
         surrogate=_surrogate(found),
+        trust=asdict(found.trust),
         versions=versions(),
         seed=task.seed,
         folder=task.folder,
@@ -335,4 +336,6 @@ def _surrogate(found: Search) -> dict[str, float | None]:
         "kendall_parameters": ranking.parameters if ranking else None,
         "kendall_macs": ranking.macs if ranking else None,
         "n": ranking.n if ranking else None,
+        "within_half": ranking.within_half if ranking else None,
+        "within_most": ranking.within_most if ranking else None,
     }

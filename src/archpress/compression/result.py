@@ -87,7 +87,8 @@ class Result:
         seconds: of each stage.
         recipes: "trial" and "final", with their keys.
         data: name, key and counts of the images.
-        surrogate: rank correlation and reconstruction; values may be None.
+        surrogate: rank correlation, calibration and reconstruction; values may be None.
+        trust: what was guessed against what was measured afterwards, by round and along descents.
         versions: of what it was made with.
         seed: of the run.
         folder: where it lies.
@@ -105,6 +106,7 @@ class Result:
     recipes: dict[str, dict[str, Any]]
     data: dict[str, Any]
     surrogate: dict[str, float | None]
+    trust: dict[str, Any]
     versions: dict[str, str]
     seed: int
     folder: Path
@@ -149,7 +151,7 @@ class Result:
             "limits": tuple(LimitCheck(**row) for row in content["limits"]),
             "folder": Path(folder),
         }
-        return cls(**{**content, **parsed})
+        return cls(**{"trust": {}, **content, **parsed})
 
 
 def _measured(content: dict[str, Any]) -> Measured:

@@ -14,6 +14,7 @@ from archpress.compression.first import first_candidates
 from archpress.compression.fitted import labelled
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
+from archpress.compression.trust import Trust, trust_of
 from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Journal, Objective, Problem, Progress, propose
@@ -32,6 +33,7 @@ class Search:
         finalists: the best by the surrogate, first the best.
         ranking: of held-out trials; None where there are too few.
         reconstruction: of unseen architectures.
+        trust: what was guessed, held against what was measured afterwards.
         counts: trials "trained", "reused" and "failed" in this run.
         seconds: of each stage.
     """
@@ -40,6 +42,7 @@ class Search:
     finalists: list[Architecture]
     ranking: Ranking | None
     reconstruction: Reconstruction
+    trust: Trust
     counts: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -105,8 +108,19 @@ def search(task: Task, limits: Limits) -> Search:
                 _train(task, journal.rounds[number], name, counts)
             _learn(task, learner, settings.rounds + 1)
         trials = _trials(task)
-        finalists = learner.finalists(trials, objective_of(task, limits), settings.finalists)
-        return Search(trials, finalists, ranking, learner.fitted.reconstruction, counts, seconds)
+        objective = objective_of(task, limits)
+        finalists = learner.finalists(trials, objective, settings.finalists)
+        trust = trust_of(
+            learner.embedding,
+            trials,
+            finalists,
+            objective,
+            settings.proposals.descent,
+            task.rng(4),
+        )
+        return Search(
+            trials, finalists, ranking, learner.fitted.reconstruction, trust, counts, seconds
+        )
 
 
 def _learn(task: Task, learner: EmbeddingLearner, number: int) -> None:

@@ -11,7 +11,7 @@ from archpress.architecture import Architecture
 from archpress.evaluation.trial import Trial
 from archpress.report import wording
 from archpress.report.layer_table import LayerRow, compare_layers
-from archpress.report.record import NetRecord, ResultRecord, SurrogateRecord
+from archpress.report.record import NetRecord, ResultRecord, SurrogateRecord, TrustRecord
 from archpress.report.trials import (
     BestSoFar,
     RankAgreement,
@@ -70,6 +70,8 @@ class Content:
         layers: source and result, aligned; empty where one of them is not there.
         failures: (reason, how often).
         surrogate: (what, value).
+        rounds: round, n, expected, measured, error.
+        path: step, n, error of the size, distance from what is decoded.
         recipes: names of the recipes.
         recipe_rows: (field, one value a recipe).
     """
@@ -84,6 +86,8 @@ class Content:
     layers: tuple[LayerRow, ...]
     failures: tuple[tuple[str, int], ...]
     surrogate: tuple[tuple[str, str], ...]
+    rounds: tuple[tuple[str, ...], ...]
+    path: tuple[tuple[str, ...], ...]
     recipes: tuple[str, ...]
     recipe_rows: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -136,7 +140,9 @@ def gather(
         best=best_so_far(points, result, places["source"]),
         layers=compare_layers(source, compressed) if source and compressed else (),
         failures=failure_reasons(trials),
-        surrogate=_surrogate_rows(result.surrogate or SurrogateRecord()),
+        surrogate=_surrogate_rows(result.surrogate or SurrogateRecord(), result.trust),
+        rounds=_round_rows(result.trust),
+        path=_path_rows(result.trust),
         recipes=recipes,
         recipe_rows=recipe_rows,
     )
@@ -181,7 +187,7 @@ def _cost(value: float, of_source: float, say: Callable[[float], str]) -> Cell:
 # --- what is said about the surrogate and the recipes ---
 
 
-def _surrogate_rows(record: SurrogateRecord) -> tuple[tuple[str, str], ...]:
+def _surrogate_rows(record: SurrogateRecord, trust: TrustRecord) -> tuple[tuple[str, str], ...]:
     of = "" if record.n is None else f" (n = {record.n} trained architectures)"
 
     def tau(value: float | None) -> str:
@@ -196,6 +202,8 @@ def _surrogate_rows(record: SurrogateRecord) -> tuple[tuple[str, str], ...]:
         ("Kendall's tau of expected and measured accuracy, held out", tau(record.kendall)),
         ("the same with the number of parameters as the guess", tau(record.kendall_parameters)),
         ("the same with the multiply-adds as the guess", tau(record.kendall_macs)),
+        ("held-out accuracies inside the interval for half of them", share(record.within_half)),
+        ("held-out accuracies inside the interval for 90 %", share(record.within_most)),
         ("layer kinds restored by encoding and decoding", share(record.kind_share)),
         ("architectures restored exactly", share(record.exact_share)),
         (
@@ -206,6 +214,31 @@ def _surrogate_rows(record: SurrogateRecord) -> tuple[tuple[str, str], ...]:
         ),
         ("decodes that were valid before any repair", share(record.valid_share)),
         ("decodes of embeddings with noise that were new architectures", share(record.novel_share)),
+        (
+            "median way from an embedding to that of what it decodes to",
+            wording.MISSING
+            if trust.cycle is None
+            else f"{trust.cycle:.2f} of the median distance between two architectures",
+        ),
+    )
+
+
+def _round_rows(trust: TrustRecord) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            str(one.number),
+            str(one.n),
+            wording.percent(one.predicted),
+            wording.percent(one.measured),
+            wording.points(one.error),
+        )
+        for one in trust.rounds
+    )
+
+
+def _path_rows(trust: TrustRecord) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (str(one.step), str(one.n), f"{one.octaves:.2f}", f"{one.moved:.2f}") for one in trust.path
     )
 
 

@@ -85,11 +85,40 @@ class SurrogateRecord(_Record):
     kendall_parameters: float | None = None
     kendall_macs: float | None = None
     n: int | None = None
+    within_half: float | None = None
+    within_most: float | None = None
     exact_share: float | None = None
     kind_share: float | None = None
     channel_error_octaves: float | None = None
     valid_share: float | None = None
     novel_share: float | None = None
+
+
+class RoundRecord(_Record):
+    """One round's candidates: mean accuracies before and after their training, and the error."""
+
+    number: int
+    n: int
+    predicted: float
+    measured: float
+    error: float
+
+
+class PathRecord(_Record):
+    """How well the embedding knows what it decodes to, so many steps down a descent."""
+
+    step: int
+    n: int
+    octaves: float
+    moved: float
+
+
+class TrustRecord(_Record):
+    """What was guessed against what was measured afterwards."""
+
+    rounds: tuple[RoundRecord, ...] = ()
+    cycle: float | None = None
+    path: tuple[PathRecord, ...] = ()
 
 
 class ResultRecord(_Record):
@@ -109,6 +138,7 @@ class ResultRecord(_Record):
     recipes: dict[str, dict[str, Any]] = {}
     data: DataRecord
     surrogate: SurrogateRecord | None = None
+    trust: TrustRecord = TrustRecord()
     versions: dict[str, str] = {}
     seed: int | None = None
 

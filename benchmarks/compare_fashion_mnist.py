@@ -1,0 +1,54 @@
+"""All ways to search on the packaged sample of Fashion-MNIST, CONV-7, under a limit on parameters.
+
+    python benchmarks/compare_fashion_mnist.py 20000 runs/compare-20000
+
+A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
+The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
+same command goes on after a kill; `--arms` and `--seeds` add to what is there.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from archpress.comparison import compare
+from archpress.compression import settings_for
+from archpress.evaluation import final, quick
+from archpress.space import Limits
+from archpress.terminal import TerminalProgress
+
+ARMS = "default,random,narrowing,evolution,tpe"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare ways to search on Fashion-MNIST.")
+    parser.add_argument("parameters", type=int)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--arms", default=ARMS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=100)
+    given = parser.parse_args()
+    settings = replace(
+        settings_for("quick"),
+        trial=quick(epochs=3, train_images=2000, spare_images=3000),
+        final=replace(final(epochs=12, flip=True), evaluate_every=0),
+    )
+    with TerminalProgress(Console(stderr=True), quiet=False) as progress:
+        found = compare(
+            "conv7",
+            "fashion-mnist-sample",
+            Limits(max_parameters=given.parameters),
+            run=given.run,
+            arms=given.arms.split(","),
+            budget=given.budget,
+            seeds=given.seeds,
+            settings=settings,
+            progress=progress,
+        )
+    print(found.verdict)
+
+
+if __name__ == "__main__":
+    main()
