@@ -37,7 +37,7 @@ def contestants() -> dict[str, Contestant]:
     """All that are known, by name."""
     from archpress.comparison.inherited import inherited
 
-    known = (*_ours(), *_searches(), *inherited())
+    known = (*_ours(), _paper(), *_searches(), *inherited())
     return {one.name: one for one in known}
 
 
@@ -71,6 +71,15 @@ def _of_ours(name: str, about: str, kind: Kind, **parts: bool) -> Contestant:
         return default_arm(conditions.settings, conditions.folder, **parts)
 
     return Contestant(name, about, kind, arm)
+
+
+def _paper() -> Contestant:
+    def arm(conditions: Conditions) -> Arm[Architecture]:
+        from archpress.compression.arms import paper_arm
+
+        return paper_arm(conditions.settings, conditions.folder)
+
+    return Contestant("paper", "the paper's samples and one descent", "ablation", arm)
 
 
 def _searches() -> Iterable[Contestant]:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, simplify
 from archpress.compression.first import first_candidates
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
-from archpress.evaluation import Trial
-from archpress.search import Arm, Asking, Problem
+from archpress.evaluation import Candidate, Trial
+from archpress.search import Arm, Asking, DescentSettings, Problem, descend
 from archpress.search.rounds import rounds as in_rounds
-from archpress.space import Neighbourhood
+from archpress.space import Neighbourhood, PaperSampler, distinct
 
 LAST_OF_ONE_SHOT = 10  # designs that the one shot leaves for the descent
 
@@ -57,6 +57,40 @@ def default_arm(
         return next((t for one in best for t in trials if t.architecture.key == one.key), None)
 
     return Arm("default", ask, choose)
+
+
+def paper_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
+    """The paper's flow: its samples, one fit, one descent from the source, decode, train.
+
+    What is decoded last comes first; the result is the best that was trained. The embedding is
+    ours, fitted on the paper's samples alone.
+
+    Args:
+        settings: of the fit and the descent.
+        folder: where embeddings are kept.
+
+    Source:
+        Sections 4.4, 5 and 9.
+    """
+    settings = replace(settings, paper_share=1.0)
+    walking = settings.proposals.descent or DescentSettings()
+
+    def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
+        space = _space(problem)
+        samples = distinct(
+            PaperSampler(space.choices, problem.rng(0)), max(2, problem.budget - LAST_OF_ONE_SHOT)
+        )
+        with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
+            trials = yield [Candidate(net, "paper-sampler") for net in samples]
+            learner.learn(trials, 1)
+            path = descend(
+                learner.embedding, [space.source], problem.objective, walking, problem.rng(1)
+            )
+            known = {trial.architecture.key for trial in trials}
+            decoded = distinct(map(simplify, reversed(path)), LAST_OF_ONE_SHOT, known=known)
+            yield [Candidate(net, "descent", 1) for net in decoded]
+
+    return Arm("paper", ask)
 
 
 def _space(problem: Problem[Architecture]) -> Neighbourhood:

@@ -1,0 +1,119 @@
+"""`Predictor`: the final accuracy of nets from their layers and, where known, their first epochs.
+
+The surrogate of a search ranks nets around one source from a few trials. This one is for tables of
+hundreds of different nets: it sees where along the net the layers lie, and averages three kinds of
+regression whose errors differ (docs/choices.md, "Predicting published nets").
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archpress.architecture import Architecture
+from archpress.embedding.descriptors import describe
+from archpress.embedding.gaussian_process import Block, Features, GaussianProcess
+from archpress.embedding.positions import describe_positions, layer_sums
+
+Array = NDArray[np.float64]
+FAR = 4.0  # standard deviations at which an input is cut off
+TREES, BOOSTED = 300, 3  # trees of a forest, and forests that are boosted from different seeds
+
+
+class Predictor:
+    """Fitted on nets of known final accuracy.
+
+    Args:
+        nets: at least two, of one input shape.
+        accuracies: final ones, fractions, one a net.
+        curves: `N x E`, accuracies after the first E epochs; None: the layers alone.
+        seed: of the trees.
+
+    Raises:
+        ImportError: scikit-learn is not installed: `pip install 'archpress[prediction]'`.
+    """
+
+    def __init__(
+        self,
+        nets: Sequence[Architecture],
+        accuracies: Sequence[float],
+        curves: Array | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self._scales = [_Scale(values) for values in self._raw(nets, curves)]
+        features, table = self._features(nets, curves), self._table(nets, curves)
+        target = np.asarray(accuracies, dtype=np.float64) - _reached(curves, len(nets))
+        self._process = GaussianProcess(features, target)
+        self._forests = _forests(seed)
+        for forest in self._forests:
+            forest.fit(table, target)
+
+    def predict(self, nets: Sequence[Architecture], curves: Array | None = None) -> Array:
+        """Final accuracies, `B`; `curves` as in the fit, one row a net."""
+        guesses = [self._process.predict(self._features(nets, curves))[0]]
+        table = self._table(nets, curves)
+        boosted, extra = np.split([forest.predict(table) for forest in self._forests], [BOOSTED])
+        guesses += [boosted.mean(0), extra.mean(0)]
+        return np.asarray(np.mean(guesses, axis=0) + _reached(curves, len(nets)))
+
+    def _features(self, nets: Sequence[Architecture], curves: Array | None) -> Features:
+        scaled = [s.of(v) for s, v in zip(self._scales, self._raw(nets, curves), strict=True)]
+        whole, sums, *first_epochs = scaled
+        blocks = [Block(whole, "near"), Block(whole, "linear"), Block(sums, "near")]
+        for epochs in first_epochs:
+            wide = epochs * math.sqrt(epochs.shape[1])
+            blocks += [Block(wide, "linear"), Block(wide, "near")]
+        return Features(tuple(blocks))
+
+    @staticmethod
+    def _table(nets: Sequence[Architecture], curves: Array | None) -> Array:
+        whole, _, *first_epochs = Predictor._raw(nets, curves)
+        return np.hstack([whole, *first_epochs])
+
+    @staticmethod
+    def _raw(nets: Sequence[Architecture], curves: Array | None) -> list[Array]:
+        """Numbers of the whole net, sums over its layers, and of the first epochs."""
+        values = [np.hstack([describe(nets), describe_positions(nets)]), layer_sums(nets)]
+        if curves is not None:
+            values.append(np.hstack([curves, np.diff(curves, axis=1)]))
+        return values
+
+
+class _Scale:
+    """Mean 0 and variance 1 in each column that varies, then 1 over the root of their number."""
+
+    def __init__(self, values: Array) -> None:
+        spread = values.std(0)
+        self._kept = spread > 1e-9
+        self._mean, self._std = values.mean(0)[self._kept], spread[self._kept]
+
+    def of(self, values: Array) -> Array:
+        scaled = ((values[:, self._kept] - self._mean) / self._std).clip(-FAR, FAR)
+        return np.asarray(scaled / math.sqrt(max(scaled.shape[1], 1)))
+
+
+def _reached(curves: Array | None, count: int) -> Array:
+    """The last accuracy known, `count`: what is predicted is what comes on top of it."""
+    return np.zeros(count) if curves is None else np.asarray(curves[:, -1])
+
+
+def _forests(seed: int) -> list:  # type: ignore[type-arg]
+    """Boosted trees from several seeds, then extremely randomized ones."""
+    from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
+
+    boosted = [
+        GradientBoostingRegressor(
+            n_estimators=TREES,
+            max_depth=4,
+            learning_rate=0.04,
+            subsample=0.6,
+            max_features=0.3,
+            min_samples_leaf=3,
+            random_state=seed + number,
+        )
+        for number in range(BOOSTED)
+    ]
+    extra = ExtraTreesRegressor(TREES, max_features=0.5, min_samples_leaf=2, random_state=seed)
+    return [*boosted, extra]

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from archpress.architecture import named
+from archpress.compression import settings_for
+from archpress.compression.arms import default_arm, paper_arm
+from archpress.evaluation import Trial, TrialState
+from archpress.search import Objective, Problem, run_arm
+from archpress.space import Limits, Neighbourhood, space_around
+
+TINY = named("tiny")
+LIMITS = Limits(max_parameters=2000)
+SETTINGS = settings_for("smoke")
+
+
+@pytest.fixture
+def problem():
+    space = Neighbourhood(TINY, space_around(TINY, LIMITS))
+    return Problem(space, Objective(LIMITS), budget=16, batch=3)
+
+
+def look_up(candidates):
+    """Wider is better, for want of a training."""
+    for one in candidates:
+        accuracy = float(1 - np.exp(-one.architecture.parameters / 1000))
+        yield Trial(
+            one.architecture,
+            "data",
+            "recipe",
+            0,
+            TrialState.DONE,
+            {"accuracy": accuracy},
+            origin=one.origin,
+            round=one.round,
+        )
+
+
+@pytest.mark.slow
+def test_the_papers_arm_samples_then_descends_once(problem, tmp_path):
+    trials = run_arm(paper_arm(SETTINGS, tmp_path), problem, look_up)
+    assert [trial.origin for trial in trials[:6]] == ["paper-sampler"] * 6
+    assert {trial.origin for trial in trials[6:]} == {"descent"}
+    assert all(problem.space.why_not(trial.architecture) is None for trial in trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("parts", "origins"),
+    [({"descent": False}, {"edit"}), ({"edits": False, "rounds": False}, {"descent"})],
+)
+def test_a_part_that_is_left_out_proposes_nothing(problem, tmp_path, parts, origins):
+    trials = run_arm(default_arm(SETTINGS, tmp_path, **parts), problem, look_up)
+    assert {trial.origin for trial in trials if trial.round} == origins
