@@ -55,3 +55,13 @@ def test_the_best_trial_is_the_choice_unless_an_arm_knows_better():
     arm = Arm("fours", in_fours)
     trials = run_arm(arm, problem(12), evaluate)
     assert arm.choose(problem(12), trials).architecture == NETS[11]
+
+
+def test_only_smaller_designs_could_gain_where_size_is_what_counts():
+    known = next(iter(TABLE.evaluate([Candidate(NETS[0])], seed=0)))
+    shrinking = Objective(Limits(max_accuracy_loss=0.01), least_accuracy=0.4)
+    found = shrinking.could_gain(NETS, known)
+    assert found == [net for net in NETS if net.parameters < NETS[0].parameters]
+    assert 0 < len(found) < len(NETS)
+    assert shrinking.could_gain(NETS, None) == NETS
+    assert Objective(Limits(max_parameters=20_000)).could_gain(NETS, known) == NETS

@@ -83,7 +83,7 @@ def _of_stages(convs: Sequence[_Place], side: float) -> list[float]:
     """Number, width and kernels of the convolutions at each resolution."""
     values = []
     for stage in range(STAGES):
-        here = [c for c in convs if side - stage - 1 < c.side_in <= side - stage]
+        here = [c for c in convs if math.floor(side - c.side_in + 1e-9) == stage]
         values += [
             len(here),
             sum(c.channels for c in here),

@@ -55,6 +55,13 @@ class Objective:
         done = [trial for trial in trials if trial.accuracy is not None]
         return min(done, key=lambda t: self.loss(t.architecture, t.accuracy or 0.0), default=None)
 
+    def could_gain(self, designs: Sequence[D], best: Trial[D] | None) -> Sequence[D]:
+        """Those that could be better than the best trial, however accurate they are."""
+        if best is None or not self.shrinks:
+            return designs
+        size = best.architecture.parameters
+        return [one for one in designs if one.parameters < size]
+
     def acquisition(
         self, architectures: Sequence[Design], guess: Guess, best: Trial[D] | None
     ) -> NDArray[np.float64]:

@@ -82,7 +82,8 @@ def _candidates(
     known |= {one.key for one in edited}
     everything = space.everything()
     if everything is not None:
-        rest = [one for one in everything if one.key not in known]
+        best = problem.objective.best(trials)
+        rest = [o for o in problem.objective.could_gain(everything, best) if o.key not in known]
         chosen = rng.permutation(len(rest))[:MOST_RANKED]
         return edited + [rest[i] for i in chosen], ["edit"] * len(edited) + ["table"] * len(chosen)
     descended: list[D] = []

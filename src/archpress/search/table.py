@@ -167,6 +167,7 @@ def search_table(
         seeds: searches of each arm.
     """
     limits = Limits(max_accuracy_loss=max_accuracy_loss)
+    evaluator = table.evaluator
     objective = Objective(limits, limits.least_accuracy(table.accuracies[source.key]) - ROUNDING)
     space = RowSpace(table.rows, source)
     fine = [row for row in table.rows if objective.feasible(row, table.accuracies[row.key])]
@@ -178,7 +179,7 @@ def search_table(
             run_arm(
                 arm,
                 Problem(space, objective, max(lookups), seed=seed),
-                lambda candidates: table.evaluator.evaluate(candidates, seed=0),
+                lambda candidates: evaluator.evaluate(candidates, seed=0),
             )
             for seed in range(seeds)
         ]

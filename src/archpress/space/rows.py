@@ -24,17 +24,18 @@ class Row:
         parameters: weights.
         macs: multiply-adds of one image; 0 where the table has none.
         peak_memory: bytes of activations; 0 where the table has none.
+        key: the choices, e.g. "2-0-1".
     """
 
     choices: tuple[int, ...]
     parameters: int
     macs: int = 0
     peak_memory: int = 0
+    key: str = field(init=False, compare=False, repr=False)
 
-    @property
-    def key(self) -> str:
-        """The choices, e.g. "2-0-1"."""
-        return "-".join(map(str, self.choices))
+    def __post_init__(self) -> None:
+        """Make the key, once: searches over large tables ask for it millions of times."""
+        object.__setattr__(self, "key", "-".join(map(str, self.choices)))
 
     def to_json(self) -> str:
         """The choices."""
