@@ -57,7 +57,7 @@ def reinforce(settings: ReinforceSettings | None = None) -> Arm[Architecture]:
 
     Source:
         Ashok et al. 2017 (arXiv 1709.06030); repair, the split of the budget and what the settings
-        say are ours, see docs/baselines_trained.md.
+        say are ours, see docs/baselines.md.
     """
     chosen = settings or ReinforceSettings()
     return Arm("reinforce", lambda problem: _ask(problem, chosen))
