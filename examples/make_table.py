@@ -10,6 +10,7 @@ Four convolutions of 4, 8 or 16 channels on the 8 x 8 digits of scikit-learn (`a
 import csv
 import sys
 from itertools import product
+from pathlib import Path
 
 from archpress.architecture import Layer, chain
 from archpress.data import load_data
@@ -31,7 +32,7 @@ def main(path: str) -> None:
     images = load_data("digits")
     nets = {net(widths): widths for widths in product(WIDTHS, repeat=4)}
     recipe = quick(epochs=EPOCHS, train_images=None, spare_images=0)
-    with ProcessPool(images, recipe) as pool, open(path, "w", newline="") as file:
+    with ProcessPool(images, recipe) as pool, Path(path).open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["x0", "x1", "x2", "x3", "accuracy", "parameters"])
         trials = {t.architecture: t for t in pool.evaluate(list(map(Candidate, nets)), seed=0)}
