@@ -1,9 +1,12 @@
+import sys
+
 import numpy as np
 import pytest
 
 from archpress.architecture import Layer, chain, named
 from archpress.embedding.positions import describe_positions, layer_sums
 from archpress.embedding.prediction import Predictor
+from archpress.errors import EmbeddingError
 from archpress.space import distinct, sample_neighbourhood, space_around
 
 PLAIN = named("plain6")
@@ -42,6 +45,19 @@ def test_first_epochs_tell_what_the_layers_do_not(nets):
     seeing = Predictor(nets[:60], final[:60], curves[:60]).predict(nets[60:], curves[60:])
     assert r_squared(blind, final[60:]) < 0.5
     assert r_squared(seeing, final[60:]) > 0.9
+
+
+def test_numbers_that_do_not_match_are_refused(nets):
+    with pytest.raises(EmbeddingError, match="one accuracy"):
+        Predictor(nets[:3], [0.5, 0.6])
+    with pytest.raises(EmbeddingError, match="one curve or none"):
+        Predictor(nets[:2], [0.5, 0.6], np.zeros((3, 2)))
+
+
+def test_without_scikit_learn_it_says_what_to_install(nets, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    with pytest.raises(EmbeddingError, match=r"archpress\[prediction\]"):
+        Predictor(nets[:2], [0.5, 0.6])
 
 
 def test_the_resolution_at_which_a_convolution_lies_is_told():

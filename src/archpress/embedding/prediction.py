@@ -7,6 +7,7 @@ regression whose errors differ (docs/choices.md, "Predicting published nets").
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from archpress.architecture import Architecture
 from archpress.embedding.descriptors import describe
 from archpress.embedding.gaussian_process import Block, Features, GaussianProcess
 from archpress.embedding.positions import describe_positions, layer_sums
+from archpress.errors import EmbeddingError
 
 Array = NDArray[np.float64]
 FAR = 4.0  # standard deviations at which an input is cut off
@@ -31,7 +33,8 @@ class Predictor:
         seed: of the trees.
 
     Raises:
-        ImportError: scikit-learn is not installed: `pip install 'archpress[prediction]'`.
+        EmbeddingError: scikit-learn is not installed, or nets, accuracies and curves differ in
+            number.
     """
 
     def __init__(
@@ -42,21 +45,23 @@ class Predictor:
         *,
         seed: int = 0,
     ) -> None:
+        if not len(nets) == len(accuracies) == len(nets if curves is None else curves):
+            raise EmbeddingError("a predictor needs one accuracy, and one curve or none, a net")
+        self._forests = _forests(seed)
         self._scales = [_Scale(values) for values in self._raw(nets, curves)]
         features, table = self._features(nets, curves), self._table(nets, curves)
         target = np.asarray(accuracies, dtype=np.float64) - _reached(curves, len(nets))
         self._process = GaussianProcess(features, target)
-        self._forests = _forests(seed)
         for forest in self._forests:
             forest.fit(table, target)
 
     def predict(self, nets: Sequence[Architecture], curves: Array | None = None) -> Array:
         """Final accuracies, `B`; `curves` as in the fit, one row a net."""
-        guesses = [self._process.predict(self._features(nets, curves))[0]]
         table = self._table(nets, curves)
-        boosted, extra = np.split([forest.predict(table) for forest in self._forests], [BOOSTED])
-        guesses += [boosted.mean(0), extra.mean(0)]
-        return np.asarray(np.mean(guesses, axis=0) + _reached(curves, len(nets)))
+        process, _ = self._process.predict(self._features(nets, curves))
+        *boosted, extra = (forest.predict(table) for forest in self._forests)
+        gain = np.mean([process, np.mean(boosted, axis=0), extra], axis=0)
+        return np.asarray(gain + _reached(curves, len(nets)))
 
     def _features(self, nets: Sequence[Architecture], curves: Array | None) -> Features:
         scaled = [s.of(v) for s, v in zip(self._scales, self._raw(nets, curves), strict=True)]
@@ -99,10 +104,14 @@ def _reached(curves: Array | None, count: int) -> Array:
     return np.zeros(count) if curves is None else np.asarray(curves[:, -1])
 
 
-def _forests(seed: int) -> list:  # type: ignore[type-arg]
+def _forests(seed: int) -> list[Any]:
     """Boosted trees from several seeds, then extremely randomized ones."""
-    from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
-
+    try:
+        from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
+    except ImportError:
+        raise EmbeddingError(
+            "predictions need scikit-learn: pip install 'archpress[prediction]'"
+        ) from None
     boosted = [
         GradientBoostingRegressor(
             n_estimators=TREES,
