@@ -104,7 +104,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
         return
-    _console().print(table("", tables.columns(result), tables.summary_rows(result)))
+    _console().print(table("", tables.brief_columns(result), tables.brief_rows(result)))
     typer.echo(f"{result.verdict}\nPage: {run / PAGE}")
 
 

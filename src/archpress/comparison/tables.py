@@ -70,6 +70,18 @@ def _summary_row(one: Summary, comparison: Comparison) -> list[str]:
     ]
 
 
+def brief_columns(comparison: Comparison) -> list[str]:
+    """Heads of `brief_rows`."""
+    best = "best trial" if comparison.goal == "accuracy" else "smallest trial"
+    return ["arm", "seeds", f"{comparison.judged_on} accuracy", "compression", best, "trained"]
+
+
+def brief_rows(comparison: Comparison) -> list[list[str]]:
+    """The columns of `summary_rows` that fit 80 characters."""
+    chosen = (0, 1, 2, 5, 6, 7)
+    return [[row[index] for index in chosen] for row in summary_rows(comparison)]
+
+
 PAIR_COLUMNS = (
     "default against",
     "pairs",
