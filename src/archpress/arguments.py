@@ -10,7 +10,9 @@ from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
+    from archpress.compression import Settings
     from archpress.data import ImageData
+    from archpress.space import Limits
 
 
 class Effort(StrEnum):
@@ -46,6 +48,21 @@ WorkersOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+RunOption = Annotated[
+    Path, typer.Option(help="Folder for all results; goes on from what it holds.")
+]
+MaxParametersOption = Annotated[float | None, typer.Option(help="Weights.")]
+MaxMacsOption = Annotated[float | None, typer.Option(help="Multiply-adds of one image.")]
+MaxPeakMemoryOption = Annotated[
+    float | None, typer.Option(help="Bytes of activations alive at once, one image.")
+]
+MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
+MaxAccuracyLossOption = Annotated[
+    float | None, typer.Option(help="Fraction, against the source under the same recipe.")
+]
+EffortOption = Annotated[
+    Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
+]
 SizeOption = Annotated[
     str | None,
     typer.Option("--size", help="Bring images of a folder to this size, e.g. 3x32x32."),
@@ -85,6 +102,36 @@ def read_net_and_images(
         err=True,
     )
     return architecture.with_classes(images.classes), images
+
+
+def read_limits(
+    max_parameters: float | None,
+    max_macs: float | None,
+    max_peak_memory: float | None,
+    min_accuracy: float | None,
+    max_accuracy_loss: float | None,
+) -> "Limits":
+    """The limits of a command line; costs may have been typed as 5e6."""
+    from archpress.space import Limits
+
+    return Limits(
+        whole(max_parameters, "--max-parameters"),
+        whole(max_macs, "--max-macs"),
+        whole(max_peak_memory, "--max-peak-memory"),
+        min_accuracy,
+        max_accuracy_loss,
+    )
+
+
+def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
+    """Of an effort, by default the one that suits the images."""
+    from archpress import compression
+
+    return compression.settings_for(
+        effort or compression.default_effort(images.name),
+        mirrored=images.name in compression.MIRRORED,
+        train_images=len(images.train),
+    )
 
 
 def _shape(text: str | None) -> tuple[int, int, int] | None:

@@ -12,19 +12,27 @@ import typer
 from archpress.arguments import (
     DataOption,
     DeviceOption,
-    Effort,
+    EffortOption,
     JsonOption,
+    MaxAccuracyLossOption,
+    MaxMacsOption,
+    MaxParametersOption,
+    MaxPeakMemoryOption,
+    MinAccuracyOption,
     NetArgument,
     QuietOption,
     RunArgument,
+    RunOption,
     SeedOption,
     SizeOption,
     SortKey,
     WorkersOption,
     costs,
+    read_limits,
     read_net,
     read_net_and_images,
     require_file,
+    settings_of,
     whole,
 )
 from archpress.cli_compare import compare
@@ -49,19 +57,13 @@ app = typer.Typer(
 def compress(
     net: NetArgument,
     data: DataOption,
-    run: Annotated[Path, typer.Option(help="Folder for all results; goes on from what it holds.")],
-    max_parameters: Annotated[float | None, typer.Option(help="Weights.")] = None,
-    max_macs: Annotated[float | None, typer.Option(help="Multiply-adds of one image.")] = None,
-    max_peak_memory: Annotated[
-        float | None, typer.Option(help="Bytes of activations alive at once, one image.")
-    ] = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Fraction, on validation.")] = None,
-    max_accuracy_loss: Annotated[
-        float | None, typer.Option(help="Fraction, against the source under the same recipe.")
-    ] = None,
-    effort: Annotated[
-        Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
-    ] = None,
+    run: RunOption,
+    max_parameters: MaxParametersOption = None,
+    max_macs: MaxMacsOption = None,
+    max_peak_memory: MaxPeakMemoryOption = None,
+    min_accuracy: MinAccuracyOption = None,
+    max_accuracy_loss: MaxAccuracyLossOption = None,
+    effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
@@ -87,22 +89,11 @@ def compress(
     """
     from archpress import compression
     from archpress.report import write_report
-    from archpress.space import Limits
     from archpress.terminal import TerminalProgress, result_table
 
-    limits = Limits(
-        whole(max_parameters, "--max-parameters"),
-        whole(max_macs, "--max-macs"),
-        whole(max_peak_memory, "--max-peak-memory"),
-        min_accuracy,
-        max_accuracy_loss,
-    )
+    limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
     source, images = read_net_and_images(net, data, size, seed)
-    settings = compression.settings_for(
-        effort or compression.default_effort(images.name),
-        mirrored=images.name in compression.MIRRORED,
-        train_images=len(images.train),
-    )
+    settings = settings_of(images, effort)
     settings = compression.with_counts(
         settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
     )

@@ -10,13 +10,21 @@ from archpress.arguments import (
     DataOption,
     DeviceOption,
     Effort,
+    EffortOption,
     JsonOption,
+    MaxAccuracyLossOption,
+    MaxMacsOption,
+    MaxParametersOption,
+    MaxPeakMemoryOption,
+    MinAccuracyOption,
     NetArgument,
     QuietOption,
+    RunOption,
     SizeOption,
     WorkersOption,
+    read_limits,
     read_net_and_images,
-    whole,
+    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -29,24 +37,18 @@ if TYPE_CHECKING:
 def compare(
     net: NetArgument,
     data: DataOption,
-    run: Annotated[Path, typer.Option(help="Folder for all results; goes on from what it holds.")],
-    max_parameters: Annotated[float | None, typer.Option(help="Weights.")] = None,
-    max_macs: Annotated[float | None, typer.Option(help="Multiply-adds of one image.")] = None,
-    max_peak_memory: Annotated[
-        float | None, typer.Option(help="Bytes of activations alive at once, one image.")
-    ] = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Fraction, on validation.")] = None,
-    max_accuracy_loss: Annotated[
-        float | None, typer.Option(help="Fraction, against the source under the same recipe.")
-    ] = None,
+    run: RunOption,
+    max_parameters: MaxParametersOption = None,
+    max_macs: MaxMacsOption = None,
+    max_peak_memory: MaxPeakMemoryOption = None,
+    min_accuracy: MinAccuracyOption = None,
+    max_accuracy_loss: MaxAccuracyLossOption = None,
     arms: Annotated[
         str, typer.Option(help="Names with commas between; a wrong one lists all.")
     ] = "default,random,narrowing,evolution",
     budget: Annotated[int, typer.Option(help="Architectures that a search may train.")] = 100,
     seeds: Annotated[int, typer.Option(help="Searches and final trainings of each arm.")] = 5,
-    effort: Annotated[
-        Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
-    ] = None,
+    effort: EffortOption = None,
     trial_epochs: Annotated[int | None, typer.Option(help="Of each trial.")] = None,
     trial_images: Annotated[int | None, typer.Option(help="That a trial trains on.")] = None,
     final_epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
@@ -72,18 +74,11 @@ def compare(
     from archpress import comparison
     from archpress.comparison import tables
     from archpress.comparison.page import PAGE
-    from archpress.space import Limits
     from archpress.terminal import TerminalProgress, table
 
     names = [name.strip() for name in arms.split(",") if name.strip()]
     comparison.pick(names)  # an unknown arm is told before images are read
-    limits = Limits(
-        whole(max_parameters, "--max-parameters"),
-        whole(max_macs, "--max-macs"),
-        whole(max_peak_memory, "--max-peak-memory"),
-        min_accuracy,
-        max_accuracy_loss,
-    )
+    limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
     source, images = read_net_and_images(net, data, size, seed=0)
     settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
@@ -110,7 +105,7 @@ def compare(
 
 def _settings(
     images: "ImageData",
-    effort: str | None,
+    effort: Effort | None,
     trial_epochs: int | None,
     trial_images: int | None,
     final_epochs: int | None,
@@ -121,11 +116,7 @@ def _settings(
 
     from archpress import compression
 
-    settings = compression.settings_for(
-        effort or compression.default_effort(images.name),
-        mirrored=images.name in compression.MIRRORED,
-        train_images=len(images.train),
-    )
+    settings = settings_of(images, effort)
     trial = settings.trial
     if trial_epochs is not None:
         trial = replace(trial, epochs=trial_epochs)

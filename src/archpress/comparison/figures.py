@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archpress.comparison.contestants import OURS
 from archpress.comparison.curves import Band
-from archpress.report.figures import FONT, SYMBOLS, Theme
+from archpress.report.figures import SYMBOLS, Theme, blank_figure
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,7 +25,7 @@ def curve_figure(
         scale: that values are multiplied by, 100 for percent.
         theme: colours.
     """
-    figure = _figure(theme, "architectures trained", title)
+    figure = blank_figure(theme, "architectures trained", title)
     opacity = min(0.14, 0.6 / max(len(bands), 1))
     for index, (arm, band) in enumerate(bands):  # below all lines
         steps = _steps(band)
@@ -75,7 +75,7 @@ def final_figure(
         scale: that values are multiplied by, 100 for percent.
         theme: colours.
     """
-    figure = _figure(theme, title, "")
+    figure = blank_figure(theme, title, "")
     for index, (arm, ones) in enumerate(values):
         colour, _ = _look(arm, index, theme)
         scaled = [scale * one for one in ones]
@@ -119,32 +119,3 @@ def _steps(band: Band) -> list[int]:
 def _transparent(colour: str, opacity: float) -> str:
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:.2f})"
-
-
-def _figure(theme: Theme, x_title: str, y_title: str) -> "Figure":
-    from plotly.graph_objects import Figure
-
-    def axis(text: str) -> dict[str, Any]:
-        return {
-            "gridcolor": theme.grid,
-            "zerolinecolor": theme.grid,
-            "tickfont": {"color": theme.muted, "size": 12},
-            "automargin": True,
-            "title": {"text": text, "font": {"color": theme.muted, "size": 13}, "standoff": 10},
-        }
-
-    return Figure(
-        layout={
-            "template": {},
-            "font": {"family": FONT, "size": 13, "color": theme.ink},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "height": 460,
-            "margin": {"l": 8, "r": 16, "t": 16, "b": 8},
-            "dragmode": False,  # a finger on a figure scrolls the page
-            "xaxis": axis(x_title),
-            "yaxis": axis(y_title),
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "hoverlabel": {"bgcolor": theme.surface, "font": {"family": FONT, "size": 12}},
-        }
-    )

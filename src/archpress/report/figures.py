@@ -90,7 +90,7 @@ def cost_figure(
         marked: label -> trial that gets a ring, e.g. "source".
         lines: label -> cost at which an upright line is drawn, e.g. "limit".
     """
-    figure = _figure(theme, COST_TITLES[cost], ACCURACY_TITLE)
+    figure = blank_figure(theme, COST_TITLES[cost], ACCURACY_TITLE)
     ticks = _log_ticks([getattr(point, cost) for point in points])
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(wording.short_count, ticks)))
     for index, origin in enumerate(origin_order(points)):
@@ -125,7 +125,7 @@ def prediction_figure(points: Sequence[TrialPoint], theme: Theme) -> "Figure":
     known = [point for point in points if point.predicted is not None]
     predicted = [100 * (point.predicted or 0.0) for point in known]
     measured = [100 * point.accuracy for point in known]
-    figure = _figure(theme, "predicted before the training (%)", "measured, trial recipe (%)")
+    figure = blank_figure(theme, "predicted before the training (%)", "measured, trial recipe (%)")
     ends = [min(predicted + measured), max(predicted + measured)]
     figure.add_scatter(
         x=ends, y=ends, mode="lines", hoverinfo="skip", showlegend=False,
@@ -157,7 +157,7 @@ def best_figure(best: BestSoFar, theme: Theme) -> "Figure":
     scale = 100 if best.unit == "accuracy" else 1
     title = "best accuracy so far (%)" if scale == 100 else "fewest parameters so far"
     steps = [(n, value) for n, value in enumerate(best.values, start=1) if value is not None]
-    figure = _figure(theme, "architectures trained", title)
+    figure = blank_figure(theme, "architectures trained", title)
     figure.add_scatter(
         x=[number for number, _ in steps],
         y=[scale * value for _, value in steps],
@@ -172,7 +172,7 @@ def best_figure(best: BestSoFar, theme: Theme) -> "Figure":
 
 def stage_figure(seconds: Mapping[str, float], theme: Theme) -> "Figure":
     """Wall time of each stage, the first on top."""
-    figure = _figure(theme, "wall time (s)", "")
+    figure = blank_figure(theme, "wall time (s)", "")
     figure.add_bar(
         x=list(seconds.values()),
         y=[escape(stage) for stage in seconds],
@@ -190,7 +190,8 @@ def stage_figure(seconds: Mapping[str, float], theme: Theme) -> "Figure":
     return figure
 
 
-def _figure(theme: Theme, x_title: str, y_title: str) -> "Figure":
+def blank_figure(theme: Theme, x_title: str, y_title: str) -> "Figure":
+    """Axes, fonts and colours of all figures, without values."""
     from plotly.graph_objects import Figure
 
     axis = {
