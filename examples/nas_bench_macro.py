@@ -4,7 +4,7 @@
 
 The file has a row for each of the 3^8 nets: `arch` (eight digits: 0 skips the block, 1 and 2 are
 inverted residual blocks of 3x3 and 5x5), `acc1`, `acc2`, `acc3` (percent, three trainings),
-`params`. An adapter is nothing but rows and their accuracies.
+`params`. An adapter is nothing but rows and their accuracies. `pip install 'archpress[baselines]'`.
 """
 
 import csv
@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 
 from archpress.baselines import SEARCHES
+from archpress.evaluation import torch_threads
 from archpress.search.choices import choice_arm
 from archpress.search.table import Table, search_table
 from archpress.space import Row, RowSpace
 
 SEEDS = 20
+OTHERS = ("tpe", "nsga2", "evolution", "random")
 
 
 def read_macro(path: Path) -> Table:
@@ -36,7 +38,7 @@ def main(path: str, loss: str = "0.5") -> None:
     found = search_table(
         table,
         source,
-        [choice_arm(RowSpace(table.rows, source)), SEARCHES["random"](), SEARCHES["evolution"]()],
+        [choice_arm(RowSpace(table.rows, source)), *(SEARCHES[name]() for name in OTHERS)],
         max_accuracy_loss=float(loss) / 100,
         lookups=(25, 50, 100),
         seeds=SEEDS,
@@ -50,4 +52,5 @@ def main(path: str, loss: str = "0.5") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with torch_threads(1):
+        main(*sys.argv[1:])
