@@ -15,8 +15,11 @@ The way of the data, one room after the other:
     evaluation     from an architecture to a trial: one training loop, several evaluators
     store          trials on disk: nothing is trained twice
     embedding      architectures as vectors, with predicted costs and accuracy
-    compression    rounds of propose - train - refit, final training, the run folder
+    search         from a space, an objective and a budget to trials; over nets and over tables
+    baselines      other ways to search, through the same door
+    compression    the search over nets: first trials, rounds, final training, the run folder
     report         one offline page about a run
+    comparison     ways to search, compared over seeds
     cli            the commands
 """
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from archpress.architecture import Architecture, Layer, named, simplify
     from archpress.architecture.network import build
     from archpress.architecture.tracing import trace
+    from archpress.comparison import compare
     from archpress.compression import Result, Settings, compress, settings_for
     from archpress.data import ImageData, from_dataset, load_data
     from archpress.embedding import Embedding
@@ -55,6 +59,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "TableEvaluator": "evaluation",
     "Trial": "evaluation",
     "build": "architecture.network",
+    "compare": "comparison",
     "compress": "compression",
     "from_dataset": "data",
     "load_data": "data",
