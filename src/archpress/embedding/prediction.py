@@ -48,23 +48,23 @@ class Predictor:
         if not len(nets) == len(accuracies) == len(nets if curves is None else curves):
             raise EmbeddingError("a predictor needs one accuracy, and one curve or none, a net")
         self._forests = _forests(seed)
-        self._scales = [_Scale(values) for values in self._raw(nets, curves)]
-        features, table = self._features(nets, curves), self._table(nets, curves)
+        inputs = _inputs(nets, curves)
+        self._scales = [_Scale(values) for values in inputs]
         target = np.asarray(accuracies, dtype=np.float64) - _reached(curves, len(nets))
-        self._process = GaussianProcess(features, target)
+        self._process = GaussianProcess(self._features(inputs), target)
         for forest in self._forests:
-            forest.fit(table, target)
+            forest.fit(_table(inputs), target)
 
     def predict(self, nets: Sequence[Architecture], curves: Array | None = None) -> Array:
         """Final accuracies, `B`; `curves` as in the fit, one row a net."""
-        table = self._table(nets, curves)
-        process, _ = self._process.predict(self._features(nets, curves))
-        *boosted, extra = (forest.predict(table) for forest in self._forests)
+        inputs = _inputs(nets, curves)
+        process, _ = self._process.predict(self._features(inputs))
+        *boosted, extra = (forest.predict(_table(inputs)) for forest in self._forests)
         gain = np.mean([process, np.mean(boosted, axis=0), extra], axis=0)
         return np.asarray(gain + _reached(curves, len(nets)))
 
-    def _features(self, nets: Sequence[Architecture], curves: Array | None) -> Features:
-        scaled = [s.of(v) for s, v in zip(self._scales, self._raw(nets, curves), strict=True)]
+    def _features(self, inputs: Sequence[Array]) -> Features:
+        scaled = [scale.of(values) for scale, values in zip(self._scales, inputs, strict=True)]
         whole, sums, *first_epochs = scaled
         blocks = [Block(whole, "near"), Block(whole, "linear"), Block(sums, "near")]
         for epochs in first_epochs:
@@ -72,18 +72,19 @@ class Predictor:
             blocks += [Block(wide, "linear"), Block(wide, "near")]
         return Features(tuple(blocks))
 
-    @staticmethod
-    def _table(nets: Sequence[Architecture], curves: Array | None) -> Array:
-        whole, _, *first_epochs = Predictor._raw(nets, curves)
-        return np.hstack([whole, *first_epochs])
 
-    @staticmethod
-    def _raw(nets: Sequence[Architecture], curves: Array | None) -> list[Array]:
-        """Numbers of the whole net, sums over its layers, and of the first epochs."""
-        values = [np.hstack([describe(nets), describe_positions(nets)]), layer_sums(nets)]
-        if curves is not None:
-            values.append(np.hstack([curves, np.diff(curves, axis=1)]))
-        return values
+def _inputs(nets: Sequence[Architecture], curves: Array | None) -> list[Array]:
+    """Numbers of the whole net, sums over its layers, and of the first epochs where known."""
+    values = [np.hstack([describe(nets), describe_positions(nets)]), layer_sums(nets)]
+    if curves is not None:
+        values.append(np.hstack([curves, np.diff(curves, axis=1)]))
+    return values
+
+
+def _table(inputs: Sequence[Array]) -> Array:
+    """What the trees see: all but the sums over layers."""
+    whole, _, *first_epochs = inputs
+    return np.hstack([whole, *first_epochs])
 
 
 class _Scale:
