@@ -23,6 +23,7 @@ ROOMS = (
     "arguments",
     "cli_table",
     "cli_compare",
+    "cli_count",
     "cli",
     "__main__",
 )

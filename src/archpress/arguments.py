@@ -68,6 +68,11 @@ SizeOption = Annotated[
     typer.Option("--size", help="Bring images of a folder to this size, e.g. 3x32x32."),
 ]
 
+InputOption = Annotated[
+    str | None, typer.Option("--input", help="Shape that a net of the zoo gets, e.g. 3x32x32.")
+]
+ClassesOption = Annotated[int, typer.Option(help="Outputs that a net of the zoo gets.")]
+
 
 def read_net(
     net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10
@@ -86,7 +91,7 @@ def read_net_and_images(
     """A net of the zoo takes the images' shape; a file keeps its own, only its head may change."""
     from archpress.data import load_data
 
-    wanted = _shape(size)
+    wanted = shape_of(size, "--size")
     is_file = _is_file(net)
     architecture = read_net(net)  # an unknown net is told before images are read
     if is_file and wanted is None and Path(data).is_dir():
@@ -134,12 +139,15 @@ def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
     )
 
 
-def _shape(text: str | None) -> tuple[int, int, int] | None:
+def shape_of(text: str | None, option: str) -> tuple[int, int, int] | None:
+    """Channels, height and width, typed as 3x32x32."""
     if text is None:
         return None
     parts = text.lower().split("x")
     if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
-        raise ArchpressError(f"--size must be channels x height x width, e.g. 3x32x32, not {text}")
+        raise ArchpressError(
+            f"{option} must be channels x height x width, e.g. 3x32x32, not {text}"
+        )
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 

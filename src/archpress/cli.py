@@ -36,6 +36,7 @@ from archpress.arguments import (
     whole,
 )
 from archpress.cli_compare import compare
+from archpress.cli_count import count
 from archpress.cli_table import table as table_command
 from archpress.errors import ArchpressError
 
@@ -350,6 +351,7 @@ def zoo(as_json: JsonOption = False) -> None:
 
 
 app.command()(compare)
+app.command()(count)
 app.command("table")(table_command)
 
 

@@ -2,7 +2,19 @@
 
 from archpress.architecture.architecture import Architecture, chain
 from archpress.architecture.layers import ACTIVATIONS, KINDS, Layer
+from archpress.architecture.ordering import exchangeable, hamiltonian_path
 from archpress.architecture.simplify import simplify
 from archpress.architecture.zoo import ZOO, named
 
-__all__ = ["ACTIVATIONS", "KINDS", "ZOO", "Architecture", "Layer", "chain", "named", "simplify"]
+__all__ = [
+    "ACTIVATIONS",
+    "KINDS",
+    "ZOO",
+    "Architecture",
+    "Layer",
+    "chain",
+    "exchangeable",
+    "hamiltonian_path",
+    "named",
+    "simplify",
+]

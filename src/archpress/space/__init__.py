@@ -1,5 +1,8 @@
 """Where to look: search spaces and limits, repair into them, and sampling from them."""
 
+from archpress.space.approximate_count import approximate_log10
+from archpress.space.chains import ChainSampler
+from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
 from archpress.space.limits import COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
@@ -17,8 +20,10 @@ from archpress.space.space import SearchSpace, paper_space, space_around
 
 __all__ = [
     "COSTS",
+    "ChainSampler",
     "ChoiceSpace",
     "Dial",
+    "Estimate",
     "Limits",
     "Neighbourhood",
     "PaperSampler",
@@ -27,8 +32,12 @@ __all__ = [
     "RowSpace",
     "SearchSpace",
     "Space",
+    "approximate_log10",
+    "count",
     "distinct",
     "edit",
+    "estimate",
+    "most_pools",
     "narrow_to_fit",
     "paper_space",
     "repair",
