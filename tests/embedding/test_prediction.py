@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 
 from archpress.architecture import Layer, chain, named
+from archpress.embedding import layer_cnn
 from archpress.embedding.positions import describe_positions, layer_sums
 from archpress.embedding.prediction import Predictor
 from archpress.errors import EmbeddingError
 from archpress.space import distinct, sample_neighbourhood, space_around
 
 PLAIN = named("plain6")
+
+
+@pytest.fixture(autouse=True)
+def short_training(monkeypatch):
+    monkeypatch.setattr(layer_cnn, "STEPS", 150)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ SEED = 0  # of the random features: the same for all, so that sums can be compar
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """A layer with what surrounds it; sides and channels as log2.
 
     Attributes:
@@ -36,14 +36,14 @@ class _Place:
     depth: float
 
 
-def _places(net: Architecture) -> list[_Place]:
+def places_of(net: Architecture) -> list[Place]:
     """All layers but activations, in order."""
     indices = [i for i, layer in enumerate(net.layers) if layer.kind not in ACTIVATIONS]
     found = []
     for position, index in enumerate(indices):
         layer, out = net.layers[index], net.shapes[index]
         found.append(
-            _Place(
+            Place(
                 layer.kind,
                 layer.kernel,
                 layer.stride,
@@ -66,7 +66,7 @@ def describe_positions(nets: Sequence[Architecture]) -> Array:
 
 
 def _describe(net: Architecture) -> list[float]:
-    places = _places(net)
+    places = places_of(net)
     convs = [i for i, place in enumerate(places) if place.kind in ("conv", "depthwise")]
     pools = [i for i, place in enumerate(places) if place.kind in ("max_pool", "average_pool")]
     return [
@@ -79,7 +79,7 @@ def _describe(net: Architecture) -> list[float]:
     ]
 
 
-def _of_stages(convs: Sequence[_Place], side: float) -> list[float]:
+def _of_stages(convs: Sequence[Place], side: float) -> list[float]:
     """Number, width and kernels of the convolutions at each resolution."""
     values = []
     for stage in range(STAGES):
@@ -94,7 +94,7 @@ def _of_stages(convs: Sequence[_Place], side: float) -> list[float]:
     return values
 
 
-def _of_convolutions(convs: Sequence[_Place]) -> list[float]:
+def _of_convolutions(convs: Sequence[Place]) -> list[float]:
     kernels, widths = [c.kernel for c in convs] or [0], [c.channels for c in convs] or [0.0]
     count = max(len(convs), 1)
     return [
@@ -110,7 +110,7 @@ def _of_convolutions(convs: Sequence[_Place]) -> list[float]:
     ]
 
 
-def _of_pools(places: Sequence[_Place], convs: list[int], pools: list[int]) -> list[float]:
+def _of_pools(places: Sequence[Place], convs: list[int], pools: list[int]) -> list[float]:
     before = [sum(c < p for c in convs) for p in [*pools, *[len(places)] * POOLS][:POOLS]]
     return [
         len(pools),
@@ -122,7 +122,7 @@ def _of_pools(places: Sequence[_Place], convs: list[int], pools: list[int]) -> l
     ]
 
 
-def _of_reach(places: Sequence[_Place]) -> list[float]:
+def _of_reach(places: Sequence[Place]) -> list[float]:
     """Pixels that one value sees, at the first pool and at the end, and the step between values."""
     reach, step, at_pool = 1, 1, 0.0
     for place in places:
@@ -150,7 +150,7 @@ def _of_weights(net: Architecture) -> list[float]:
 
 
 def _of_end(
-    net: Architecture, places: Sequence[_Place], convs: list[int], pools: list[int]
+    net: Architecture, places: Sequence[Place], convs: list[int], pools: list[int]
 ) -> list[float]:
     """The linear layers, the dropout, and the convolutions behind the last pool."""
     linear = [i for i, place in enumerate(places) if place.kind == "linear"]
@@ -185,7 +185,7 @@ def layer_sums(nets: Sequence[Architecture]) -> Array:
     phases = rng.uniform(0, 2 * np.pi, size=(len(kinds), WAVES))
     sums = np.zeros((len(nets), len(kinds), WAVES))
     for row, net in zip(sums, nets, strict=True):
-        for place in _places(net):
+        for place in places_of(net):
             kind = kinds.index(place.kind)
             numbers = np.array([place.kernel / 2, place.channels, place.side_in, 3 * place.depth])
             row[kind] += np.cos(numbers @ frequencies[kind] + phases[kind])

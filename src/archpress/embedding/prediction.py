@@ -1,8 +1,9 @@
 """`Predictor`: the final accuracy of nets from their layers and, where known, their first epochs.
 
 The surrogate of a search ranks nets around one source from a few trials. This one is for tables of
-hundreds of different nets: it sees where along the net the layers lie, and averages three kinds of
-regression whose errors differ (docs/choices.md, "Predicting published nets").
+hundreds of different nets: it sees where along the net the layers lie, and averages four kinds of
+regression whose errors differ, half of the weight on CNNs (docs/choices.md, "Predicting published
+nets").
 """
 
 import math
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from archpress.architecture import Architecture
 from archpress.embedding.descriptors import describe
 from archpress.embedding.gaussian_process import Block, Features, GaussianProcess
+from archpress.embedding.layer_cnn import LayerCNN
 from archpress.embedding.positions import describe_positions, layer_sums
 from archpress.errors import EmbeddingError
 
@@ -54,22 +56,28 @@ class Predictor:
         self._process = GaussianProcess(self._features(inputs), target)
         for forest in self._forests:
             forest.fit(_table(inputs), target)
+        self._cnn = LayerCNN(nets, _table(self._scaled(inputs)), target, seed=seed)
 
     def predict(self, nets: Sequence[Architecture], curves: Array | None = None) -> Array:
         """Final accuracies, `B`; `curves` as in the fit, one row a net."""
         inputs = _inputs(nets, curves)
         process, _ = self._process.predict(self._features(inputs))
         *boosted, extra = (forest.predict(_table(inputs)) for forest in self._forests)
-        gain = np.mean([process, np.mean(boosted, axis=0), extra], axis=0)
+        cnn = self._cnn.predict(nets, _table(self._scaled(inputs)))
+        others = np.mean([process, np.mean(boosted, axis=0), extra], axis=0)
+        gain = (others + cnn) / 2
         return np.asarray(gain + _reached(curves, len(nets)))
 
+    def _scaled(self, inputs: Sequence[Array]) -> list[Array]:
+        return [scale.of(values) for scale, values in zip(self._scales, inputs, strict=True)]
+
     def _features(self, inputs: Sequence[Array]) -> Features:
-        scaled = [scale.of(values) for scale, values in zip(self._scales, inputs, strict=True)]
-        whole, sums, *first_epochs = scaled
+        """Of the process, whose kernels want inputs of length 1, but the epochs' of full weight."""
+        whole, sums, *first_epochs = self._scaled(inputs)
+        whole, sums = _of_length_one(whole), _of_length_one(sums)
         blocks = [Block(whole, "near"), Block(whole, "linear"), Block(sums, "near")]
         for epochs in first_epochs:
-            wide = epochs * math.sqrt(epochs.shape[1])
-            blocks += [Block(wide, "linear"), Block(wide, "near")]
+            blocks += [Block(epochs, "linear"), Block(epochs, "near")]
         return Features(tuple(blocks))
 
 
@@ -81,14 +89,18 @@ def _inputs(nets: Sequence[Architecture], curves: Array | None) -> list[Array]:
     return values
 
 
+def _of_length_one(scaled: Array) -> Array:
+    return np.asarray(scaled / math.sqrt(max(scaled.shape[1], 1)))
+
+
 def _table(inputs: Sequence[Array]) -> Array:
-    """What the trees see: all but the sums over layers."""
+    """What trees and CNNs see: all but the sums over layers."""
     whole, _, *first_epochs = inputs
     return np.hstack([whole, *first_epochs])
 
 
 class _Scale:
-    """Mean 0 and variance 1 in each column that varies, then 1 over the root of their number."""
+    """Mean 0 and variance 1 in each column that varies; the others are dropped."""
 
     def __init__(self, values: Array) -> None:
         spread = values.std(0)
@@ -96,8 +108,8 @@ class _Scale:
         self._mean, self._std = values.mean(0)[self._kept], spread[self._kept]
 
     def of(self, values: Array) -> Array:
-        scaled = ((values[:, self._kept] - self._mean) / self._std).clip(-FAR, FAR)
-        return np.asarray(scaled / math.sqrt(max(scaled.shape[1], 1)))
+        scaled = (values[:, self._kept] - self._mean) / self._std
+        return np.asarray(scaled.clip(-FAR, FAR))
 
 
 def _reached(curves: Array | None, count: int) -> Array:
