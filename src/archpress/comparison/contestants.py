@@ -21,7 +21,7 @@ class Contestant:
     Attributes:
         name: for tables, files and the command line.
         about: some words for people.
-        kind: ours, ours with a part left out, or anything else.
+        kind: ours, ours with a part changed, or anything else.
         arm: how it searches, where it does; raises where it cannot take part.
         finish: how the net that it chose, or another, is trained at the end; None: not at all.
     """
@@ -57,20 +57,22 @@ def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
 
 
 def _ours() -> Iterable[Contestant]:
-    yield _of_ours(OURS, "the search of compress: surrogate, descent and edits, in rounds", "ours")
-    yield _of_ours("mutation", "ours without descent", "ablation", descent=False)
-    yield _of_ours(
-        "one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False
-    )
+    yield of_ours(OURS, "the search of compress: surrogate, descent and edits, in rounds", "ours")
+    yield of_ours("mutation", "ours without descent", "ablation", descent=False)
+    yield of_ours("one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False)
 
 
-def _of_ours(name: str, about: str, kind: Kind, **parts: bool) -> Contestant:
+def of_ours(
+    name: str, about: str, kind: Kind, finish: Finish = from_scratch, **parts: bool
+) -> Contestant:
+    """Our search with some parts left out, see `default_arm`."""
+
     def arm(conditions: Conditions) -> Arm[Architecture]:
         from archpress.compression.arms import default_arm
 
         return default_arm(conditions.settings, conditions.folder, **parts)
 
-    return Contestant(name, about, kind, arm)
+    return Contestant(name, about, kind, arm, finish)
 
 
 def _paper() -> Contestant:

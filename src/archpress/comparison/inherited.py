@@ -1,4 +1,4 @@
-"""Contestants that do not search but inherit from the trained source: its weights or its outputs.
+"""Contestants that inherit from the trained source: its weights or its outputs.
 
 The source is trained once, under the final recipe with seed 0, for all of them and all seeds.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.contestants import Contestant
+from archpress.comparison.contestants import Contestant, of_ours
 from archpress.comparison.ending import Ending, FinalStage
 from archpress.compression.finals import Plan
 from archpress.compression.run_folder import write_text
@@ -31,12 +31,15 @@ DISTILLATION = 0.5  # weight of the source's outputs in the loss, as in compress
 
 
 def inherited() -> Iterable[Contestant]:
-    """Pruning by two measures of importance, and distillation without and with hints."""
+    """Pruning by two measures of importance, distillation without and with hints, of ours too."""
     yield _pruning("l1", "mean absolute weight")
     yield _pruning("bn", "batch norm scale")
     student = "the narrowed source, distilled from the trained source"
     yield Contestant("distillation", student, "baseline", _no_search, _distilled)
     yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
+    yield of_ours(
+        "default-distilled", "ours, distilled from the trained source", "ablation", _distilled
+    )
 
 
 def _pruning(importance: "Importance", what: str) -> Contestant:
@@ -114,11 +117,11 @@ def _distilling(conditions: Conditions) -> Recipe:
     )
 
 
-def _distilled(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
-    """A student from fresh weights."""
+def _distilled(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending:
+    """A student from fresh weights: the net that a search chose, else the narrowed source."""
     recipe = _distilling(stage.conditions)
     teacher = stage.trainer.teach(stage.source(), recipe)
-    plan = Plan(_student(stage.conditions), recipe, (seed,), "student")
+    plan = Plan(chosen or _student(stage.conditions), recipe, (seed,), "student")
     return Ending(plan, teacher=teacher)
 
 
