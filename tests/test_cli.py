@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,10 @@ from PIL import Image
 
 from archpress.architecture import named
 from archpress.cli import main
+from archpress.compression import Spread
+from archpress.compression.finals import FinalTrainer
+from archpress.compression.first import hand_made_nets
+from archpress.space import Limits, space_around
 
 COMPRESS = ["compress", "tiny", "--data", "digits", "--effort", "smoke", "--quiet"]
 
@@ -45,6 +50,22 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
     assert run(*COMPRESS, "--max-parameters", 3000, "--run", folder) == 0
     return folder
+
+
+@pytest.mark.slow
+def test_where_no_searched_net_is_better_the_result_is_the_plain_one(tmp_path, monkeypatch):
+    space = replace(space_around(named("tiny", (1, 8, 8)), Limits(3000)), most_activations=None)
+    plain = {net.key for net in hand_made_nets(space)[:1]}
+
+    def validation(trainer, plan):
+        return Spread.of([0.9 if plan.architecture.key in plain else 0.5 for _ in plan.seeds])
+
+    monkeypatch.setattr(FinalTrainer, "validation", validation)
+    assert run(*COMPRESS, "--max-parameters", 3000, "--run", tmp_path / "run") == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert "It is the plain hand-made net" in result["sentence"]
+    assert result["compressed"]["parameters"] == result["reference"]["parameters"]
+    assert (tmp_path / "run" / "report.html").stat().st_size > 0
 
 
 @pytest.mark.slow

@@ -182,11 +182,22 @@ class Outcome:
     compressed: Plan
     reference: Plan | None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing that was found is better than the hand-made net."""
+        return (
+            self.reference is not None
+            and self.reference.architecture.key == self.compressed.architecture.key
+        )
+
 
 def _finish(
     trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Plan
 ) -> Outcome:
-    """Train the finalists once; the best of them with all seeds, plain and distilled."""
+    """Train the finalists once; the best of them with all seeds, plain and distilled.
+
+    The plain hand-made net is one of the finalists: no search should end below it.
+    """
     settings = task.settings
     objective = replace(
         objective_of(task, limits),
@@ -202,6 +213,8 @@ def _finish(
     plans = [Plan(net, settings.final, source.seeds[:1], "finalist") for net in finalists]
     reference = _reference(task, objective, finalists[0])
     trainer.train([*plans, *([reference] if reference else [])], "training finalists")
+    if reference:
+        plans.append(replace(reference, seeds=source.seeds[:1]))
     chosen = [replace(best(plans), seeds=source.seeds, role="compressed")]
     teacher = None
     if settings.distillation:
@@ -270,7 +283,7 @@ def _measure(
     checks = check_limits(limits, outcome.compressed.architecture, source, compressed)
     return Result(
         met=all(check.met for check in checks),
-        sentence=tell(checks, source, compressed),
+        sentence=tell(checks, source, compressed, is_plain=outcome.is_plain),
         limits=checks,
         source=source,
         compressed=compressed,

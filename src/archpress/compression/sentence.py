@@ -7,8 +7,17 @@ from archpress.compression.result import LimitCheck, Measured, Spread
 FASTER = 1.05  # ratios of latency below are within the noise of measuring
 
 
-def tell(checks: Sequence[LimitCheck], source: Measured, compressed: Measured) -> str:
-    """One sentence: sizes, accuracies, and what was not met."""
+def tell(
+    checks: Sequence[LimitCheck], source: Measured, compressed: Measured, *, is_plain: bool = False
+) -> str:
+    """One sentence: sizes, accuracies, and what was not met.
+
+    Args:
+        checks: of all limits.
+        source: as it was measured.
+        compressed: likewise.
+        is_plain: whether the result is the hand-made net; then a second sentence says so.
+    """
     test = source.test_accuracy is not None and compressed.test_accuracy is not None
     before = source.test_accuracy or source.validation_accuracy
     after = compressed.test_accuracy or compressed.validation_accuracy
@@ -21,10 +30,11 @@ def tell(checks: Sequence[LimitCheck], source: Measured, compressed: Measured) -
         f"on {'test' if test else 'validation'} images ({after} against {before})"
     )
     missed = [check for check in checks if not check.met]
+    origin = " It is the plain hand-made net: no net of the search was better." if is_plain else ""
     if not missed:
-        return f"All limits met: {facts}."
+        return f"All limits met: {facts}.{origin}"
     named = ", ".join(f"{c.name} {_number(c.limit)} but {_number(c.value)}" for c in missed)
-    return f"Not met: {named}; the closest: {facts}."
+    return f"Not met: {named}; the closest: {facts}.{origin}"
 
 
 def _change(before: Spread, after: Spread) -> str:
