@@ -250,6 +250,14 @@ def test_nets_inherit_from_a_source_that_is_trained_once(run, tmp_path):
     assert stored(tmp_path) == before
 
 
+@pytest.mark.slow
+def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
+    ours, student = run(["default-distilled", "distillation"]).runs
+    assert ours.final.trial.architecture.key == ours.chosen.architecture.key
+    assert ours.final.trial.recipe == student.final.trial.recipe
+    assert student.chosen is None
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

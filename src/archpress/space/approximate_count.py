@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archpress.architecture import KINDS
-from archpress.architecture.layers import Layer
-from archpress.space.chains import Place, Step, Steps
+from archpress.architecture.layers import Layer, Shape
+from archpress.space.chains import Place, Steps
 from archpress.space.sampling import SHORTEST
 from archpress.space.space import SearchSpace
 
@@ -37,19 +37,18 @@ def approximate_log10(space: SearchSpace, max_parameters: int) -> float:
         Logarithm to base 10; minus infinity where there is no such net.
     """
     steps = Steps(space)
-    groups = _Groups.of(space)
-    width = max_parameters / BUCKETS
-    start = np.zeros((len(groups.means), BUCKETS + 1))
-    start[groups.index(space.input_shape[0]), 0] = 1.0
+    prices = _Prices(_Groups.of(space), max_parameters / BUCKETS)
+    start = np.zeros((len(prices.groups.means), BUCKETS + 1))
+    start[-1, 0] = 1.0
     ways, scale, total = {steps.start: start}, 0.0, -math.inf
     for _ in range(SHORTEST, space.most_layers + 1):
-        ways = _one_more(steps, ways, groups, width)
+        ways = _one_more(steps, ways, prices)
         largest = max((float(one.max()) for one in ways.values()), default=0.0)
         if not largest:
             break
         ways = {place: one / largest for place, one in ways.items()}
         scale += math.log(largest)
-        ended = _ended(steps, ways, groups, width)
+        ended = _ended(steps, ways, prices)
         if ended:
             total = float(np.logaddexp(total, scale + math.log(ended)))
     return total / math.log(10)
@@ -57,11 +56,11 @@ def approximate_log10(space: SearchSpace, max_parameters: int) -> float:
 
 @dataclass(frozen=True)
 class _Groups:
-    """Channels that count as one.
+    """Channels that count as one; the last group is that of the input, which no layer chooses.
 
     Attributes:
         means: of the channels of each group.
-        sizes: how many choices of channels each group stands for; 0 for the input's own.
+        sizes: how many choices of channels each group stands for; 0 for the last.
     """
 
     means: Array
@@ -78,15 +77,30 @@ class _Groups:
         sizes = [float(len(one)) for one in members]
         return cls(np.array([*means, space.input_shape[0]]), np.array([*sizes, 0.0]))
 
-    def index(self, channels: int) -> int:
-        """Of the group of the input's channels."""
-        assert self.means[-1] == channels
-        return len(self.means) - 1
+
+class _Prices:
+    """What layers cost for inputs of each group, in buckets.
+
+    Args:
+        groups: of channels.
+        width: parameters of a bucket.
+    """
+
+    def __init__(self, groups: _Groups, width: float) -> None:
+        self.groups, self._width = groups, width
+        self._known: dict[tuple[Layer, Shape], tuple[float, ...]] = {}
+
+    def of(self, layer: Layer, sides: Shape) -> tuple[float, ...]:
+        """One number a group; of one channel where the layer chooses them."""
+        if (layer, sides) not in self._known:
+            parameters = KINDS[layer.kind].parameters
+            self._known[layer, sides] = tuple(
+                float(parameters(layer, (mean, *sides))) / self._width for mean in self.groups.means
+            )
+        return self._known[layer, sides]
 
 
-def _one_more(
-    steps: Steps, ways: dict[Place, Array], groups: _Groups, width: float
-) -> dict[Place, Array]:
+def _one_more(steps: Steps, ways: dict[Place, Array], prices: _Prices) -> dict[Place, Array]:
     """The ways after any one layer more.
 
     Layers of the same cost that lead to the same place are taken together first: a convolution's
@@ -95,7 +109,7 @@ def _one_more(
     together: dict[tuple[tuple[float, ...], bool], dict[Place, Array]] = defaultdict(dict)
     for place, amounts in ways.items():
         for step in steps.after(place.sides):
-            key = tuple(_costs(step, place, groups) / width), bool(step.widths)
+            key = prices.of(step.layer, place.sides), bool(step.widths)
             there, known = step.place_after(place), together[key]
             known[there] = known[there] + amounts if there in known else amounts
     found: dict[Place, Array] = {}
@@ -103,8 +117,8 @@ def _one_more(
         amounts = np.stack(list(arriving.values()))  # P G B
         spent = np.zeros_like(amounts)
         if chooses_width:
-            for source, target, cost in _pairs(costs, groups):
-                share = groups.sizes[target]
+            for source, target, cost in _pairs(costs, prices.groups):
+                share = prices.groups.sizes[target]
                 _add_later(spent[:, target], share * amounts[:, source], cost)
         else:
             for group, cost in enumerate(costs):
@@ -112,16 +126,6 @@ def _one_more(
         for place, one in zip(arriving, spent, strict=True):
             found[place] = found[place] + one if place in found else one
     return found
-
-
-def _costs(step: Step, place: Place, groups: _Groups) -> Array:
-    """Parameters for inputs of each group; of one channel where the layer chooses them."""
-    return _parameters(step.layer, groups.means, place)
-
-
-def _parameters(layer: Layer, channels: Array, place: Place) -> Array:
-    count = KINDS[layer.kind].parameters
-    return np.array([float(count(layer, (mean, *place.sides))) for mean in channels])
 
 
 def _pairs(costs: tuple[float, ...], groups: _Groups) -> Iterator[tuple[int, int, float]]:
@@ -143,12 +147,12 @@ def _add_later(into: Array, amounts: Array, cost: float) -> None:
         into[..., whole + 1 :] += part * amounts[..., : kept - 1]
 
 
-def _ended(steps: Steps, ways: dict[Place, Array], groups: _Groups, width: float) -> float:
+def _ended(steps: Steps, ways: dict[Place, Array], prices: _Prices) -> float:
     """The ways that can end here with the head."""
     buckets, total = np.arange(BUCKETS + 1), 0.0
     for place, amounts in ways.items():
         if place.has_conv:
-            heads = _parameters(steps.head, groups.means, place) / width
-            within = (BUCKETS - buckets - heads[:, None] + 0.5).clip(0, 1)
+            heads = np.array(prices.of(steps.head, place.sides))[:, None]
+            within = (BUCKETS - buckets - heads + 0.5).clip(0, 1)
             total += float((amounts * within).sum())
     return total
