@@ -1,10 +1,24 @@
 import numpy as np
 import pytest
+import torch
 
 from archpress.architecture import Layer, chain, named
-from archpress.architecture.vector import from_vectors, to_vectors
+from archpress.architecture.network import build
+from archpress.architecture.vector import from_vectors, to_vectors, without_global_pools
 from archpress.errors import ArchitectureError
 from archpress.space import PaperSampler, paper_space
+
+
+def test_a_global_pool_is_written_as_a_pool_of_the_whole_map():
+    net = named("tiny", (1, 12, 12), 10)
+    plain = without_global_pools(net)
+    assert "global_average_pool" not in [layer.kind for layer in plain.layers]
+    assert (plain.parameters, plain.macs) == (net.parameters, net.macs)
+    images = torch.rand(2, 1, 12, 12)
+    network, same = build(net).eval(), build(plain).eval()
+    same.load_state_dict(network.state_dict())
+    torch.testing.assert_close(same(images), network(images))
+    assert from_vectors(to_vectors(plain), (1, 12, 12)) == plain
 
 
 def test_a_net_is_written_as_the_paper_does():

@@ -3,9 +3,11 @@ import pytest
 
 from archpress.architecture import named
 from archpress.compression import settings_for
-from archpress.compression.arms import default_arm, paper_arm
+from archpress.compression.arms import default_arm, paper_arm, paper_flow_arm
+from archpress.embedding.paper import PaperSettings
 from archpress.evaluation import Trial, TrialState
 from archpress.search import Objective, Problem, run_arm
+from archpress.search.paper_descent import PaperDescent
 from archpress.space import Limits, Neighbourhood, space_around
 
 TINY = named("tiny")
@@ -36,9 +38,19 @@ def look_up(candidates):
 
 
 @pytest.mark.slow
-def test_the_papers_arm_samples_then_descends_once(problem, tmp_path):
-    trials = run_arm(paper_arm(SETTINGS, tmp_path), problem, look_up)
+def test_the_papers_arm_samples_then_descends_from_the_source(problem):
+    arm = paper_arm(PaperSettings(iterations=300, tune_iterations=20), PaperDescent(steps=20))
+    trials = run_arm(arm, problem, look_up)
     assert [trial.origin for trial in trials[:6]] == ["paper-sampler"] * 6
+    assert {trial.origin for trial in trials[6:]} <= {"descent"}
+    assert all(LIMITS.allow(trial.architecture) for trial in trials[6:])
+    again = run_arm(arm, problem, look_up)
+    assert [trial.architecture for trial in again] == [trial.architecture for trial in trials]
+
+
+@pytest.mark.slow
+def test_the_papers_flow_over_our_embedding_stays_in_the_space(problem, tmp_path):
+    trials = run_arm(paper_flow_arm(SETTINGS, tmp_path), problem, look_up)
     assert {trial.origin for trial in trials[6:]} == {"descent"}
     assert all(problem.space.why_not(trial.architecture) is None for trial in trials)
 

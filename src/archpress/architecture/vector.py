@@ -1,5 +1,7 @@
 """The paper's 5-vectors: (type, kernel, channels, stride, padding), one row a layer, and back."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +10,19 @@ from archpress.architecture.layers import KINDS, PAPER_KINDS, Layer
 from archpress.errors import ArchitectureError
 
 PAPER_FIELDS = ("kind", "kernel", "channels", "stride", "padding")
+
+
+def without_global_pools(architecture: Architecture) -> Architecture:
+    """The same net, with global average pools of square maps as pools with a kernel of their size.
+
+    The paper's vector has no type for a global pool.
+    """
+    layers = list(architecture.layers)
+    for index, layer in enumerate(layers):
+        shape = architecture.input_shapes(index)[0]
+        if layer.kind == "global_average_pool" and len(shape) == 3 and shape[1] == shape[2]:
+            layers[index] = replace(layer, kind="average_pool", kernel=shape[1], stride=shape[1])
+    return replace(architecture, layers=tuple(layers))
 
 
 def to_vectors(architecture: Architecture) -> NDArray[np.int64]:

@@ -1,16 +1,18 @@
 """Who can take part: ours, ours with parts left out, other searches, and nets that inherit."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from archpress.architecture import Architecture
+from archpress.architecture.vector import to_vectors, without_global_pools
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.ending import Finish, from_scratch
-from archpress.errors import EvaluationError
+from archpress.errors import ArchitectureError, EvaluationError, SpaceError
 from archpress.search import Arm
 
 OURS = "default"
+PAPER_ITERATIONS = 100  # of the paper's SGD for each step of our fit, up to the paper's own number
 Kind = Literal["ours", "ablation", "baseline"]
 
 
@@ -37,7 +39,7 @@ def contestants() -> dict[str, Contestant]:
     """All that are known, by name."""
     from archpress.comparison.inherited import inherited
 
-    known = (*_ours(), _paper(), *_searches(), *inherited())
+    known = (*_ours(), *_paper(), *_searches(), *inherited())
     return {one.name: one for one in known}
 
 
@@ -75,13 +77,26 @@ def of_ours(
     return Contestant(name, about, kind, arm, finish)
 
 
-def _paper() -> Contestant:
+def _paper() -> Iterable[Contestant]:
     def arm(conditions: Conditions) -> Arm[Architecture]:
         from archpress.compression.arms import paper_arm
+        from archpress.embedding.paper import PaperSettings
 
-        return paper_arm(conditions.settings, conditions.folder)
+        try:
+            to_vectors(without_global_pools(conditions.source))
+        except ArchitectureError as error:
+            raise SpaceError(f"the arm 'paper' cannot take part, leave it out: {error}") from None
+        papers, steps = PaperSettings(), conditions.settings.fit.steps
+        iterations = min(papers.iterations, PAPER_ITERATIONS * steps)
+        return paper_arm(replace(papers, iterations=iterations))
 
-    return Contestant("paper", "the paper's samples and one descent", "ablation", arm)
+    def flow(conditions: Conditions) -> Arm[Architecture]:
+        from archpress.compression.arms import paper_flow_arm
+
+        return paper_flow_arm(conditions.settings, conditions.folder)
+
+    yield Contestant("paper", "the paper's samples, embedding and one descent", "ablation", arm)
+    yield Contestant("paper-flow", "the same over our embedding", "ablation", flow)
 
 
 def _searches() -> Iterable[Contestant]:

@@ -5,13 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
+from archpress.architecture.vector import without_global_pools
 from archpress.compression.first import first_candidates
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
+from archpress.embedding.paper import PaperEmbedding, PaperSettings
 from archpress.evaluation import Candidate, Trial
 from archpress.search import Arm, Asking, DescentSettings, Problem, descend
+from archpress.search.paper_descent import PaperDescent, descend_once
 from archpress.search.rounds import rounds as in_rounds
-from archpress.space import Neighbourhood, PaperSampler, distinct
+from archpress.space import Neighbourhood, PaperSampler, distinct, paper_space
 
 LAST_OF_ONE_SHOT = 10  # designs that the one shot leaves for the descent
 
@@ -59,11 +62,62 @@ def default_arm(
     return Arm("default", ask, choose)
 
 
-def paper_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
-    """The paper's flow: its samples, one fit, one descent from the source, decode, train.
+def paper_arm(
+    embedding: PaperSettings | None = None, descent: PaperDescent | None = None
+) -> Arm[Architecture]:
+    """The paper's flow: its samples, one fit of its embedding, one descent from the source.
+
+    The samples are of all sizes; some of them may keep the limits. Half of the decoded nets that do
+    are trained, from the end of the descent backwards; the embedding is tuned on them and walked
+    once more for the other half. The result is the best within the limits.
+
+    Args:
+        embedding: how it is fitted.
+        descent: how to walk.
+
+    Source:
+        Sections 4.4, 5, 5.3 and 9.
+    """
+    fitting, walking = embedding or PaperSettings(), descent or PaperDescent()
+
+    def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
+        near = _space(problem)
+        limits = near.choices.limits
+        space = paper_space(near.choices.input_shape, near.choices.classes)
+        space = replace(space, most_activations=near.choices.most_activations)
+        source = without_global_pools(near.source)
+        samples = distinct(
+            PaperSampler(space, problem.rng(0)), max(2, problem.budget - LAST_OF_ONE_SHOT)
+        )
+        trials = yield [Candidate(net, "paper-sampler") for net in samples]
+        learned = PaperEmbedding(space, fitting, problem.seed)
+        learned.fit(*_measured(trials, space.classes))
+        known = {trial.architecture.key for trial in trials}
+        for number in (1, 2):
+            path = list(descend_once(learned, source, limits, walking))
+            valid = [net for net in reversed(path) if net and space.contains(net)]
+            allowed = [net for net in valid if limits.allow(net)]
+            decoded = distinct(allowed, LAST_OF_ONE_SHOT // 2, known=known)
+            if not decoded:
+                return
+            known |= {net.key for net in decoded}
+            trials = yield [Candidate(net, "descent", number) for net in decoded]
+            learned.tune(*_measured(trials, space.classes))
+
+    return Arm("paper", ask)
+
+
+def _measured(trials: Sequence[Trial], classes: int) -> tuple[list[Architecture], list[float]]:
+    """Nets and their accuracies, chance where a training failed."""
+    nets = [trial.architecture for trial in trials]
+    return nets, [trial.accuracy or 1 / classes for trial in trials]
+
+
+def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
+    """The paper's flow over our embedding: its samples within the limits, one fit, one descent.
 
     What is decoded last comes first; the result is the best that was trained. The embedding is
-    ours, fitted on the paper's samples alone.
+    fitted on the paper's samples alone.
 
     Args:
         settings: of the fit and the descent.
@@ -90,7 +144,7 @@ def paper_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
             decoded = distinct(map(simplify, reversed(path)), LAST_OF_ONE_SHOT, known=known)
             yield [Candidate(net, "descent", 1) for net in decoded]
 
-    return Arm("paper", ask)
+    return Arm("paper-flow", ask)
 
 
 def _space(problem: Problem[Architecture]) -> Neighbourhood:
