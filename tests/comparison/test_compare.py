@@ -278,6 +278,13 @@ def test_bad_input_is_refused_and_nothing_is_written(run, tmp_path, change, said
     assert not (tmp_path / "new").exists()
 
 
+def test_a_source_that_the_papers_vectors_cannot_hold_is_refused_by_its_arm(images, tmp_path):
+    limits, folder = Limits(max_parameters=50_000), tmp_path / "new"
+    with pytest.raises(SpaceError, match=r"'paper' cannot take part.*no 5-vector"):
+        compare("resnet20", images, limits, run=folder, arms=["random", "paper"])
+    assert not folder.exists()
+
+
 def test_all_contestants_are_known_by_name():
     assert {"default", "mutation", "one-shot", "random", "evolution", "tpe", "narrowing"} < set(
         contestants()
