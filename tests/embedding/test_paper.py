@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -76,7 +78,7 @@ def test_the_same_seed_gives_the_same_embedding():
     assert not torch.equal(code(1), code(2))
 
 
-def test_a_descent_lowers_its_objective_and_decodes_nets_of_as_many_layers(fitted):
+def test_a_descent_decodes_nets_of_as_many_layers_or_says_that_they_are_none(fitted):
     source = named("conv7", SHAPE, 10)
     steps = PaperDescent(steps=12)
     decoded = list(descend_once(fitted, source, Limits(max_parameters=1000), steps))
@@ -85,6 +87,19 @@ def test_a_descent_lowers_its_objective_and_decodes_nets_of_as_many_layers(fitte
         assert net is None or (
             len(net.layers) == len(source.layers) and net.layers[-1].channels == 10
         )
+
+
+def test_a_descent_lowers_its_objective_step_by_step(fitted, monkeypatch):
+    source, limit = NETS[0], 1000
+    length, places = len(source.layers), [fitted.encode(source)]
+    monkeypatch.setattr(fitted, "decode", lambda place, _: places.append(place) or source)
+    steps = PaperDescent(steps=10, rate=0.01)
+    assert list(descend_once(fitted, source, Limits(max_parameters=limit), steps)) == [source] * 10
+    goals = []
+    for place in places:
+        accuracy, size = fitted.model.regress(place, length)
+        goals.append((torch.relu(size - fitted.standardised(limit)) - accuracy).item())
+    assert all(after < before for before, after in pairwise(goals))
 
 
 def test_what_decodes_to_the_known_vectors_is_the_known_net(fitted, monkeypatch):

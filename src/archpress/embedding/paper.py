@@ -7,7 +7,7 @@ Source:
     Sections 4.1 to 4.3, 5.2.2 and 8 of the paper.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -153,18 +153,12 @@ class PaperEmbedding:
         """Parameters less the mean of the nets of the fit, over their standard deviation."""
         return (parameters - self._mean) / self._std
 
-    def fit(
-        self,
-        nets: Sequence[Architecture],
-        accuracies: Sequence[float],
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[float]:
+    def fit(self, nets: Sequence[Architecture], accuracies: Sequence[float]) -> list[float]:
         """Train encoder, decoder and regressors together; the loss of each iteration.
 
         Args:
             nets: chains with 5-vectors, two at least.
             accuracies: of their brief trainings, in [0, 1].
-            progress: told (iterations done, in all).
 
         Raises:
             ArchitectureError: a net has no 5-vectors.
@@ -172,11 +166,11 @@ class PaperEmbedding:
         counts = np.array([net.parameters for net in nets], dtype=np.float64)
         self._mean, self._std = float(counts.mean()), float(counts.std()) or 1.0
         settings = self.settings
-        return self._train(nets, accuracies, settings.iterations, settings.learning_rate, progress)
+        return self._train(nets, accuracies, settings.iterations, settings.learning_rate)
 
     def tune(self, nets: Sequence[Architecture], accuracies: Sequence[float]) -> None:
         """A few iterations more at a small rate, as for decoded nets in section 5.3."""
-        self._train(nets, accuracies, self.settings.tune_iterations, self.settings.tune_rate, None)
+        self._train(nets, accuracies, self.settings.tune_iterations, self.settings.tune_rate)
 
     def _train(
         self,
@@ -184,7 +178,6 @@ class PaperEmbedding:
         accuracies: Sequence[float],
         iterations: int,
         rate: float,
-        progress: Callable[[int, int], None] | None,
     ) -> list[float]:
         settings, model = self.settings, self.model.train()
         sequences = [self._sequence(net) for net in nets]
@@ -194,7 +187,7 @@ class PaperEmbedding:
         period = max(1, round(settings.period * iterations))
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, period, settings.decay)
         history = []
-        for done in range(iterations):
+        for _ in range(iterations):
             i = int(self._rng.integers(len(nets)))
             loss = self._loss(sequences[i], len(nets[i].layers), accuracies[i], nets[i].parameters)
             optimizer.zero_grad()
@@ -202,8 +195,6 @@ class PaperEmbedding:
             optimizer.step()
             schedule.step()
             history.append(loss.item())
-            if progress:
-                progress(done + 1, iterations)
         model.eval()
         return history
 
