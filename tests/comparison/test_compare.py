@@ -111,6 +111,23 @@ def test_the_chosen_net_gets_one_final_training_and_one_test(finished):
 
 
 @pytest.mark.slow
+def test_finalists_are_trained_out_of_the_budget_and_validation_chooses(run, make):
+    compared = run([make(), make("plays", finalists=True)], budget=12)
+    without, one = compared.runs
+    assert (len(without.trials), without.trained, without.finalists) == (12, 12, ())
+    assert (len(one.trials), len(one.finalists), one.trained) == (10, 2, 12)
+    best = sorted((t.accuracy for t in one.trials), reverse=True)[:2]
+    assert sorted((t.accuracy for t in one.ranked), reverse=True) == best
+    assert {t.recipe for t in one.finalists} == {compared.recipes["final"]["key"]}
+    winner = max(one.finalists, key=lambda trial: trial.accuracy)
+    assert one.final.trial == winner
+    assert one.chosen.architecture.key == winner.architecture.key
+    assert one.training_seconds > sum(trial.seconds for trial in one.trials)
+    again = run([make(), make("plays", finalists=True)], budget=12)
+    assert again.runs == compared.runs
+
+
+@pytest.mark.slow
 def test_arms_that_ask_for_the_same_share_trials_and_finals_but_not_their_budget(finished):
     ours, twin = finished.of("default"), finished.of("twin")
     for one, other in zip(ours, twin, strict=True):
@@ -261,7 +278,7 @@ def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"arms": ["random", "nobody"]}, "no arm is called 'nobody'; known are default, mutation"),
+        ({"arms": ["random", "nobody"]}, "no arm is called 'nobody'; known are default, one-final"),
         ({"arms": []}, "there is no arm to run; known are default"),
         ({"budget": 0}, "budget must be at least 1, not 0"),
         ({"seeds": 0}, "seeds must be at least 1, not 0"),

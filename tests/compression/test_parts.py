@@ -144,8 +144,11 @@ def test_proposals_are_new_different_allowed_and_carry_a_prediction(fitted, tmp_
         problem = Problem(space, Objective(limits), budget=100)
         candidates = propose(problem, trials, learner, proposals, count=5, number=2)
         best = learner.finalists(trials, problem.objective, 3)
-    assert len(best) == 3
+        guessed = dict(zip(best, learner.guess(best).accuracy, strict=True))
+    assert len(best) == len({net.key for net in best}) == 3
     assert all(limits.allow(net) for net in best)
+    assert guessed[best[0]] == max(guessed.values())
+    assert best[1].macs >= best[0].macs  # what brief trials rank too low
     keys = {one.architecture.key for one in candidates}
     assert 1 <= len(keys) == len(candidates) <= 5
     assert not keys & {one.architecture.key for one in trials}

@@ -26,6 +26,8 @@ class Contestant:
         kind: ours, ours with a part changed, or anything else.
         arm: how it searches, where it does; raises where it cannot take part.
         finish: how the net that it chose, or another, is trained at the end; None: not at all.
+        finalists: whether its best nets get a final training each, out of its budget, and
+            validation chooses among them; else what the arm ranks first is chosen.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Contestant:
     kind: Kind
     arm: Callable[[Conditions], Arm[Architecture] | None]
     finish: Finish = from_scratch
+    finalists: bool = False
 
 
 def contestants() -> dict[str, Contestant]:
@@ -59,14 +62,20 @@ def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
 
 
 def _ours() -> Iterable[Contestant]:
-    yield of_ours(OURS, "the search of compress: surrogate, descent and edits, in rounds", "ours")
-    yield of_ours("mutation", "ours without descent", "ablation", descent=False)
-    yield of_ours("one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False)
+    search = "the search of compress: surrogate, descent and edits, in rounds"
+    yield replace(of_ours(OURS, f"{search}; finalists", "ours"), finalists=True)
+    yield of_ours("one-final", "ours without finalists: the surrogate chooses", "ablation")
+    yield of_ours("mutation", "one-final without descent", "ablation", descent=False)
+    yield of_ours(
+        "one-shot",
+        "one-final with descent alone, learning once",
+        "ablation",
+        edits=False,
+        rounds=False,
+    )
 
 
-def of_ours(
-    name: str, about: str, kind: Kind, finish: Finish = from_scratch, **parts: bool
-) -> Contestant:
+def of_ours(name: str, about: str, kind: Kind, **parts: bool) -> Contestant:
     """Our search with some parts left out, see `default_arm`."""
 
     def arm(conditions: Conditions) -> Arm[Architecture]:
@@ -74,7 +83,7 @@ def of_ours(
 
         return default_arm(conditions.settings, conditions.folder, **parts)
 
-    return Contestant(name, about, kind, arm, finish)
+    return Contestant(name, about, kind, arm)
 
 
 def _paper() -> Iterable[Contestant]:

@@ -99,8 +99,11 @@ class FinalStage:
 Finish = Callable[[FinalStage, Architecture | None, int], Ending | None]
 
 
+def under_final_recipe(stage: FinalStage, net: Architecture, seed: int) -> Ending:
+    """A net from fresh weights under the final recipe."""
+    return Ending(Plan(net, stage.conditions.settings.final, (seed,), "net"))
+
+
 def from_scratch(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
     """The net that was chosen under the final recipe; nothing where none was chosen."""
-    if chosen is None:
-        return None
-    return Ending(Plan(chosen, stage.conditions.settings.final, (seed,), "net"))
+    return under_final_recipe(stage, chosen, seed) if chosen is not None else None

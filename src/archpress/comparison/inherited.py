@@ -37,9 +37,8 @@ def inherited() -> Iterable[Contestant]:
     student = "the narrowed source, distilled from the trained source"
     yield Contestant("distillation", student, "baseline", _no_search, _distilled)
     yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
-    yield of_ours(
-        "default-distilled", "ours, distilled from the trained source", "ablation", _distilled
-    )
+    ours = of_ours("default-distilled", "ours, distilled from the trained source", "ablation")
+    yield replace(ours, finish=_distilled, finalists=True)
 
 
 def _pruning(importance: "Importance", what: str) -> Contestant:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant
-from archpress.comparison.ending import Ending, FinalStage
+from archpress.comparison.ending import Ending, FinalStage, under_final_recipe
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
 from archpress.errors import EvaluationError, SpaceError
@@ -48,26 +48,53 @@ class Match:
             begin = len(self.runs)
             for contestant, arm in self.contestants:
                 known, name = None, contestant.name
+                finalists = self.searcher.finalists if contestant.finalists else 0
                 if arm is not None:
-                    known = self.searcher.recorded(name, objective, seed)
-                    run = known or self.searcher.run(name, arm, objective, seed)
+                    known = self.searcher.recorded(name, objective, seed, finalists)
+                    run = known or self.searcher.run(name, arm, objective, seed, finalists)
                 else:
-                    run = Run(name, seed, objective, (), None, 0.0)
+                    run = Run(name, seed, objective, (), (), 0.0)
                 self.runs.append(run)
                 if arm is not None and known is None:
                     tell(self.runs)
             before = self.stage.trained
-            self.runs[begin:] = self._finish(self.runs[begin:], seed)
+            self.runs[begin:] = self._finish(self._play_off(self.runs[begin:], seed), seed)
             if self.stage.trained > before:
                 tell(self.runs)
+
+    def _play_off(self, runs: Sequence[Run], seed: int) -> list[Run]:
+        """Train the finalists of the arms that have some, and put the best of them first."""
+        with_finalists = {one.name for one, _ in self.contestants if one.finalists}
+        endings = {
+            run.arm: [
+                under_final_recipe(self.stage, trial.architecture, seed) for trial in run.ranked
+            ]
+            for run in runs
+            if run.arm in with_finalists and len(run.ranked) > 1
+        }
+        wanted = [ending for of_arm in endings.values() for ending in of_arm]
+        trained = self.stage.train(wanted, f"seed {seed}, finalists")
+        return [
+            self._best_first(run, [trained[ending.identity] for ending in endings.get(run.arm, ())])
+            for run in runs
+        ]
+
+    def _best_first(self, run: Run, finals: Sequence[Trial]) -> Run:
+        """The run with its nets in the order of these final trainings; failed ones last."""
+        objective = replace(run.objective, least_accuracy=self._least_accuracy())
+        order = [trial.architecture.key for trial in objective.ordered(finals)]
+        places = {key: place for place, key in enumerate(order)}
+        ranked = sorted(
+            run.ranked, key=lambda trial: places.get(trial.architecture.key, len(places))
+        )
+        return replace(run, ranked=tuple(ranked), finalists=tuple(finals))
 
     def _finish(self, runs: Sequence[Run], seed: int) -> list[Run]:
         """One final training for the net of each arm; all arms' together, so that no core waits."""
         problems: dict[str, str] = {}
         for (contestant, _), run in zip(self.contestants, runs, strict=True):
-            chosen = run.chosen.architecture if run.chosen else None
             try:
-                ending = contestant.finish(self.stage, chosen, seed)
+                ending = self._ending(contestant, run)
             except (EvaluationError, SpaceError) as error:  # the other contestants go on
                 problems[run.arm] = str(error)
                 self.stage.trainer.progress.say(f"{run.arm} has no net: {error}")
@@ -83,6 +110,10 @@ class Match:
             final = self._final(trials[ending.identity], least) if ending else None
             finished.append(replace(run, final=final, problem=problems.get(run.arm, "")))
         return finished
+
+    def _ending(self, contestant: Contestant, run: Run) -> Ending | None:
+        chosen = run.chosen.architecture if run.chosen else None
+        return contestant.finish(self.stage, chosen, run.seed)
 
     def _final(self, trial: Trial, least: float) -> Final:
         net = trial.architecture

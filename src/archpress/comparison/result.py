@@ -42,9 +42,11 @@ class Run:
         seed: of the search, its trials and the final training.
         objective: of the search; its least accuracy depends on the seed.
         trials: in the order in which they were asked for; stored ones count like new ones.
-        chosen: the trial of the net that the arm chose; None where it does not search, or all its
-            trials failed.
+        ranked: trials of the nets that the arm finds best, first the best; none where it does not
+            search, or all its trials failed. Where there are finalists, validation after their
+            final trainings puts the best of them first.
         own_seconds: wall time of the search without its trainings.
+        finalists: final trainings that were needed to choose.
         final: None before the final training, or where there is no net.
         problem: why there is no net though one was to be made; else "".
     """
@@ -53,10 +55,16 @@ class Run:
     seed: int
     objective: Objective
     trials: tuple[Trial, ...]
-    chosen: Trial | None
+    ranked: tuple[Trial, ...]
     own_seconds: float
+    finalists: tuple[Trial, ...] = ()
     final: Final | None = None
     problem: str = ""
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The trial of the net that the arm chose."""
+        return self.ranked[0] if self.ranked else None
 
     @property
     def failed(self) -> int:
@@ -64,9 +72,14 @@ class Run:
         return sum(not trial.done for trial in self.trials)
 
     @property
+    def trained(self) -> int:
+        """Architectures out of the budget; one that is trained briefly and to the end is two."""
+        return len(self.trials) + len(self.finalists)
+
+    @property
     def training_seconds(self) -> float:
-        """Of all trials, as if each was trained for this arm, one after the other."""
-        return sum(trial.seconds for trial in self.trials)
+        """Of all of them, as if each was trained for this arm, one after the other."""
+        return sum(trial.seconds for trial in (*self.trials, *self.finalists))
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class Summary:
         parameters, compression: of the nets; means.
         best: of the trials at the end of the budget, by the goal.
         trained: architectures a search; mean.
-        own_seconds, training_seconds: of a search; means.
+        own_seconds, training_seconds: of a search, its finalists included; means.
         failed: trials in all searches.
         failed_finals: final trainings.
         kept: nets that keep all limits.
@@ -218,7 +231,8 @@ class Comparison:
                 "arm": run.arm,
                 "seed": run.seed,
                 "budget": self.budget,
-                "trained": len(run.trials),
+                "trained": run.trained,
+                "finalists": len(run.finalists),
                 "failed": run.failed,
                 f"best_trial_{self.goal}": best[-1] if best else None,
                 "chosen_trial_accuracy": run.chosen.accuracy if run.chosen else None,
@@ -254,7 +268,7 @@ class Comparison:
             _average(finals, lambda one: one.trial.architecture.parameters),
             _spread([one.compression for one in finals]),
             _spread([self._best(run) for run in runs]),
-            _average(runs, lambda run: len(run.trials)) or 0.0,
+            _average(runs, lambda run: run.trained) or 0.0,
             _average(runs, lambda run: run.own_seconds) or 0.0,
             _average(runs, lambda run: run.training_seconds) or 0.0,
             sum(run.failed for run in runs),

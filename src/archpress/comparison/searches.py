@@ -20,6 +20,7 @@ from archpress.store import Store, evaluate_once
 from archpress.version import __version__
 
 SEARCHES = "searches"  # folder of the records
+LEAST_BRIEF = 4  # at least so many trainings of a budget for each that is a final one
 
 
 class AskedRecord(BaseModel):
@@ -36,12 +37,12 @@ class SearchRecord(BaseModel):
 
     Attributes:
         asked: in order, each architecture once.
-        chosen: key of the net that the arm chose; None: none.
+        ranked: keys of the nets that the arm finds best, first the best.
         own_seconds: wall time without trainings.
     """
 
     asked: list[AskedRecord]
-    chosen: str | None
+    ranked: list[str]
     own_seconds: float
 
 
@@ -84,7 +85,15 @@ class Searcher:
         )
         return objective_of(task, conditions.limits)
 
-    def run(self, name: str, arm: Arm[Architecture], objective: Objective, seed: int) -> Run:
+    @property
+    def finalists(self) -> int:
+        """Nets of a search that get a final training each, where an arm has finalists."""
+        wanted = self.conditions.settings.finalists + 1  # as `compress`: a plain net is one too
+        return min(wanted, self.budget // LEAST_BRIEF)
+
+    def run(
+        self, name: str, arm: Arm[Architecture], objective: Objective, seed: int, finalists: int = 0
+    ) -> Run:
         """Let an arm search.
 
         Args:
@@ -92,15 +101,16 @@ class Searcher:
             arm: searches.
             objective: of this seed.
             seed: of the search and its trials.
+            finalists: architectures of the budget that are left for final trainings.
         """
-        problem = self._problem(objective, seed)
-        self.progress.stage(f"seed {seed}, {name}", self.budget)
+        problem = self._problem(objective, seed, finalists)
+        self.progress.stage(f"seed {seed}, {name}", problem.budget)
         asking = _Asking(self, problem)
         started = time.perf_counter()
         trials = run_arm(arm, problem, asking)
-        chosen = arm.choose(problem, trials) if trials else None
+        ranked = tuple(arm.rank(problem, trials, max(1, finalists))) if trials else ()
         seconds = max(0.0, time.perf_counter() - started - asking.seconds)
-        run = Run(name, seed, objective, tuple(trials), chosen, seconds)
+        run = Run(name, seed, objective, tuple(trials), ranked, seconds)
         asked = [
             AskedRecord(
                 key=one.architecture.key,
@@ -110,15 +120,17 @@ class Searcher:
             )
             for one in trials
         ]
-        key = chosen.architecture.key if chosen else None
-        record = SearchRecord(asked=asked, chosen=key, own_seconds=seconds)
+        keys = [trial.architecture.key for trial in ranked]
+        record = SearchRecord(asked=asked, ranked=keys, own_seconds=seconds)
         write_text(self._path(name, problem), record.model_dump_json() + "\n")
         self.progress.say(_told(run))
         return run
 
-    def recorded(self, name: str, objective: Objective, seed: int) -> Run | None:
+    def recorded(
+        self, name: str, objective: Objective, seed: int, finalists: int = 0
+    ) -> Run | None:
         """What a search found before; None where there is no record of it with all its trials."""
-        problem = self._problem(objective, seed)
+        problem = self._problem(objective, seed, finalists)
         path = self._path(name, problem)
         try:
             record = SearchRecord.model_validate_json(path.read_text(encoding="utf-8"))
@@ -138,18 +150,20 @@ class Searcher:
             problem.seed,
             problem.objective,
             tuple(trials.values()),
-            trials.get(record.chosen or ""),
+            tuple(trials[key] for key in record.ranked),
             record.own_seconds,
         )
 
-    def _problem(self, objective: Objective, seed: int) -> Problem[Architecture]:
+    def _problem(self, objective: Objective, seed: int, finalists: int) -> Problem[Architecture]:
         space = Neighbourhood(self.conditions.source, self.space)
-        return Problem(space, objective, self.budget, self.conditions.settings.batch, seed)
+        budget, batch = self.budget - finalists, self.conditions.settings.batch
+        return Problem(space, objective, budget, batch, seed)
 
     def _path(self, name: str, problem: Problem[Architecture]) -> Path:
         """Of the record; another budget, recipe or limit has another one."""
         settings = self.conditions.settings
-        settings = replace(settings, final=settings.trial)  # finals do not change a search
+        # Finals do not change a search, their number does by the budget.
+        settings = replace(settings, final=settings.trial, finalists=0)
         about = (
             self.conditions.source.key,
             problem.objective,
@@ -203,8 +217,8 @@ def _as_asked(trial: Trial, candidate: Candidate) -> Trial:
 
 
 def _told(run: Run) -> str:
-    found = "nothing" if run.chosen is None else f"{run.chosen.accuracy or 0:.2%} on validation"
+    best = f"{run.chosen.accuracy or 0:.2%} on validation" if run.chosen else "nothing"
     return (
         f"seed {run.seed}, {run.arm}: {len(run.trials)} architectures, {run.failed} failed; "
-        f"chose {found}"
+        f"best {best}"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
 from archpress.architecture.vector import without_global_pools
-from archpress.compression.first import first_candidates
+from archpress.compression.first import first_candidates, hand_made_nets
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
@@ -27,7 +27,9 @@ def default_arm(
     edits: bool = True,
     rounds: bool = True,
 ) -> Arm[Architecture]:
-    """First trials, embedding, rounds; the result is what the surrogate finds best of all trials.
+    """First trials, embedding, rounds; the best of all trials are named by the surrogate.
+
+    A plain hand-made net is the last of the best, where more than one is asked for.
 
     Args:
         settings: of the fit, the proposals and the number of first trials.
@@ -53,13 +55,17 @@ def default_arm(
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             yield from in_rounds(problem, first, learner, proposals)
 
-    def choose(problem: Problem[Architecture], trials: Sequence[Trial]) -> Trial | None:
-        with EmbeddingLearner(_space(problem), settings, problem.seed, folder) as learner:
+    def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
+        space = _space(problem)
+        plain = hand_made_nets(space.choices)[:1] if count > 1 else []
+        with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
-            best = learner.finalists(trials, problem.objective, 1)
-        return next((t for one in best for t in trials if t.architecture.key == one.key), None)
+            best = learner.finalists(trials, problem.objective, count - len(plain))
+        done = {trial.architecture.key: trial for trial in trials if trial.done}
+        keys = dict.fromkeys(net.key for net in (*best, *plain))
+        return [done[key] for key in keys if key in done]
 
-    return Arm("default", ask, choose)
+    return Arm("default", ask, rank)
 
 
 def paper_arm(

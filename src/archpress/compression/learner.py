@@ -1,5 +1,6 @@
 """`EmbeddingLearner`: the embedding of a run and the surrogate on it, as a search's learner."""
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from archpress.architecture import Architecture, simplify
 from archpress.compression.fitted import Fitted, encodable, fitted_embedding, labelled
@@ -16,8 +18,10 @@ from archpress.compression.settings import Settings
 from archpress.embedding import Embedding, Guess, Surrogate, refit
 from archpress.evaluation import Trial
 from archpress.search import Objective, descend
+from archpress.search.objective import safe_logit
 from archpress.space import Neighbourhood
 
+GAIN_OF_MACS = 0.11  # logit that longer training adds, for each e-fold of macs (docs/choices.md)
 RANDOM_STARTS = 0.2  # share of the descents that start at random nets of the space
 
 
@@ -112,13 +116,28 @@ class EmbeddingLearner:
     def finalists(
         self, trials: Sequence[Trial], objective: Objective, count: int
     ) -> list[Architecture]:
-        """The best by the surrogate, which has seen all trials and so averages their noise."""
+        """The best by the surrogate, which has seen all trials and so averages their noise.
+
+        Every other one is the best with what a long training is expected to add, since brief trials
+        rank nets of many macs too low.
+        """
         done = [simplify(trial.architecture) for trial in trials if trial.done]
         allowed = [net for net in done if objective.limits.allow(net)]
         nets = encodable(allowed, self.embedding)
         if not nets:
             return []
         accuracies = self.guess(nets).accuracy
-        guessed = {net.key: float(a) for net, a in zip(nets, accuracies, strict=True)}
-        nets.sort(key=lambda net: (objective.loss(net, guessed[net.key]), net.key))
-        return nets[:count]
+        now = {net.key: float(a) for net, a in zip(nets, accuracies, strict=True)}
+        later = {net.key: _trained_longer(net, now[net.key], self._space.source) for net in nets}
+        orders = [
+            sorted(nets, key=lambda net: (objective.loss(net, accuracy[net.key]), net.key))
+            for accuracy in (now, later)
+        ]
+        alternating = (net for pair in zip(*orders, strict=True) for net in pair)
+        return list({net.key: net for net in alternating}.values())[:count]
+
+
+def _trained_longer(net: Architecture, accuracy: float, source: Architecture) -> float:
+    """Accuracy that a long training is expected to give, as far as it is comparable with others."""
+    gain = GAIN_OF_MACS * math.log(net.macs / source.macs)
+    return float(expit(safe_logit(accuracy) + gain))

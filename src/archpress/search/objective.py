@@ -52,8 +52,12 @@ class Objective:
 
     def best(self, trials: Sequence[Trial[D]]) -> Trial[D] | None:
         """The best of the trials that ended well; None where there is none."""
+        return next(iter(self.ordered(trials)), None)
+
+    def ordered(self, trials: Sequence[Trial[D]]) -> list[Trial[D]]:
+        """The trials that ended well, first the best."""
         done = [trial for trial in trials if trial.accuracy is not None]
-        return min(done, key=lambda t: self.loss(t.architecture, t.accuracy or 0.0), default=None)
+        return sorted(done, key=lambda t: self.loss(t.architecture, t.accuracy or 0.0))
 
     def could_gain(self, designs: Sequence[D], best: Trial[D] | None) -> Sequence[D]:
         """Those that could be better than the best trial, however accurate they are."""

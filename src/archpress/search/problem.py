@@ -42,9 +42,11 @@ class Problem(Generic[D]):
 Asking = Generator[Sequence[Candidate[D]], Sequence[Trial[D]], None]
 
 
-def best_trial(problem: Problem[D], trials: Sequence[Trial[D]]) -> Trial[D] | None:
-    """The best as it was measured; None where nothing ended well."""
-    return problem.objective.best(trials)
+def best_measured(
+    problem: Problem[D], trials: Sequence[Trial[D]], count: int
+) -> Sequence[Trial[D]]:
+    """The best as they were measured, first the best; failed ones are left out."""
+    return problem.objective.ordered(trials)[:count]
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,16 @@ class Arm(Generic[D]):
     Attributes:
         name: for tables and the command line.
         ask: proposes designs.
-        choose: names the result among all trials.
+        rank: names that many of all trials as the most promising, first the best.
     """
 
     name: str
     ask: Callable[[Problem[D]], Asking[D]]
-    choose: Callable[[Problem[D], Sequence[Trial[D]]], Trial[D] | None] = best_trial
+    rank: Callable[[Problem[D], Sequence[Trial[D]], int], Sequence[Trial[D]]] = best_measured
+
+    def choose(self, problem: Problem[D], trials: Sequence[Trial[D]]) -> Trial[D] | None:
+        """The most promising of all trials; None where nothing ended well."""
+        return next(iter(self.rank(problem, trials, 1)), None)
 
 
 Evaluate = Callable[[Sequence[Candidate[D]]], Iterable[Trial[D]]]
