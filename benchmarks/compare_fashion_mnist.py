@@ -3,6 +3,7 @@
     python benchmarks/compare_fashion_mnist.py 20000 runs/compare-20000
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
+Where an arm has finalists, 8 of its trainings are final ones, the plain hand-made net's among them.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there.
 """
@@ -34,6 +35,7 @@ def main() -> None:
         settings_for("quick"),
         trial=quick(epochs=3, train_images=2000, spare_images=3000),
         final=replace(final(epochs=12, flip=True), evaluate_every=0),
+        finalists=7,
     )
     with TerminalProgress(Console(stderr=True), quiet=False) as progress:
         found = compare(
