@@ -4,6 +4,7 @@ import pytest
 
 from archpress.architecture import Layer, chain
 from archpress.evaluation import (
+    Averaged,
     Candidate,
     Recipe,
     SerialEvaluator,
@@ -13,7 +14,12 @@ from archpress.evaluation import (
 
 
 @pytest.fixture(
-    params=["serial", "table", pytest.param("pool", marks=pytest.mark.slow)],
+    params=[
+        "serial",
+        "table",
+        pytest.param("pool", marks=pytest.mark.slow),
+        pytest.param("averaged", marks=pytest.mark.slow),
+    ],
 )
 def evaluator(request, data, brief, candidates):
     match request.param:
@@ -22,6 +28,8 @@ def evaluator(request, data, brief, candidates):
         case "table":
             known = [c.architecture.key for c in candidates if c.architecture.input_shape[0] == 1]
             return TableEvaluator({key: {"accuracy": 0.5} for key in known}, name="published")
+        case "averaged":
+            return Averaged(request.getfixturevalue("pool"), 2)
         case _:
             return request.getfixturevalue("pool")
 
@@ -107,3 +115,19 @@ def test_a_table_answers_for_every_form_of_an_architecture():
     (trial,) = table.evaluate([Candidate(doubled)], seed=0)
     assert trial.accuracy == 0.8
     assert trial.metrics["seconds"] == 3.0
+
+
+@pytest.mark.slow
+def test_an_average_is_the_mean_of_trainings_with_seeds_of_their_own(pool, candidates):
+    averaged = {t.architecture.key: t for t in Averaged(pool, 2).evaluate(candidates, seed=5)}
+    single = [{t.architecture.key: t for t in pool.evaluate(candidates, seed=s)} for s in (10, 11)]
+    for key, trial in averaged.items():
+        first, second = (one[key] for one in single)
+        if first.done:
+            assert trial.accuracy == pytest.approx((first.accuracy + second.accuracy) / 2)
+            assert trial.curve[-1] == pytest.approx(trial.accuracy)
+            spread = abs(first.accuracy - second.accuracy) / 2**0.5
+            assert trial.metrics["accuracy_std"] == pytest.approx(spread)
+        else:
+            assert trial.error == first.error
+        assert trial.recipe not in {first.recipe, second.recipe}

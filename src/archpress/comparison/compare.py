@@ -19,7 +19,7 @@ from archpress.compression.run_folder import open_folder
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
-from archpress.evaluation import ProcessPool, choose_device, torch_threads
+from archpress.evaluation import ProcessPool, averaged, choose_device, torch_threads
 from archpress.search import Objective, Progress, Silent
 from archpress.space import Limits, space_around
 from archpress.store import Store
@@ -91,7 +91,8 @@ def compare(
         listener = progress or Silent()
         weights = conditions.folder / "weights"
         trainer = FinalTrainer(images, pools.final, store, weights, listener)
-        searcher = Searcher(conditions, space, budget, pools.trial, store, listener)
+        evaluator = averaged(pools.trial, conditions.settings.initialisations)
+        searcher = Searcher(conditions, space, budget, evaluator, store, listener)
         match = Match(conditions, taking_part, searcher, FinalStage(conditions, trainer))
         so_far = _begin(conditions, contestants, budget, seeds, name)
         match.play(seeds, lambda runs: _write(replace(so_far, runs=tuple(runs))))

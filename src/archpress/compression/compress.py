@@ -31,7 +31,14 @@ from archpress.compression.sentence import tell
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
-from archpress.evaluation import ProcessPool, Recipe, choose_device, measure_latency, torch_threads
+from archpress.evaluation import (
+    ProcessPool,
+    Recipe,
+    averaged,
+    choose_device,
+    measure_latency,
+    torch_threads,
+)
 from archpress.search.objective import Objective
 from archpress.search.progress import Progress, Silent
 from archpress.space import COSTS, Limits, space_around
@@ -114,7 +121,8 @@ def compress(
             clock = _Clock()
             trainer.train([source_plan], "training the source")
             clock.lap("source")
-        with pool(settings.trial, limited=True) as evaluator:
+        with pool(settings.trial, limited=True) as workers_pool:
+            evaluator = averaged(workers_pool, settings.initialisations)
             task = Task(source, space, evaluator, store, settings, seed, folder, listener)
             found = search(task, limits)
             clock.add(found.seconds)

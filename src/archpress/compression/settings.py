@@ -12,6 +12,16 @@ from archpress.search.proposals import ProposalSettings
 MIRRORED = ("fashion-mnist", "fashion-mnist-sample", "cifar10", "cifar100")
 
 
+_LEAST = (
+    ("seeds", 1),
+    ("initialisations", 1),
+    ("first", 8),
+    ("rounds", 0),
+    ("batch", 1),
+    ("pool", 100),
+)
+
+
 @dataclass(frozen=True)
 class Settings:
     """How much work a compression is, and how it is done.
@@ -21,6 +31,7 @@ class Settings:
         final: recipe of source and results.
         effort: the word that these settings began with.
         seeds: final trainings of each net.
+        initialisations: trainings of each net that are one trial, their mean.
         first: architectures that are trained before the first round.
         rounds: of propose, train, refit.
         batch: architectures a round.
@@ -39,6 +50,7 @@ class Settings:
     final: Recipe
     effort: str = "standard"
     seeds: int = 3
+    initialisations: int = 1
     first: int = 60
     rounds: int = 8
     batch: int = 8
@@ -54,7 +66,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check the counts."""
-        for name, least in (("seeds", 1), ("first", 8), ("rounds", 0), ("batch", 1), ("pool", 100)):
+        for name, least in _LEAST:
             if getattr(self, name) < least:
                 raise EvaluationError(f"{name} must be at least {least}, not {getattr(self, name)}")
 

@@ -6,6 +6,7 @@
     Evaluator               candidates in, trials out; anybody may write another
       SerialEvaluator       trains in this process
       ProcessPool           trains in several processes, with limits of time and memory
+      Averaged              several initialisations of each net, in a pool
       TableEvaluator        looks published results up
     measure_latency         how long a network takes on this machine
 
@@ -13,6 +14,7 @@ A failure is a trial, never an exception that stops the others. The same archite
 and seed give the same trial in every evaluator that trains.
 """
 
+from archpress.evaluation.averaged import Averaged, averaged
 from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
 from archpress.evaluation.job import Job, run_job, save_weights
@@ -33,6 +35,7 @@ from archpress.evaluation.training import (
 from archpress.evaluation.trial import Candidate, Trial, TrialState
 
 __all__ = [
+    "Averaged",
     "Candidate",
     "DivergedError",
     "Epoch",
@@ -48,6 +51,7 @@ __all__ = [
     "Trial",
     "TrialState",
     "accuracy_of",
+    "averaged",
     "choose_device",
     "cores",
     "final",

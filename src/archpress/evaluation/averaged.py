@@ -1,0 +1,72 @@
+"""`Averaged`: several initialisations of each net; their mean is the trial."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from archpress.evaluation.evaluator import Evaluator
+from archpress.evaluation.job import Job
+from archpress.evaluation.pool import ProcessPool
+from archpress.evaluation.trial import Candidate, Trial
+
+
+class Averaged:
+    """An evaluator that trains each net more than once.
+
+    Args:
+        pool: trains; its recipe is that of each training.
+        initialisations: trainings of a net. Seed s of a trial means the seeds s m ... s m + m - 1
+            of its m trainings.
+
+    Source:
+        Section 3.2 of the paper: the expected accuracy, over m initialisations.
+    """
+
+    def __init__(self, pool: ProcessPool, initialisations: int) -> None:
+        self._pool, self._count = pool, initialisations
+
+    @property
+    def data_key(self) -> str:
+        """Key of the data set."""
+        return self._pool.data_key
+
+    @property
+    def recipe_key(self) -> str:
+        """Key of the recipe and of how many trainings are averaged."""
+        return f"{self._pool.recipe_key}*{self._count}"
+
+    def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
+        """Train the candidates; a net's trial comes when its last training has ended.
+
+        A net of which one training fails is a failed trial.
+        """
+        seeds = range(seed * self._count, (seed + 1) * self._count)
+        jobs = [Job(one, self._pool.recipe, number) for one in candidates for number in seeds]
+        ended: defaultdict[str, list[Trial]] = defaultdict(list)
+        for trial in self._pool.run(jobs):
+            trainings = ended[trial.architecture.key]
+            trainings.append(trial)
+            if len(trainings) == self._count:
+                del ended[trial.architecture.key]
+                yield self._mean(sorted(trainings, key=lambda one: one.seed), seed)
+
+    def _mean(self, trainings: Sequence[Trial], seed: int) -> Trial:
+        seconds = sum(one.seconds for one in trainings)
+        first = next((one for one in trainings if not one.done), trainings[0])
+        trial = replace(first, recipe=self.recipe_key, seed=seed, seconds=seconds)
+        if not first.done:
+            return trial
+        accuracies = [one.accuracy or 0.0 for one in trainings]
+        metrics = {
+            name: float(np.mean([one.metrics[name] for one in trainings])) for name in first.metrics
+        }
+        metrics["accuracy_std"] = float(np.std(accuracies, ddof=1))
+        curves = zip(*(one.curve for one in trainings), strict=True)
+        return replace(trial, metrics=metrics, curve=tuple(float(np.mean(c)) for c in curves))
+
+
+def averaged(pool: ProcessPool, initialisations: int) -> Evaluator:
+    """The pool itself where each net is trained once."""
+    return Averaged(pool, initialisations) if initialisations > 1 else pool
