@@ -19,11 +19,13 @@ ROOMS = (
     "compression",
     "report",
     "comparison",
+    "reproduction",
     "terminal",
     "arguments",
     "cli_table",
     "cli_compare",
     "cli_count",
+    "cli_reproduce",
     "cli",
     "__main__",
 )

@@ -37,6 +37,7 @@ from archpress.arguments import (
 )
 from archpress.cli_compare import compare
 from archpress.cli_count import count
+from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
 from archpress.errors import ArchpressError
 
@@ -352,6 +353,7 @@ def zoo(as_json: JsonOption = False) -> None:
 
 app.command()(compare)
 app.command()(count)
+app.command()(reproduce)
 app.command("table")(table_command)
 
 

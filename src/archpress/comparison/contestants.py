@@ -13,7 +13,7 @@ from archpress.search import Arm
 
 OURS = "default"
 PAPER_ITERATIONS = 100  # of the paper's SGD for each step of our fit, up to the paper's own number
-Kind = Literal["ours", "ablation", "baseline"]
+Kind = Literal["ours", "ablation", "baseline", "reference"]
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class Contestant:
     Attributes:
         name: for tables, files and the command line.
         about: some words for people.
-        kind: ours, ours with a part changed, or anything else.
+        kind: ours, ours with a part changed, another way to a small net, or a net to look back to.
         arm: how it searches, where it does; raises where it cannot take part.
         finish: how the net that it chose, or another, is trained at the end; None: not at all.
         finalists: whether its best nets get a final training each, out of its budget, and
             validation chooses among them; else what the arm ranks first is chosen.
+        searches_as: name of the contestant whose searches it takes over; "": its own.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Contestant:
     arm: Callable[[Conditions], Arm[Architecture] | None]
     finish: Finish = from_scratch
     finalists: bool = False
+    searches_as: str = ""
 
 
 def contestants() -> dict[str, Contestant]:
@@ -111,10 +113,11 @@ def _paper() -> Iterable[Contestant]:
 def _searches() -> Iterable[Contestant]:
     from archpress.baselines import SEARCHES
     from archpress.baselines.reinforce import reinforce
+    from archpress.compression.arms import hand_made_arm
 
     def contestant(name: str, make: Callable[[], Arm[Architecture]]) -> Contestant:
         about = (make.__doc__ or "search").strip().splitlines()[0].rstrip(".")
         return Contestant(name, about, "baseline", lambda _: make())
 
-    makers = {**SEARCHES, "reinforce": reinforce}
+    makers = {"hand-made": hand_made_arm, **SEARCHES, "reinforce": reinforce}
     return [contestant(name, make) for name, make in makers.items()]

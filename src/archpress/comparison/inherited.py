@@ -16,7 +16,7 @@ from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.contestants import Contestant, of_ours
+from archpress.comparison.contestants import OURS, Contestant, of_ours
 from archpress.comparison.ending import Ending, FinalStage
 from archpress.compression.finals import Plan
 from archpress.compression.run_folder import write_text
@@ -38,7 +38,7 @@ def inherited() -> Iterable[Contestant]:
     yield Contestant("distillation", student, "baseline", _no_search, _distilled)
     yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
     ours = of_ours("default-distilled", "ours, distilled from the trained source", "ablation")
-    yield replace(ours, finish=_distilled, finalists=True)
+    yield replace(ours, finish=_distilled, finalists=True, searches_as=OURS)
 
 
 def _pruning(importance: "Importance", what: str) -> Contestant:

@@ -47,14 +47,14 @@ class Match:
             objective = self.searcher.objective(seed)
             begin = len(self.runs)
             for contestant, arm in self.contestants:
-                known, name = None, contestant.name
+                known, name = None, contestant.searches_as or contestant.name
                 finalists = self.searcher.finalists if contestant.finalists else 0
                 if arm is not None:
                     known = self.searcher.recorded(name, objective, seed, finalists)
                     run = known or self.searcher.run(name, arm, objective, seed, finalists)
                 else:
                     run = Run(name, seed, objective, (), (), 0.0)
-                self.runs.append(run)
+                self.runs.append(replace(run, arm=contestant.name))
                 if arm is not None and known is None:
                     tell(self.runs)
             before = self.stage.trained

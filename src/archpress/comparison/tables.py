@@ -151,7 +151,7 @@ def markdown(comparison: Comparison) -> str:
     parts = [
         f"# {comparison.source['name']} on {comparison.data['name']}: arms compared",
         comparison.verdict,
-        _table(columns(comparison), summary_rows(comparison)),
+        markdown_table(columns(comparison), summary_rows(comparison)),
     ]
     pairs = pair_rows(comparison)
     if pairs:
@@ -160,7 +160,7 @@ def markdown(comparison: Comparison) -> str:
             if comparison.goal == "compression"
             else (f"final {comparison.judged_on} accuracy")
         )
-        parts += [f"Difference of {what}, seed by seed:", _table(PAIR_COLUMNS, pairs)]
+        parts += [f"Difference of {what}, seed by seed:", markdown_table(PAIR_COLUMNS, pairs)]
     parts += ["\n".join(f"- {what}: {value}" for what, value in facts(comparison)), NOTE]
     return "\n\n".join(parts) + "\n"
 
@@ -207,7 +207,8 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown; all columns but the first to the right."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

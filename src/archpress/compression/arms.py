@@ -68,8 +68,21 @@ def default_arm(
     return Arm("default", ask, rank)
 
 
+def hand_made_arm() -> Arm[Architecture]:
+    """A plain net of conv-BN-ReLU blocks, as wide as the limits allow: five minutes of handwork."""
+
+    def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
+        space = replace(_space(problem).choices, most_activations=None)
+        yield [Candidate(net, "hand-made") for net in hand_made_nets(space)[:1]]
+
+    return Arm("hand-made", ask)
+
+
 def paper_arm(
-    embedding: PaperSettings | None = None, descent: PaperDescent | None = None
+    embedding: PaperSettings | None = None,
+    descent: PaperDescent | None = None,
+    *,
+    most_macs: int | None = None,
 ) -> Arm[Architecture]:
     """The paper's flow: its samples, one fit of its embedding, one descent from the source.
 
@@ -80,6 +93,7 @@ def paper_arm(
     Args:
         embedding: how it is fitted.
         descent: how to walk.
+        most_macs: of a sample, where less is "too large to be practical" than usual.
 
     Source:
         Sections 4.4, 5, 5.3 and 9.
@@ -91,6 +105,8 @@ def paper_arm(
         limits = near.choices.limits
         space = paper_space(near.choices.input_shape, near.choices.classes)
         space = replace(space, most_activations=near.choices.most_activations)
+        if most_macs is not None:
+            space = space.with_limits(replace(space.limits, max_macs=most_macs))
         source = without_global_pools(near.source)
         samples = distinct(
             PaperSampler(space, problem.rng(0)), max(2, problem.budget - LAST_OF_ONE_SHOT)

@@ -1,0 +1,152 @@
+"""The command `reproduce`."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archpress.arguments import (
+    DeviceOption,
+    JsonOption,
+    MaxParametersOption,
+    QuietOption,
+    WorkersOption,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archpress.reproduction import Experiment, Stage
+
+
+class RowName(StrEnum):
+    """The rows of Table 1."""
+
+    FASHION_MNIST = "fashion-mnist"
+    CIFAR10 = "cifar10"
+    CIFAR100 = "cifar100"
+    SVHN = "svhn"
+
+
+class ScaleName(StrEnum):
+    """How much work."""
+
+    QUICK = "quick"
+    MEDIUM = "medium"
+    PAPER = "paper"
+
+
+def reproduce(
+    data: Annotated[RowName, typer.Argument(metavar="DATA", help="A row of Table 1, by its set.")],
+    scale: Annotated[
+        ScaleName, typer.Option(help="Half an hour, a day or so, or all that the paper says.")
+    ] = ScaleName.QUICK,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Folder for all results; by default runs/reproduce-DATA-SCALE."),
+    ] = None,
+    just_plan: Annotated[
+        bool, typer.Option("--plan", help="Tell what would be trained, and how long it takes.")
+    ] = False,
+    methods: Annotated[
+        str, typer.Option(help="Arms as of `archpress compare`, with commas between.")
+    ] = "paper,default,default-distilled,hand-made",
+    max_parameters: MaxParametersOption = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs of each method.")] = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """One row of the paper's Table 1: its base, its method and ours, the paper's numbers beside.
+
+    A result may have as many parameters as the paper's, unless --max-parameters says otherwise. The
+    same command goes on after a kill. Writes reproduce.md beside the files of `archpress compare`.
+
+    **Example:** archpress reproduce fashion-mnist --scale quick --plan
+    """
+    from rich.console import Console
+
+    from archpress import reproduction
+    from archpress.data import load_data
+    from archpress.terminal import TerminalProgress, table
+
+    row = reproduction.TABLE_ONE[data.value]
+    experiment = reproduction.Experiment(
+        row,
+        reproduction.scale_of(scale.value, row),
+        [name.strip() for name in methods.split(",") if name.strip()],
+        whole(max_parameters, "--max-parameters"),
+        seeds,
+    )
+    with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
+        if just_plan:
+            stages = reproduction.plan(
+                experiment, device=device, workers=workers, progress=progress
+            )
+        else:
+            result = reproduction.reproduce(
+                experiment,
+                load_data(data.value),
+                run=run or Path("runs") / f"reproduce-{data.value}-{scale.value}",
+                device=device,
+                workers=workers,
+                progress=progress,
+            )
+    if just_plan:
+        _tell_plan(experiment, stages, as_json=as_json)
+    elif as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+    else:
+        Console(soft_wrap=False).print(table("", reproduction.COLUMNS, result.rows()))
+        _tell_left_out(experiment)
+        typer.echo(f"Files: {result.comparison.folder}")
+
+
+def _tell_plan(experiment: "Experiment", stages: "Sequence[Stage]", *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from archpress.reproduction.plan import GPU_MACS_PER_SECOND
+    from archpress.terminal import table
+
+    hours, gpu_hours = (sum(getattr(one, n) for one in stages) for n in ("hours", "gpu_hours"))
+    if as_json:
+        told = [
+            asdict(one)
+            | {"total_macs": one.total_macs, "hours": one.hours, "gpu_hours": one.gpu_hours}
+            for one in stages
+        ]
+        found = {"stages": told, "hours": hours, "gpu_hours": gpu_hours}
+        typer.echo(json.dumps(found | {"left_out": experiment.left_out}, indent=1))
+        return
+    columns = ["stage", "trainings", "images each", "M macs", "hours here", "hours, GPU"]
+    rows = [
+        [
+            one.name,
+            f"{one.trainings:,}",
+            f"{one.images:,}",
+            f"{one.macs / 1e6:,.1f}",
+            f"{one.hours:,.2f}",
+            f"{one.gpu_hours:,.2f}",
+        ]
+        for one in stages
+    ]
+    rows.append(["all", "", "", "", f"{hours:,.2f}", f"{gpu_hours:,.2f}"])
+    Console(soft_wrap=False).print(table("", columns, rows))
+    typer.echo(
+        f"Here: {stages[0].workers} workers, timed on a few nets and images just now; fits of "
+        f"embeddings, minutes each, come on top. GPU: a guess, {GPU_MACS_PER_SECOND:.0e} "
+        "multiply-adds a second."
+    )
+    _tell_left_out(experiment)
+
+
+def _tell_left_out(experiment: "Experiment") -> None:
+    if experiment.left_out:
+        typer.echo("Other than in the paper:")
+    for sentence in experiment.left_out:
+        typer.echo(f"- {sentence}")

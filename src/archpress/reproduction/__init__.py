@@ -1,0 +1,29 @@
+"""The paper's experiments, by name.
+
+TABLE_ONE, Row      Table 1: bases, accuracies, compressions
+Scale, scale_of     how much of the paper's work is done, and what is left out
+Experiment          a row, a scale, methods and a limit
+plan                what would be trained, and how long it takes here
+reproduce           trains it, resumable, and puts the paper's numbers beside ours
+"""
+
+from archpress.reproduction.experiment import METHODS, Experiment
+from archpress.reproduction.plan import Stage, plan
+from archpress.reproduction.reproduce import COLUMNS, Reproduction, reproduce
+from archpress.reproduction.scales import SCALES, Scale, scale_of
+from archpress.reproduction.table_one import TABLE_ONE, Row
+
+__all__ = [
+    "COLUMNS",
+    "METHODS",
+    "SCALES",
+    "TABLE_ONE",
+    "Experiment",
+    "Reproduction",
+    "Row",
+    "Scale",
+    "Stage",
+    "plan",
+    "reproduce",
+    "scale_of",
+]
