@@ -26,7 +26,7 @@ from archpress.space import (
     space_around,
 )
 
-TIMED_NETS = 6  # of each method's candidates
+TIMED_NETS = 12  # of each method's candidates
 TIMED_WORK = 6 * 10**9  # multiply-adds of a timing's forward passes, about
 FEWEST_TIMED, MOST_TIMED = 16, 1024  # images
 WITHOUT_SEARCH = {"hand-made", "narrowing", "distillation", "fitnet", "pruning-l1", "pruning-bn"}
@@ -126,14 +126,16 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
     plain = hand_made_nets(replace(space, most_activations=None))[:1]
     results = [net for net in (*plain, narrow_to_fit(source, space)) if net is not None]
     finals = 0
-    for contestant in experiment.contestants():
+    contestants = experiment.contestants()
+    names = {one.name for one in contestants}
+    for contestant in contestants:
         if contestant.name == BASE:
             yield _Kind("base", seeds, settings.final, [source])
             continue
         kept = settings.finalists + 1 if contestant.finalists else 0
         finals += seeds * (kept + 1)
         trainings = seeds * (scale.nets - kept) * settings.initialisations
-        if contestant.name not in WITHOUT_SEARCH and not contestant.searches_as:
+        if contestant.name not in WITHOUT_SEARCH and contestant.searches_as not in names:
             nets = _candidates(contestant.name, source, space, scale)
             yield _Kind(f"trials, {contestant.name}", trainings, settings.trial, nets)
     yield _Kind("final trainings", finals, settings.final, results)

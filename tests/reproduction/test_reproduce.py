@@ -1,0 +1,117 @@
+"""A reproduction of a very small row, on real images."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from archpress.cli import main
+from archpress.compression import settings_for
+from archpress.data import ImageData, load_data
+from archpress.data.images import Split
+from archpress.reproduction import COLUMNS, TABLE_ONE, Experiment, Row, Scale, plan, reproduce
+
+ROW = Row("fashion-mnist", "tiny", 0.8, 10_000, 0.01, 2.0, 300)
+
+
+def part(split, count):
+    return Split(split.images[:count], split.labels[:count])
+
+
+@pytest.fixture(scope="module")
+def images():
+    full = load_data("fashion-mnist-sample", max_train=300)
+    test = part(full.read_test(), 100)
+    return ImageData.of(
+        "small",
+        full.train,
+        part(full.validation, 100),
+        full.class_names,
+        test_reader=lambda: test,
+        test_identity="the first 100",
+    )
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    smoke = settings_for("smoke")
+    settings = replace(
+        smoke,
+        trial=replace(smoke.trial, train_images=200, spare_images=50),
+        final=replace(smoke.final, train_images=300),
+        initialisations=2,
+    )
+    scale = Scale("brief", 12, settings, 1, 300, 10**6, trains_base=True)
+    return Experiment(ROW, scale, ("paper", "default-distilled", "hand-made"))
+
+
+@pytest.mark.slow
+def test_the_papers_numbers_stand_beside_ours_and_a_second_call_trains_nothing(
+    images, experiment, tmp_path
+):
+    done = reproduce(experiment, images, run=tmp_path, device="cpu")
+    rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in done.rows()}
+    assert list(rows) == [
+        "tiny, the paper's",
+        "compressed, the paper's",
+        "tiny, here",
+        "paper, here",
+        "default-distilled, here",
+        "hand-made, here",
+    ]
+    assert rows["compressed, the paper's"]["accuracy"] == "81.00 %"
+    assert rows["compressed, the paper's"]["change"] == "+1.00"
+    assert rows["tiny, here"]["change"] == ""
+    runs = {run.arm: run for run in done.comparison.runs}
+    ours, base = runs["default-distilled"].final, runs["base"].final
+    gained = 100 * (ours.test_accuracy - base.test_accuracy)
+    assert rows["default-distilled, here"]["change"] == f"{gained:+.2f}"
+    assert ours.trial.architecture.parameters <= 5000
+    assert base.trial.architecture == ROW.source
+    assert {t.recipe for t in runs["paper"].trials} == {f"{experiment.scale.settings.trial.key}*2"}
+    assert "paper, here" in (tmp_path / "reproduce.md").read_text()
+    again = reproduce(experiment, images, run=tmp_path, device="cpu")
+    assert again.comparison.runs == done.comparison.runs
+    assert json.loads(json.dumps(again.to_dict()))["paper"]["compression"] == 2.0
+
+
+@pytest.mark.slow
+def test_a_plan_counts_the_trainings_and_times_them(experiment):
+    stages = {one.name: one for one in plan(experiment, device="cpu", workers=2)}
+    assert list(stages) == ["base", "trials, paper", "trials, default-distilled", "final trainings"]
+    assert stages["trials, paper"].trainings == 12 * 2
+    assert stages["trials, default-distilled"].trainings == (12 - 2) * 2
+    assert stages["base"].images == 300
+    assert stages["base"].macs == ROW.source.macs
+    assert all(one.seconds > 0 for one in stages.values())
+    base = stages["base"]
+    assert base.total_macs == pytest.approx(3 * 300 * ROW.source.macs)
+    assert base.hours == pytest.approx(base.seconds / 3600)  # one training keeps one worker busy
+
+
+@pytest.mark.slow
+def test_the_command_tells_its_plan(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["reproduce", "cifar10", "--plan", "--methods", "hand-made", "--json", "--quiet"])
+    assert not stopped.value.code
+    told = json.loads(capsys.readouterr().out)
+    assert [stage["name"] for stage in told["stages"]] == ["final trainings"]
+    assert told["hours"] > 0
+
+
+def test_bad_words_are_one_sentence_and_exit_code_2(capsys):
+    for arguments, said in (
+        (["cifar10", "--methods", "nobody"], "no arm is called 'nobody'"),
+        (["cifar10", "--seeds", "0"], "seeds must be at least 1, not 0"),
+        (["mnist"], "mnist"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["reproduce", *arguments])
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_every_row_has_a_command():
+    from archpress.cli_reproduce import RowName
+
+    assert [one.value for one in RowName] == list(TABLE_ONE)
