@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from archpress.architecture import Layer, chain, named
+from archpress.architecture.vector import to_vectors
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
 from archpress.errors import ArchitectureError
 from archpress.search.paper_descent import PaperDescent, descend_once
@@ -38,16 +39,18 @@ def test_chains_of_any_length_are_encoded_and_decoded_to_as_many_layers(fitted, 
     assert vectors.shape == (1, 5, 4 * columns)
 
 
-def test_the_fit_comes_nearer_to_vectors_and_accuracies():
-    embedding = PaperEmbedding(SPACE, PaperSettings(iterations=1500, learning_rate=0.02))
+@pytest.mark.parametrize("types", ["ordinal", "categorical"])
+def test_the_fit_comes_nearer_to_vectors_and_accuracies(types):
+    settings = PaperSettings(iterations=1500, learning_rate=0.01, types=types)
+    embedding = PaperEmbedding(SPACE, settings)
     net, accuracy = NETS[0], ACCURACIES[0]
 
     def errors():
         code = embedding.encode(net)
-        wanted = embedding._sequence(net)[..., : len(net.layers)]
-        decoded = embedding.model.decoder(code)[..., : len(net.layers)]
+        vectors = torch.tensor(to_vectors(net), dtype=torch.float32)
+        decoded = embedding.model.decoder(code)[0, :, : len(net.layers)]
         guessed, _ = embedding.model.regress(code, len(net.layers))
-        return (decoded - wanted).square().mean().item(), abs(guessed.item() - accuracy)
+        return embedding._coding.loss(decoded, vectors).item(), abs(guessed.item() - accuracy)
 
     before = errors()
     embedding.fit(NETS[:2], ACCURACIES[:2])
@@ -66,6 +69,26 @@ def test_nets_smaller_than_the_mean_are_beyond_the_head_of_parameters(fitted):
     (gradient,) = torch.autograd.grad(size.sum(), codes)
     dead = size == 0
     assert (gradient[dead] == 0).all()
+
+
+def test_a_linear_head_over_logarithms_passes_a_gradient_below_the_mean():
+    embedding = PaperEmbedding(SPACE, PaperSettings(iterations=20, size_head="linear"))
+    embedding.fit(NETS, ACCURACIES)
+    smallest = min(net.parameters for net in NETS)
+    assert embedding.standardised(smallest) < 0
+    assert embedding.parameters(embedding.standardised(smallest)) == pytest.approx(smallest)
+    codes = torch.randn(200, 128, 3, requires_grad=True)
+    _, size = embedding.model.regress(codes, 12)
+    (gradient,) = torch.autograd.grad(size.sum(), codes)
+    assert (gradient.abs().amax((1, 2)) > 0).all()
+
+
+def test_group_norm_reads_a_sequence_alone_as_in_a_batch():
+    embedding = PaperEmbedding(SPACE, PaperSettings(iterations=20, norm="group"))
+    embedding.fit(NETS, ACCURACIES)
+    alone = embedding.encode(NETS[0])
+    embedding.model.train()
+    assert torch.equal(embedding.encode(NETS[0]), alone)
 
 
 def test_the_same_seed_gives_the_same_embedding():
@@ -104,7 +127,8 @@ def test_a_descent_lowers_its_objective_step_by_step(fitted, monkeypatch):
 
 def test_what_decodes_to_the_known_vectors_is_the_known_net(fitted, monkeypatch):
     net = NETS[0]
-    rows = fitted._sequence(net)
+    vectors = torch.tensor(to_vectors(net), dtype=torch.float32)
+    rows = fitted._coding.write(vectors).unsqueeze(0)
     monkeypatch.setattr(fitted.model.decoder, "forward", lambda _: rows + 0.0004)
     assert fitted.decode(torch.zeros(1), len(net.layers)) == net
 

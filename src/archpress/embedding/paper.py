@@ -7,6 +7,7 @@ Source:
     Sections 4.1 to 4.3, 5.2.2 and 8 of the paper.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,11 +20,13 @@ from torch import Tensor, nn
 from archpress.architecture import Architecture
 from archpress.architecture.layers import PAPER_KINDS
 from archpress.architecture.vector import from_vectors, to_vectors
+from archpress.embedding.paper_coding import TYPES, Types, coding_of
 from archpress.space import SearchSpace
 
+Norm = Literal["batch", "group"]
 STEP = 4  # layers that one column of an embedding stands for
 SHORTEST = 2 * STEP  # batch norm needs two columns where a batch is one sequence
-FIELDS = 5
+GROUPS = 8  # of group norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class PaperSettings:
             over 1,500 architectures, one an iteration: 45,000 of 80,000.
         huber: where Huber's loss turns linear; guess, as in Fast R-CNN.
         tune_iterations, tune_rate: of the fine-tuning on decoded nets (section 5.3); guess.
+        types: how the type of a layer is written; the paper: "ordinal".
+        size_head: the paper's ReLU over the centred count, or "linear" over its centred logarithm.
+        norm: of the convolutions; the paper: "batch".
     """
 
     width: int = 64
@@ -52,6 +58,9 @@ class PaperSettings:
     huber: float = 1.0
     tune_iterations: int = 200
     tune_rate: float = 3e-4
+    types: Types = "ordinal"
+    size_head: Literal["relu", "linear"] = "relu"
+    norm: Norm = "batch"
 
 
 class _Block(nn.Module):
@@ -61,7 +70,11 @@ class _Block(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, way: Literal["same", "shorter", "longer"] = "same"
+        self,
+        inputs: int,
+        outputs: int,
+        norm: Norm,
+        way: Literal["same", "shorter", "longer"] = "same",
     ) -> None:
         super().__init__()
 
@@ -73,7 +86,8 @@ class _Block(nn.Module):
                     return nn.Conv1d(inputs, outputs, 4, stride=2, padding=1)
             return nn.ConvTranspose1d(inputs, outputs, 4, stride=2, padding=1)
 
-        self.conv, self.norm = conv(), nn.BatchNorm1d(outputs)
+        self.conv = conv()
+        self.norm = nn.BatchNorm1d(outputs) if norm == "batch" else nn.GroupNorm(GROUPS, outputs)
         unchanged = way == "same" and inputs == outputs
         self.shortcut = nn.Identity() if unchanged else conv()
 
@@ -83,30 +97,36 @@ class _Block(nn.Module):
 
 
 class PaperModel(nn.Module):
-    """Encoder, decoder and the two regressors, for one sequence or several of one length."""
+    """Encoder, decoder and the two regressors, for one sequence or several of one length.
 
-    def __init__(self, settings: PaperSettings) -> None:
+    Args:
+        settings: widths, and what differs from the paper.
+        channels: of a column that is encoded.
+    """
+
+    def __init__(self, settings: PaperSettings, channels: int) -> None:
         super().__init__()
-        width, wide = settings.width, 2 * settings.width
+        width, wide, norm = settings.width, 2 * settings.width, settings.norm
         self.encoder = nn.Sequential(
-            _Block(FIELDS, width),
-            _Block(width, width),
-            _Block(width, wide, "shorter"),
-            _Block(wide, wide),
-            _Block(wide, wide, "shorter"),
+            _Block(channels, width, norm),
+            _Block(width, width, norm),
+            _Block(width, wide, norm, "shorter"),
+            _Block(wide, wide, norm),
+            _Block(wide, wide, norm, "shorter"),
         )
         self.decoder = nn.Sequential(
-            _Block(wide, wide, "longer"),
-            _Block(wide, wide),
-            _Block(wide, width, "longer"),
-            _Block(width, width),
-            nn.Conv1d(width, FIELDS, 3, padding=1),
+            _Block(wide, wide, norm, "longer"),
+            _Block(wide, wide, norm),
+            _Block(wide, width, norm, "longer"),
+            _Block(width, width, norm),
+            nn.Conv1d(width, channels, 3, padding=1),
         )
+        self._rectified = settings.size_head == "relu"
         self.accuracy = _three_blocks(wide, settings.head_width)
         self.parameters_head = _three_blocks(wide, settings.head_width)
 
     def regress(self, embedding: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Accuracy in [0, 1], and standardised parameters, which are never below 0: `B` each.
+        """Accuracy in [0, 1], and standardised parameters: `B` each. A ReLU has none below 0.
 
         Args:
             embedding: `B x 2W x L/4`.
@@ -114,7 +134,8 @@ class PaperModel(nn.Module):
         """
         seen = embedding[..., : -(-length // STEP)].mean(-1)
         accuracy = torch.sigmoid(self.accuracy(seen)).squeeze(-1)
-        return accuracy, F.relu(self.parameters_head(seen)).squeeze(-1)
+        size = self.parameters_head(seen).squeeze(-1)
+        return accuracy, F.relu(size) if self._rectified else size
 
 
 def _three_blocks(inputs: int, width: int) -> nn.Sequential:
@@ -144,14 +165,26 @@ class PaperEmbedding:
         self._rng = np.random.default_rng([seed, 7])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = PaperModel(settings).eval()
-        largest = (len(PAPER_KINDS), max(space.kernels), space.most_channels, max(space.strides))
-        self._scale = torch.tensor([*largest, max(1, *space.paddings)], dtype=torch.float32)
+            largest = (TYPES, max(space.kernels), space.most_channels, max(space.strides))
+            self._largest = torch.tensor([*largest, max(1, *space.paddings)], dtype=torch.float32)
+            self._coding = coding_of(settings.types, self._largest)
+            self.model = PaperModel(settings, self._coding.channels).eval()
         self._mean, self._std = 0.0, 1.0
 
     def standardised(self, parameters: float) -> float:
-        """Parameters less the mean of the nets of the fit, over their standard deviation."""
-        return (parameters - self._mean) / self._std
+        """Parameters less the mean of the nets of the fit, over their standard deviation.
+
+        Of the logarithms, where the head is linear.
+        """
+        return (self._size(parameters) - self._mean) / self._std
+
+    def parameters(self, standardised: float) -> float:
+        """The inverse of `standardised`."""
+        size = standardised * self._std + self._mean
+        return math.exp(size) if self.settings.size_head == "linear" else size
+
+    def _size(self, parameters: float) -> float:
+        return math.log(parameters) if self.settings.size_head == "linear" else parameters
 
     def fit(self, nets: Sequence[Architecture], accuracies: Sequence[float]) -> list[float]:
         """Train encoder, decoder and regressors together; the loss of each iteration.
@@ -163,8 +196,8 @@ class PaperEmbedding:
         Raises:
             ArchitectureError: a net has no 5-vectors.
         """
-        counts = np.array([net.parameters for net in nets], dtype=np.float64)
-        self._mean, self._std = float(counts.mean()), float(counts.std()) or 1.0
+        sizes = np.array([self._size(net.parameters) for net in nets], dtype=np.float64)
+        self._mean, self._std = float(sizes.mean()), float(sizes.std()) or 1.0
         settings = self.settings
         return self._train(nets, accuracies, settings.iterations, settings.learning_rate)
 
@@ -180,7 +213,7 @@ class PaperEmbedding:
         rate: float,
     ) -> list[float]:
         settings, model = self.settings, self.model.train()
-        sequences = [self._sequence(net) for net in nets]
+        written = [_vectors(net) for net in nets]
         optimizer = torch.optim.SGD(
             model.parameters(), lr=rate, momentum=settings.momentum, nesterov=True
         )
@@ -189,7 +222,7 @@ class PaperEmbedding:
         history = []
         for _ in range(iterations):
             i = int(self._rng.integers(len(nets)))
-            loss = self._loss(sequences[i], len(nets[i].layers), accuracies[i], nets[i].parameters)
+            loss = self._loss(written[i], accuracies[i], nets[i].parameters)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -198,14 +231,15 @@ class PaperEmbedding:
         model.eval()
         return history
 
-    def _loss(self, sequence: Tensor, length: int, accuracy: float, parameters: int) -> Tensor:
+    def _loss(self, vectors: Tensor, accuracy: float, parameters: int) -> Tensor:
         """Section 4.3: vectors by squared error, accuracy by L1, parameters by Huber's loss."""
-        embedding = self.model.encoder(sequence)
-        decoded = self.model.decoder(embedding)[..., :length]
+        length = len(vectors)
+        embedding = self.model.encoder(self._sequence(vectors))
+        decoded = self.model.decoder(embedding)[0, :, :length]
         guessed, size = self.model.regress(embedding, length)
         wanted = torch.full_like(size, self.standardised(parameters))
         return (
-            F.mse_loss(decoded, sequence[..., :length])
+            self._coding.loss(decoded, vectors)
             + F.l1_loss(guessed, torch.full_like(guessed, accuracy))
             + F.huber_loss(size, wanted, delta=self.settings.huber)
         )
@@ -217,7 +251,7 @@ class PaperEmbedding:
             ArchitectureError: the net has no 5-vectors.
         """
         with torch.inference_mode():
-            embedding: Tensor = self.model.encoder(self._sequence(net))
+            embedding: Tensor = self.model.encoder(self._sequence(_vectors(net)))
         return embedding.clone()
 
     def decode(self, embedding: Tensor, length: int) -> Architecture:
@@ -229,15 +263,18 @@ class PaperEmbedding:
             ArchitectureError: what was decoded is no valid net.
         """
         with torch.inference_mode():
-            values = self.model.decoder(embedding)[0, :, :length].T * self._scale
-        most = [len(PAPER_KINDS), *self._scale[1:].tolist()]
+            values = self._coding.read(self.model.decoder(embedding)[0, :, :length])
         least = [1, 1, 1, 1, 0]
-        vectors = np.clip(np.rint(values.numpy()), least, most).astype(np.int64)
+        vectors = np.clip(np.rint(values.numpy()), least, self._largest.numpy()).astype(np.int64)
         vectors[-1] = (PAPER_KINDS.index("linear") + 1, 0, self.space.classes, 0, 0)
         return from_vectors(vectors, self.space.input_shape, dropout_rate=self.space.dropout_rate)
 
-    def _sequence(self, net: Architecture) -> Tensor:
-        """`1 x 5 x L`, scaled; filled up with zeros."""
-        vectors = torch.tensor(to_vectors(net), dtype=torch.float32) / self._scale
+    def _sequence(self, vectors: Tensor) -> Tensor:
+        """`L x 5` -> `1 x C x L`, filled up with zeros."""
+        written = self._coding.write(vectors)
         length = max(SHORTEST, -(-len(vectors) // STEP) * STEP)
-        return F.pad(vectors.T, (0, length - len(vectors))).unsqueeze(0)
+        return F.pad(written, (0, length - len(vectors))).unsqueeze(0)
+
+
+def _vectors(net: Architecture) -> Tensor:
+    return torch.tensor(to_vectors(net), dtype=torch.float32)
