@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from archpress.architecture import named
+from archpress.architecture.vector import has_vectors
 from archpress.compression import settings_for
 from archpress.compression.arms import default_arm, paper_arm, paper_flow_arm
 from archpress.embedding.paper import PaperSettings
@@ -46,6 +47,14 @@ def test_the_papers_arm_samples_then_descends_from_the_source(problem):
     assert all(LIMITS.allow(trial.architecture) for trial in trials[6:])
     again = run_arm(arm, problem, look_up)
     assert [trial.architecture for trial in again] == [trial.architecture for trial in trials]
+
+
+@pytest.mark.slow
+def test_half_of_the_samples_may_lie_near_the_source(problem):
+    settings = PaperSettings(iterations=30, tune_iterations=2)
+    trials = run_arm(paper_arm(settings, PaperDescent(steps=2), near=0.5), problem, look_up)
+    assert [t.origin for t in trials[:6]] == ["paper-sampler"] * 3 + ["neighbourhood"] * 3
+    assert all(has_vectors(trial.architecture) for trial in trials)
 
 
 @pytest.mark.slow

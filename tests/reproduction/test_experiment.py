@@ -32,7 +32,7 @@ def test_the_paper_scale_is_what_the_paper_says(data):
     assert whole.left_out == []
     scale = whole.scale
     assert (scale.nets, scale.settings.initialisations, scale.settings.trial.epochs) == (1500, 5, 5)
-    assert scale.iterations == (100_000 if data.startswith("cifar") else 80_000)
+    assert scale.settings.paper.iterations == (100_000 if data.startswith("cifar") else 80_000)
     assert scale.settings.trial.train_images is None
     assert scale.settings.trial.rate_at(0.99) == scale.settings.trial.rate_at(0)  # no decay in 5
     assert whole.limits.max_macs is None

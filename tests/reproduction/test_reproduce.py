@@ -9,6 +9,7 @@ from archpress.cli import main
 from archpress.compression import settings_for
 from archpress.data import ImageData, load_data
 from archpress.data.images import Split
+from archpress.embedding.paper import PaperSettings
 from archpress.reproduction import COLUMNS, TABLE_ONE, Experiment, Row, Scale, plan, reproduce
 
 ROW = Row("fashion-mnist", "tiny", 0.8, 10_000, 0.01, 2.0, 300)
@@ -40,8 +41,9 @@ def experiment():
         trial=replace(smoke.trial, train_images=200, spare_images=50),
         final=replace(smoke.final, train_images=300),
         initialisations=2,
+        paper=PaperSettings(iterations=300),
     )
-    scale = Scale("brief", 12, settings, 1, 300, 10**6, trains_base=True)
+    scale = Scale("brief", 12, settings, 1, 10**6, trains_base=True)
     return Experiment(ROW, scale, ("paper", "default-distilled", "hand-made"))
 
 

@@ -25,6 +25,14 @@ def without_global_pools(architecture: Architecture) -> Architecture:
     return replace(architecture, layers=tuple(layers))
 
 
+def has_vectors(architecture: Architecture) -> bool:
+    """Whether the paper's vectors can hold the net: a chain of its kinds, with biases."""
+    return all(
+        KINDS[layer.kind].paper_code and not layer.bias_free and layer.inputs == (1,)
+        for layer in architecture.layers
+    )
+
+
 def to_vectors(architecture: Architecture) -> NDArray[np.int64]:
     """The architecture as the paper writes it.
 

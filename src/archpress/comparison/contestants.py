@@ -1,8 +1,9 @@
 """Who can take part: ours, ours with parts left out, other searches, and nets that inherit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from archpress.architecture import Architecture
 from archpress.architecture.vector import to_vectors, without_global_pools
@@ -12,7 +13,6 @@ from archpress.errors import ArchitectureError, EvaluationError, SpaceError
 from archpress.search import Arm
 
 OURS = "default"
-PAPER_ITERATIONS = 100  # of the paper's SGD for each step of our fit, up to the paper's own number
 Kind = Literal["ours", "ablation", "baseline", "reference"]
 
 
@@ -88,26 +88,39 @@ def of_ours(name: str, about: str, kind: Kind, **parts: bool) -> Contestant:
     return Contestant(name, about, kind, arm)
 
 
-def _paper() -> Iterable[Contestant]:
-    def arm(conditions: Conditions) -> Arm[Architecture]:
-        from archpress.compression.arms import paper_arm
-        from archpress.embedding.paper import PaperSettings
+# The paper's arm with one thing changed: fields of `PaperSettings`.
+PAPER_CHANGED: dict[str, tuple[str, dict[str, str]]] = {
+    "paper": ("the paper's samples, embedding and one descent", {}),
+    "paper-categorical": ("paper, types of layers as categories", {"types": "categorical"}),
+    "paper-linear": ("paper, a linear head over log parameters", {"size_head": "linear"}),
+    "paper-group": ("paper, group norm in the embedding", {"norm": "group"}),
+}
 
-        try:
-            to_vectors(without_global_pools(conditions.source))
-        except ArchitectureError as error:
-            raise SpaceError(f"the arm 'paper' cannot take part, leave it out: {error}") from None
-        papers, steps = PaperSettings(), conditions.settings.fit.steps
-        iterations = min(papers.iterations, PAPER_ITERATIONS * steps)
-        return paper_arm(replace(papers, iterations=iterations))
+
+def _paper() -> Iterable[Contestant]:
+    for name, (about, changed) in PAPER_CHANGED.items():
+        yield Contestant(name, about, "ablation", partial(_paper_arm, name, changed))
+    near = partial(_paper_arm, "paper-near", {}, near=0.5)
+    yield Contestant("paper-near", "paper, half of the samples near the source", "ablation", near)
 
     def flow(conditions: Conditions) -> Arm[Architecture]:
         from archpress.compression.arms import paper_flow_arm
 
         return paper_flow_arm(conditions.settings, conditions.folder)
 
-    yield Contestant("paper", "the paper's samples, embedding and one descent", "ablation", arm)
-    yield Contestant("paper-flow", "the same over our embedding", "ablation", flow)
+    yield Contestant("paper-flow", "the paper's flow over our embedding", "ablation", flow)
+
+
+def _paper_arm(
+    name: str, changed: Mapping[str, Any], conditions: Conditions, near: float = 0.0
+) -> Arm[Architecture]:
+    from archpress.compression.arms import paper_arm
+
+    try:
+        to_vectors(without_global_pools(conditions.source))
+    except ArchitectureError as error:
+        raise SpaceError(f"the arm {name!r} cannot take part, leave it out: {error}") from None
+    return paper_arm(replace(conditions.settings.paper, **changed), near=near)
 
 
 def _searches() -> Iterable[Contestant]:

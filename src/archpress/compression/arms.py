@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
-from archpress.architecture.vector import without_global_pools
+from archpress.architecture.vector import has_vectors, without_global_pools
 from archpress.compression.first import first_candidates, hand_made_nets
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
@@ -82,18 +82,18 @@ def paper_arm(
     embedding: PaperSettings | None = None,
     descent: PaperDescent | None = None,
     *,
-    most_macs: int | None = None,
+    near: float = 0.0,
 ) -> Arm[Architecture]:
     """The paper's flow: its samples, one fit of its embedding, one descent from the source.
 
-    The samples are of all sizes; some of them may keep the limits. Half of the decoded nets that do
-    are trained, from the end of the descent backwards; the embedding is tuned on them and walked
-    once more for the other half. The result is the best within the limits.
+    The samples have any number of parameters; some of them may keep the limits. Half of the decoded
+    nets that do are trained, from the end of the descent backwards; the embedding is tuned on them
+    and walked once more for the other half. The result is the best within the limits.
 
     Args:
         embedding: how it is fitted.
         descent: how to walk.
-        most_macs: of a sample, where less is "too large to be practical" than usual.
+        near: share of the samples that are smaller neighbours of the source; the paper: none.
 
     Source:
         Sections 4.4, 5, 5.3 and 9.
@@ -101,17 +101,22 @@ def paper_arm(
     fitting, walking = embedding or PaperSettings(), descent or PaperDescent()
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        near = _space(problem)
-        limits = near.choices.limits
-        space = paper_space(near.choices.input_shape, near.choices.classes)
-        space = replace(space, most_activations=near.choices.most_activations)
-        if most_macs is not None:
+        around = _space(problem)
+        limits = around.choices.limits
+        space = paper_space(around.choices.input_shape, around.choices.classes)
+        space = replace(space, most_activations=around.choices.most_activations)
+        if limits.max_macs is not None:
+            most_macs = min(limits.max_macs, space.limits.max_macs or limits.max_macs)
             space = space.with_limits(replace(space.limits, max_macs=most_macs))
-        source = without_global_pools(near.source)
-        samples = distinct(
-            PaperSampler(space, problem.rng(0)), max(2, problem.budget - LAST_OF_ONE_SHOT)
-        )
-        trials = yield [Candidate(net, "paper-sampler") for net in samples]
+        source = without_global_pools(around.source)
+        count = max(2, problem.budget - LAST_OF_ONE_SHOT)
+        neighbours = map(without_global_pools, around.sample(problem.rng(1)) if near else ())
+        near_nets = distinct(filter(has_vectors, neighbours), round(near * count))
+        samples = distinct(PaperSampler(space, problem.rng(0)), count - len(near_nets))
+        trials = yield [
+            *(Candidate(net, "paper-sampler") for net in samples),
+            *(Candidate(net, "neighbourhood") for net in near_nets),
+        ]
         learned = PaperEmbedding(space, fitting, problem.seed)
         learned.fit(*_measured(trials, space.classes))
         known = {trial.architecture.key for trial in trials}

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from archpress.embedding import FitSettings, ModelSize
+from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, final, quick
 from archpress.search.proposals import ProposalSettings
@@ -41,6 +42,7 @@ class Settings:
         fit: how the embedding is fitted.
         size: widths of the embedding model.
         proposals: how candidates are made.
+        paper: how the paper's embedding is fitted, where that takes part in a comparison.
         distillation: weight of the source's outputs in the final loss, tried beside 0; 0: never.
         time_limit: seconds that a trial may take.
         memory_limit: bytes that a trial may add to its worker.
@@ -60,6 +62,7 @@ class Settings:
     fit: FitSettings = field(default_factory=FitSettings)
     size: ModelSize = field(default_factory=ModelSize)
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    paper: PaperSettings = field(default_factory=PaperSettings)
     distillation: float = 0.5
     time_limit: float | None = 1800.0
     memory_limit: int | None = None
@@ -123,6 +126,7 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 finalists=1,
                 pool=200,
                 fit=FitSettings(steps=30, refit_steps=10),
+                paper=PaperSettings(iterations=3000),
             )
         case "quick":
             return Settings(
@@ -137,6 +141,7 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 distillation=0.0,  # in 4 epochs it brought nothing (docs/choices.md)
                 pool=1500,
                 fit=FitSettings(steps=400, refit_steps=60),
+                paper=PaperSettings(iterations=40_000),
             )
         case "standard":
             return Settings(quick(flip=mirrored), final(epochs=12, flip=mirrored))

@@ -1,12 +1,11 @@
 """`Experiment`: a row of Table 1, how much work, which methods, which limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from archpress.architecture import Architecture
 from archpress.comparison import Contestant, Ending, FinalStage, pick
 from archpress.comparison.ending import under_final_recipe
-from archpress.compression.arms import paper_arm
 from archpress.errors import EvaluationError
 from archpress.reproduction.scales import Scale
 from archpress.reproduction.table_one import Row
@@ -65,17 +64,11 @@ class Experiment:
         return self.scale.leaves_out(self.row)
 
     def contestants(self) -> list[Contestant]:
-        """The base, where it is trained, and the methods with what the scale says."""
-        scale = self.scale
-        methods = [
-            replace(one, arm=lambda _: paper_arm(scale.embedding, most_macs=scale.most_macs))
-            if one.name == "paper"
-            else one
-            for one in pick(self.methods)
-            if scale.trains_base or one.name not in NEED_THE_BASE
-        ]
+        """The base, where it is trained, and the methods."""
+        trained = self.scale.trains_base
+        methods = [one for one in pick(self.methods) if trained or one.name not in NEED_THE_BASE]
         base = Contestant(BASE, "the net to compress", "reference", lambda _: None, _the_source)
-        return [base, *methods] if scale.trains_base else methods
+        return [base, *methods] if trained else methods
 
 
 def _the_source(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:

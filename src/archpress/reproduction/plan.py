@@ -146,7 +146,7 @@ def _candidates(
 ) -> list[Architecture]:
     """Nets like those that a method asks for."""
     rng = np.random.default_rng(0)
-    if method == "paper":
+    if method.startswith("paper"):
         papers = paper_space(space.input_shape, space.classes)
         if scale.most_macs is not None:
             papers = papers.with_limits(replace(papers.limits, max_macs=scale.most_macs))

@@ -21,7 +21,6 @@ class Scale:
         nets: architectures that each method may train.
         settings: recipes, initialisations of a trial, and how our own embedding is fitted.
         seeds: runs of each method.
-        iterations: of the fit of the paper's embedding.
         most_macs: of any net, multiply-adds of one image; None: as many as the spaces allow.
         trains_base: whether the base is trained too; else the paper's number stands alone.
     """
@@ -30,14 +29,8 @@ class Scale:
     nets: int
     settings: Settings
     seeds: int
-    iterations: int
     most_macs: int | None
     trains_base: bool
-
-    @property
-    def embedding(self) -> PaperSettings:
-        """How the paper's embedding is fitted."""
-        return replace(PaperSettings(), iterations=self.iterations)
 
     def leaves_out(self, row: Row) -> list[str]:
         """How this is less than the paper, or other; one sentence each."""
@@ -63,8 +56,9 @@ def scale_of(name: str, row: Row) -> Scale:
                 settings_for("quick"),
                 trial=quick(epochs=3, train_images=3000, spare_images=3000),
                 final=replace(final(epochs=6, flip=mirrored), train_images=12_000),
+                paper=PaperSettings(iterations=10_000),
             )
-            return Scale(name, 40, settings, 1, 10_000, None if gray else 15 * 10**6, gray)
+            return Scale(name, 40, settings, 1, None if gray else 15 * 10**6, gray)
         case "medium":
             settings = replace(
                 settings_for("standard"),
@@ -74,7 +68,7 @@ def scale_of(name: str, row: Row) -> Scale:
                 ),
             )
             most = None if gray else 40 * 10**6
-            return Scale(name, 150, settings, 3, row.iterations, most, gray)
+            return Scale(name, 150, settings, 3, most, gray)
         case "paper":
             recipe = paper(row.data)
             settings = replace(
@@ -82,8 +76,9 @@ def scale_of(name: str, row: Row) -> Scale:
                 trial=replace(recipe, name="paper, 5 epochs", epochs=5, milestones=()),
                 final=recipe,
                 initialisations=5,
+                paper=PaperSettings(iterations=row.iterations),
             )
-            return Scale(name, 1500, settings, 3, row.iterations, None, True)
+            return Scale(name, 1500, settings, 3, None, True)
     raise EvaluationError(f"no scale is called {name!r}; known are {', '.join(SCALES)}")
 
 
@@ -100,8 +95,9 @@ def _differences(scale: Scale, full: Scale) -> Iterator[str]:
         yield f"trials: {_told(here.trial)} instead of {_told(there.trial)}"
     if here.final != there.final:
         yield f"final trainings: {_told(here.final)} instead of {_told(there.final)}"
-    if scale.iterations < full.iterations:
-        yield f"{scale.iterations:,} iterations of the fit instead of {full.iterations:,}"
+    fit, whole_fit = here.paper.iterations, there.paper.iterations
+    if fit < whole_fit:
+        yield f"{fit:,} iterations of the fit instead of {whole_fit:,}"
     if scale.most_macs is not None:
         yield f"no net of more than {scale.most_macs / 1e6:.0f} M multiply-adds"
     if not scale.trains_base:
