@@ -106,9 +106,10 @@ def test_a_descent_decodes_nets_of_as_many_layers_or_says_that_they_are_none(fit
     steps = PaperDescent(steps=12)
     decoded = list(descend_once(fitted, source, Limits(max_parameters=1000), steps))
     assert len(decoded) == 12
-    for net in decoded:
-        assert net is None or (
-            len(net.layers) == len(source.layers) and net.layers[-1].channels == 10
+    for step in decoded:
+        assert 0 <= step.accuracy <= 1
+        assert step.net is None or (
+            len(step.net.layers) == len(source.layers) and step.net.layers[-1].channels == 10
         )
 
 
@@ -117,7 +118,8 @@ def test_a_descent_lowers_its_objective_step_by_step(fitted, monkeypatch):
     length, places = len(source.layers), [fitted.encode(source)]
     monkeypatch.setattr(fitted, "decode", lambda place, _: places.append(place) or source)
     steps = PaperDescent(steps=10, rate=0.01)
-    assert list(descend_once(fitted, source, Limits(max_parameters=limit), steps)) == [source] * 10
+    path = list(descend_once(fitted, source, Limits(max_parameters=limit), steps))
+    assert [step.net for step in path] == [source] * 10
     goals = []
     for place in places:
         accuracy, size = fitted.model.regress(place, length)

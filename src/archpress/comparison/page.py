@@ -1,20 +1,14 @@
 """`compare.html`: a comparison as one file that needs nothing else."""
 
-import json
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from archpress.comparison import tables
 from archpress.comparison.curves import Band, band, best_so_far
 from archpress.comparison.figures import curve_figure, final_figure
 from archpress.comparison.result import Comparison, Goal
 from archpress.compression.run_folder import write_text
-from archpress.report import wording
-from archpress.report.figures import THEMES, Theme
-from archpress.report.page import Drawing
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from archpress.report.drawing import Drawing, drawing
+from archpress.report.drawing import render as render_template
 
 PAGE = "compare.html"
 
@@ -25,25 +19,13 @@ def write_page(comparison: Comparison) -> None:
 
 
 def render(comparison: Comparison) -> str:
-    """The page as text; plotly.js is in it."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("archpress.comparison"), PackageLoader("archpress.report")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("compare.html").render(
+    """The page as text."""
+    return render_template(
+        "compare.html",
+        "archpress.comparison",
+        _draw(comparison),
         comparison=comparison,
         tables=tables,
-        wording=wording,
-        drawings={drawing.name: drawing for drawing in _draw(comparison)},
-        plotlyjs=get_plotlyjs(),
     )
 
 
@@ -58,7 +40,7 @@ def _draw(comparison: Comparison) -> Iterator[Drawing]:
             yield _curve_drawing(bands, goal)
     finals = list(_finals(comparison))
     if finals:
-        yield _drawing(
+        yield drawing(
             "finals",
             f"Points: final {comparison.judged_on} accuracy of each training by arm; bars: means.",
             lambda theme: final_figure(
@@ -72,7 +54,7 @@ def _curve_drawing(bands: list[tuple[str, Band]], goal: Goal) -> Drawing:
     scale = 100.0 if goal == "accuracy" else 1.0
     unit = " (%)" if goal == "accuracy" else " (times)"
     ends = "; ".join(f"{arm} {scale * one.mean[-1]:.2f}" for arm, one in bands)
-    return _drawing(
+    return drawing(
         f"{goal}-curves",
         f"Lines, one an arm: {title}{unit}, against architectures trained. At the end: {ends}.",
         lambda theme: curve_figure(bands, title + unit, scale, theme),
@@ -96,10 +78,3 @@ def _finals(comparison: Comparison) -> Iterator[tuple[str, list[float]]]:
         known = [value for value in values if value is not None]
         if known:
             yield contestant.name, known
-
-
-def _drawing(name: str, label: str, make: "Callable[[Theme], Figure]") -> Drawing:
-    made = {theme.name: make(theme) for theme in THEMES}
-    height = int(made[THEMES[0].name].layout.height)
-    text = json.dumps({theme: json.loads(figure.to_json()) for theme, figure in made.items()})
-    return Drawing(name, label, height, text.replace("<", "\\u003c"))

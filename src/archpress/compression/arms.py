@@ -102,12 +102,10 @@ def paper_arm(
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         around = _space(problem)
-        limits = around.choices.limits
-        space = paper_space(around.choices.input_shape, around.choices.classes)
-        space = replace(space, most_activations=around.choices.most_activations)
-        if limits.max_macs is not None:
-            most_macs = min(limits.max_macs, space.limits.max_macs or limits.max_macs)
-            space = space.with_limits(replace(space.limits, max_macs=most_macs))
+        limits = problem.objective.limits
+        choices = around.choices
+        space = paper_space(choices.input_shape, choices.classes, max_macs=limits.max_macs)
+        space = replace(space, most_activations=choices.most_activations)
         source = without_global_pools(around.source)
         count = max(2, problem.budget - LAST_OF_ONE_SHOT)
         neighbours = map(without_global_pools, around.sample(problem.rng(1)) if near else ())
@@ -122,8 +120,8 @@ def paper_arm(
         known = {trial.architecture.key for trial in trials}
         for number in (1, 2):
             path = list(descend_once(learned, source, limits, walking))
-            valid = [net for net in reversed(path) if net and space.contains(net)]
-            allowed = [net for net in valid if limits.allow(net)]
+            nets = [step.net for step in reversed(path)]
+            allowed = [net for net in nets if net and space.contains(net) and limits.allow(net)]
             decoded = distinct(allowed, LAST_OF_ONE_SHOT // 2, known=known)
             if not decoded:
                 return

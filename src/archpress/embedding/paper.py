@@ -125,6 +125,12 @@ class PaperModel(nn.Module):
         self.accuracy = _three_blocks(wide, settings.head_width)
         self.parameters_head = _three_blocks(wide, settings.head_width)
 
+    @property
+    def first_filters(self) -> Tensor:
+        """Weights of the first convolution, `W x C x 3`: one filter reads C fields of 3 layers."""
+        weights: Tensor = self.encoder[0].conv.weight  # type: ignore[union-attr,assignment]
+        return weights.detach().clone()
+
     def regress(self, embedding: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Accuracy in [0, 1], and standardised parameters: `B` each. A ReLU has none below 0.
 

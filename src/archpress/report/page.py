@@ -1,8 +1,6 @@
 """`write_report`: a finished run folder as one HTML file that needs nothing else."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,33 +9,17 @@ from archpress.errors import StoreError
 from archpress.evaluation.trial import Trial
 from archpress.report import figures, wording
 from archpress.report.content import Content, gather
-from archpress.report.figures import THEMES, Theme
+from archpress.report.drawing import Drawing, drawing
+from archpress.report.drawing import render as render_template
 from archpress.report.record import ResultRecord, read_result
 from archpress.report.trials import Cost, front
 from archpress.store import Store, TrialFilter
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    pass
 
 REPORT_FILE = "report.html"
 SOURCE_FILE, COMPRESSED_FILE, TRIALS_FILE = "source.json", "compressed.json", "trials.db"
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A figure for the page.
-
-    Attributes:
-        name: id in the page.
-        label: what a person who cannot see it should know.
-        height: pixels that are kept free for it.
-        themes: JSON of a figure for each theme by name, safe inside a script element.
-    """
-
-    name: str
-    label: str
-    height: int
-    themes: str
 
 
 def write_report(run: Path) -> Path:
@@ -73,21 +55,9 @@ def write_report(run: Path) -> Path:
 
 def render(content: Content) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("archpress.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return render_template(
+        "report.html", "archpress.report", draw(content), content=content, result=content.result
     )
-    drawings = {drawing.name: drawing for drawing in draw(content)}
-    return environment.get_template("report.html").render(
-        content=content, result=content.result, drawings=drawings, wording=wording,
-        plotlyjs=get_plotlyjs(),
-    )  # fmt: skip
 
 
 def draw(content: Content) -> Iterator[Drawing]:
@@ -96,17 +66,17 @@ def draw(content: Content) -> Iterator[Drawing]:
         yield _cost_drawing(content, "parameters")
         yield _cost_drawing(content, "macs")
     if content.predicted_count:
-        yield _drawing(
+        yield drawing(
             "predictions",
             f"Scatter of {content.predicted_count} trials: predicted against measured accuracy.",
             lambda theme: figures.prediction_figure(content.points, theme),
         )
     if any(value is not None for value in content.best.values):
-        yield _drawing("best", _best_label(content), lambda theme: figures.best_figure(
+        yield drawing("best", _best_label(content), lambda theme: figures.best_figure(
             content.best, theme
         ))  # fmt: skip
     if content.result.seconds:
-        yield _drawing(
+        yield drawing(
             "stages",
             "Bars of wall time: " + _listed(content.result.seconds),
             lambda theme: figures.stage_figure(content.result.seconds, theme),
@@ -124,7 +94,7 @@ def _cost_drawing(content: Content, cost: Cost) -> Drawing:
         f"{wording.percent(min(accuracies))} to {wording.percent(max(accuracies))}, against "
         f"{figures.COST_TITLES[cost]}; {len(front(content.points, cost))} lie on the Pareto front."
     )
-    return _drawing(
+    return drawing(
         cost,
         label,
         lambda theme: figures.cost_figure(
@@ -143,13 +113,6 @@ def _best_label(content: Content) -> str:
 
 def _listed(seconds: Mapping[str, float]) -> str:
     return "; ".join(f"{stage} {wording.duration(value)}" for stage, value in seconds.items())
-
-
-def _drawing(name: str, label: str, make: "Callable[[Theme], Figure]") -> Drawing:
-    made = {theme.name: make(theme) for theme in THEMES}
-    height = int(made[THEMES[0].name].layout.height)
-    text = json.dumps({theme: json.loads(figure.to_json()) for theme, figure in made.items()})
-    return Drawing(name, label, height, text.replace("<", "\\u003c"))
 
 
 def _architecture(path: Path) -> Architecture | None:

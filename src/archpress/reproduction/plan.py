@@ -147,9 +147,7 @@ def _candidates(
     """Nets like those that a method asks for."""
     rng = np.random.default_rng(0)
     if method.startswith("paper"):
-        papers = paper_space(space.input_shape, space.classes)
-        if scale.most_macs is not None:
-            papers = papers.with_limits(replace(papers.limits, max_macs=scale.most_macs))
+        papers = paper_space(space.input_shape, space.classes, max_macs=scale.most_macs)
         return distinct(PaperSampler(papers, rng), TIMED_NETS)
     return distinct(Neighbourhood(source, space).sample(rng), TIMED_NETS)
 

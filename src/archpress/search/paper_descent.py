@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.embedding.paper import PaperEmbedding
@@ -28,10 +29,27 @@ class PaperDescent:
     accuracy_weight: float = 1.0
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """Where the descent is after a step.
+
+    Attributes:
+        place: embedding.
+        accuracy: predicted there, in [0, 1].
+        parameters: likewise.
+        net: decoded; None where that is no valid net.
+    """
+
+    place: Tensor
+    accuracy: float
+    parameters: float
+    net: Architecture | None
+
+
 def descend_once(
     embedding: PaperEmbedding, source: Architecture, limits: Limits, settings: PaperDescent
-) -> Iterator[Architecture | None]:
-    """What is decoded after each step; None where that is no valid net.
+) -> Iterator[Step]:
+    """The steps of one descent.
 
     With a limit on parameters the first term is what they are above it, the paper's relaxed
     objective; without one it is their predicted number.
@@ -59,7 +77,14 @@ def descend_once(
         goal = settings.size_weight * size - settings.accuracy_weight * accuracy
         (gradient,) = torch.autograd.grad(goal.sum(), place)
         place = (place - settings.rate * gradient).detach()
-        try:
-            yield embedding.decode(place, length)
-        except ArchitectureError:
-            yield None
+        yield _step(embedding, place, length)
+
+
+def _step(embedding: PaperEmbedding, place: Tensor, length: int) -> Step:
+    with torch.no_grad():
+        accuracy, size = embedding.model.regress(place, length)
+    try:
+        net = embedding.decode(place, length)
+    except ArchitectureError:
+        net = None
+    return Step(place, accuracy.item(), embedding.parameters(size.item()), net)

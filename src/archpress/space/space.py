@@ -163,9 +163,23 @@ class SearchSpace:
 
 
 def paper_space(
-    input_shape: tuple[int, int, int], classes: int, *, limits: Limits | None = None
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    limits: Limits | None = None,
+    max_macs: int | None = None,
 ) -> SearchSpace:
-    """The space of section 9 of the paper; the ranges are read off its appendix (our guess)."""
+    """The space of section 9 of the paper; the ranges are read off its appendix (our guess).
+
+    Args:
+        input_shape: `(C, H, W)`.
+        classes: outputs of the last layer.
+        limits: by default what we take for "too large to be practical".
+        max_macs: where less than that is.
+    """
+    limits = limits or Limits(max_parameters=15 * 10**6, max_macs=2 * 10**9)
+    if max_macs is not None:
+        limits = replace(limits, max_macs=min(max_macs, limits.max_macs or max_macs))
     return SearchSpace(
         input_shape,
         classes,
@@ -178,7 +192,7 @@ def paper_space(
         most_layers=50,
         dropout_rate=0.5,
         most_activations=4 * 10**6,
-        limits=limits or Limits(max_parameters=15 * 10**6, max_macs=2 * 10**9),
+        limits=limits,
     )
 
 

@@ -1,0 +1,299 @@
+"""`analyse`: what the paper looks at in its embedding, measured anew (sections 5.3 and 10)."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from archpress.architecture import Architecture, Layer
+from archpress.architecture.vector import without_global_pools
+from archpress.compression.run_folder import open_folder
+from archpress.data import ImageData
+from archpress.embedding.paper import PaperEmbedding, PaperSettings
+from archpress.embedding.paper_coding import Types
+from archpress.evaluation import Candidate, Evaluator, ProcessPool, Recipe, torch_threads
+from archpress.reproduction.motifs import Motifs, appendix_net, motifs_of
+from archpress.search import Progress, Silent
+from archpress.search.paper_descent import PaperDescent, Step, descend_once
+from archpress.space import Limits, PaperSampler, SearchSpace, distinct, paper_space
+from archpress.store import Store, evaluate_once
+
+CODINGS: tuple[Types, ...] = ("ordinal", "categorical")
+EXTREME_WEIGHT = 100.0  # of size against accuracy, section 10: "highly weighting"; guess
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSettings:
+    """How much is looked at.
+
+    Attributes:
+        nets: samples of the paper's sampler that are trained.
+        trial: how.
+        embedding: how the paper's embedding is fitted; its types are tried both ways.
+        descent: how it is walked.
+        trained_a_descent: decoded nets that are trained, spread over the steps.
+        seeds: samples, fits and descents of their own.
+    """
+
+    nets: int
+    trial: Recipe
+    embedding: PaperSettings
+    descent: PaperDescent = field(default_factory=PaperDescent)
+    trained_a_descent: int = 8
+    seeds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PathPoint:
+    """One step of a descent.
+
+    Attributes:
+        step: 1 for the first.
+        predicted_accuracy: at the place, in [0, 1].
+        predicted_parameters: likewise.
+        parameters: of the net decoded there; None where it is not valid.
+        accuracy: of its trial; None where it was not trained.
+    """
+
+    step: int
+    predicted_accuracy: float
+    predicted_parameters: float
+    parameters: int | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """One seed with one coding of types.
+
+    Attributes:
+        types: the coding.
+        seed: of samples, fit and trainings.
+        filters: of the encoder's first convolution, `W x C x 3`.
+        before, after: one descent before the fine-tuning on what was trained of it, one after.
+        places: two principal components of the embeddings of the samples, `N x 2`.
+        path: those of the first descent, `S x 2`.
+        extreme: layers of the last valid net of the extreme descent, one line each; none where no
+            step gave a valid net.
+    """
+
+    types: Types
+    seed: int
+    filters: NDArray[np.float64]
+    before: tuple[PathPoint, ...]
+    after: tuple[PathPoint, ...]
+    places: NDArray[np.float64]
+    path: NDArray[np.float64]
+    extreme: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was seen.
+
+    Attributes:
+        samples: accuracies and parameters of each seed's samples, in the order of `Study.places`.
+        motifs: by who made the nets: "samples", and the descents of each coding, plain and extreme.
+        studies: one a seed and coding.
+        folder: where it lies.
+    """
+
+    samples: tuple[tuple[tuple[float, int], ...], ...]
+    motifs: dict[str, Motifs]
+    studies: tuple[Study, ...]
+    folder: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        studies = [
+            asdict(one) | {n: getattr(one, n).tolist() for n in ("filters", "places", "path")}
+            for one in self.studies
+        ]
+        motifs = {name: asdict(one) for name, one in self.motifs.items()}
+        return {"samples": self.samples, "motifs": motifs, "studies": studies}
+
+
+def analyse(
+    source: Architecture,
+    images: ImageData,
+    limits: Limits,
+    settings: AnalysisSettings,
+    *,
+    run: Path,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Fit the paper's embedding with both codings, descend from the source, train what is decoded.
+
+    Trainings lie in the folder's store, so the same call after a kill does not train them again.
+
+    Args:
+        source: has 5-vectors.
+        images: of its shape.
+        limits: of the descent.
+        settings: how much is looked at.
+        run: folder for the store.
+        device: see `compare`.
+        workers: likewise.
+        progress: who listens.
+
+    Raises:
+        ArchitectureError: the source has no 5-vectors.
+        StoreError: the folder cannot be used.
+        EvaluationError: the device is not there.
+    """
+    folder = open_folder(run)
+    space = paper_space(source.input_shape, source.classes, max_macs=limits.max_macs)
+    with ExitStack() as stack:
+        stack.enter_context(torch_threads(1))
+        pool = stack.enter_context(
+            ProcessPool(images, settings.trial, workers=workers, device=device, time_limit=1800)
+        )
+        store = stack.enter_context(Store(folder / "trials.db"))
+        lab = _Lab(without_global_pools(source), space, limits, settings, pool, store,
+                   progress or Silent())  # fmt: skip
+        return lab.analysis(folder)
+
+
+@dataclass
+class _Lab:
+    """Source, space, settings, and what trains."""
+
+    source: Architecture
+    space: SearchSpace
+    limits: Limits
+    settings: AnalysisSettings
+    evaluator: Evaluator
+    store: Store
+    progress: Progress
+
+    def analysis(self, folder: Path) -> Analysis:
+        samples, studies = [], []
+        decoded: dict[str, list[Step]] = {}
+        nets: list[Architecture] = []
+        for seed in range(self.settings.seeds):
+            rng = np.random.default_rng([seed, 0])
+            sampled = distinct(PaperSampler(self.space, rng), self.settings.nets)
+            accuracies = self._trained(sampled, seed, f"seed {seed}, samples")
+            samples.append(tuple((accuracies[net.key], net.parameters) for net in sampled))
+            nets += sampled
+            for types in CODINGS:
+                study, walks = self._study(sampled, accuracies, types, seed)
+                studies.append(study)
+                for name, walked in walks.items():
+                    decoded.setdefault(name, []).extend(walked)
+        motifs = {"samples": motifs_of(nets, len(nets))}
+        for name, steps in decoded.items():
+            motifs[name] = motifs_of([one.net for one in steps if one.net], len(steps))
+        return Analysis(tuple(samples), motifs, tuple(studies), folder)
+
+    def _study(
+        self, nets: Sequence[Architecture], accuracies: dict[str, float], types: Types, seed: int
+    ) -> tuple[Study, dict[str, list[Step]]]:
+        settings = self.settings
+        self.progress.stage(f"seed {seed}, fitting with {types} types", 1)
+        embedding = PaperEmbedding(self.space, replace(settings.embedding, types=types), seed)
+        embedding.fit(nets, [accuracies[net.key] for net in nets])
+        axes = _Axes.of([embedding.encode(net) for net in nets])
+        filters = embedding.model.first_filters.double().numpy()
+        far = replace(settings.descent, size_weight=EXTREME_WEIGHT)
+        large = appendix_net(self.space.input_shape, self.space.classes)
+        extreme = list(descend_once(embedding, large, Limits(), far))
+        before = self._walk(embedding, seed, f"{types} types, decoded")
+        if before.trained:
+            embedding.tune(*zip(*before.trained, strict=True))
+        after = self._walk(embedding, seed, f"{types} types, decoded after tuning")
+        last = next((step.net for step in reversed(extreme) if step.net), None)
+        study = Study(
+            types,
+            seed,
+            filters,
+            before.points,
+            after.points,
+            axes.places,
+            axes.of_more([step.place for step in before.steps]),
+            tuple(map(_line, last.layers)) if last else (),
+        )
+        steps = [*before.steps, *after.steps]
+        return study, {f"{types} types": steps, f"{types} types, extreme": extreme}
+
+    def _walk(self, embedding: PaperEmbedding, seed: int, name: str) -> "_Walk":
+        """One descent from the source; some of what it decodes is trained."""
+        settings = self.settings
+        steps = list(descend_once(embedding, self.source, self.limits, settings.descent))
+        valid = [step.net for step in steps if step.net and self.space.contains(step.net)]
+        distinct_nets = list({net.key: net for net in valid}.values())
+        few = np.linspace(0, len(distinct_nets) - 1, settings.trained_a_descent).round()
+        chosen = [distinct_nets[i] for i in sorted(set(few.astype(int)))] if valid else []
+        accuracies = self._trained(chosen, seed, f"seed {seed}, {name}")
+        points = [
+            PathPoint(
+                number,
+                step.accuracy,
+                step.parameters,
+                step.net.parameters if step.net else None,
+                accuracies.get(step.net.key) if step.net else None,
+            )
+            for number, step in enumerate(steps, start=1)
+        ]
+        trained = [(net, accuracies[net.key]) for net in chosen]
+        return _Walk(steps, tuple(points), trained)
+
+    def _trained(self, nets: Sequence[Architecture], seed: int, stage: str) -> dict[str, float]:
+        """Accuracies by key; chance where a training failed."""
+        self.progress.stage(stage, len(nets))
+        found = {}
+        outcomes = evaluate_once(self.evaluator, self.store, list(map(Candidate, nets)), seed=seed)
+        for done, outcome in enumerate(outcomes, start=1):
+            trial = outcome.trial
+            found[trial.architecture.key] = trial.accuracy or 1 / self.space.classes
+            self.progress.advance(done, f"best {max(found.values()):.1%}")
+        return found
+
+
+@dataclass(frozen=True)
+class _Walk:
+    steps: list[Step]
+    points: tuple[PathPoint, ...]
+    trained: list[tuple[Architecture, float]]
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """The two principal axes of some embeddings; each embedding is its mean over columns.
+
+    Attributes:
+        mean: `D`.
+        axes: `D x 2`.
+        places: of those embeddings, `N x 2`.
+    """
+
+    mean: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    places: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, embeddings: Sequence[Tensor]) -> Self:
+        points = _pooled(embeddings)
+        mean = points.mean(0)
+        axes = np.linalg.svd(points - mean, full_matrices=False)[2][:2].T
+        return cls(mean, axes, (points - mean) @ axes)
+
+    def of_more(self, embeddings: Sequence[Tensor]) -> NDArray[np.float64]:
+        return np.asarray((_pooled(embeddings) - self.mean) @ self.axes)
+
+
+def _pooled(embeddings: Sequence[Tensor]) -> NDArray[np.float64]:
+    return np.array([one[0].mean(-1).double().numpy() for one in embeddings])
+
+
+def _line(layer: Layer) -> str:
+    fields = ("kernel", "channels", "stride", "padding")
+    told = [f"{name}={getattr(layer, name)}" for name in fields if getattr(layer, name)]
+    return " ".join([layer.kind, *told])
