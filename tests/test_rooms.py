@@ -26,6 +26,7 @@ ROOMS = (
     "cli_compare",
     "cli_count",
     "cli_reproduce",
+    "cli_analyse",
     "cli",
     "__main__",
 )

@@ -35,6 +35,7 @@ from archpress.arguments import (
     settings_of,
     whole,
 )
+from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
 from archpress.cli_count import count
 from archpress.cli_reproduce import reproduce
@@ -354,6 +355,7 @@ def zoo(as_json: JsonOption = False) -> None:
 app.command()(compare)
 app.command()(count)
 app.command()(reproduce)
+app.command()(analyse)
 app.command("table")(table_command)
 
 

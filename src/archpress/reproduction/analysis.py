@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from archpress.architecture import Architecture, Layer
-from archpress.architecture.vector import without_global_pools
+from archpress.architecture.vector import to_vectors, without_global_pools
 from archpress.compression.run_folder import open_folder
 from archpress.data import ImageData
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
@@ -97,12 +97,18 @@ class Analysis:
     """What was seen.
 
     Attributes:
+        source: name of the net that the descents begin with.
+        source_parameters: of it.
+        images: name of the set.
         samples: accuracies and parameters of each seed's samples, in the order of `Study.places`.
         motifs: by who made the nets: "samples", and the descents of each coding, plain and extreme.
         studies: one a seed and coding.
         folder: where it lies.
     """
 
+    source: str
+    source_parameters: int
+    images: str
     samples: tuple[tuple[tuple[float, int], ...], ...]
     motifs: dict[str, Motifs]
     studies: tuple[Study, ...]
@@ -115,7 +121,14 @@ class Analysis:
             for one in self.studies
         ]
         motifs = {name: asdict(one) for name, one in self.motifs.items()}
-        return {"samples": self.samples, "motifs": motifs, "studies": studies}
+        return {
+            "source": self.source,
+            "source_parameters": self.source_parameters,
+            "images": self.images,
+            "samples": self.samples,
+            "motifs": motifs,
+            "studies": studies,
+        }
 
 
 def analyse(
@@ -125,6 +138,7 @@ def analyse(
     settings: AnalysisSettings,
     *,
     run: Path,
+    name: str = "the source",
     device: str = "auto",
     workers: int | None = None,
     progress: Progress | None = None,
@@ -139,6 +153,7 @@ def analyse(
         limits: of the descent.
         settings: how much is looked at.
         run: folder for the store.
+        name: of the source, for people.
         device: see `compare`.
         workers: likewise.
         progress: who listens.
@@ -148,6 +163,8 @@ def analyse(
         StoreError: the folder cannot be used.
         EvaluationError: the device is not there.
     """
+    chain = without_global_pools(source)
+    to_vectors(chain)  # refused before anything is written
     folder = open_folder(run)
     space = paper_space(source.input_shape, source.classes, max_macs=limits.max_macs)
     with ExitStack() as stack:
@@ -156,9 +173,13 @@ def analyse(
             ProcessPool(images, settings.trial, workers=workers, device=device, time_limit=1800)
         )
         store = stack.enter_context(Store(folder / "trials.db"))
-        lab = _Lab(without_global_pools(source), space, limits, settings, pool, store,
-                   progress or Silent())  # fmt: skip
-        return lab.analysis(folder)
+        listener = progress or Silent()
+        lab = _Lab(chain, space, limits, settings, pool, store, listener)
+        samples, motifs, studies = lab.run()
+    return Analysis(name, source.parameters, images.name, samples, motifs, studies, folder)
+
+
+Samples = tuple[tuple[float, int], ...]
 
 
 @dataclass
@@ -173,8 +194,9 @@ class _Lab:
     store: Store
     progress: Progress
 
-    def analysis(self, folder: Path) -> Analysis:
-        samples, studies = [], []
+    def run(self) -> tuple[tuple[Samples, ...], dict[str, Motifs], tuple[Study, ...]]:
+        samples: list[Samples] = []
+        studies: list[Study] = []
         decoded: dict[str, list[Step]] = {}
         nets: list[Architecture] = []
         for seed in range(self.settings.seeds):
@@ -191,7 +213,7 @@ class _Lab:
         motifs = {"samples": motifs_of(nets, len(nets))}
         for name, steps in decoded.items():
             motifs[name] = motifs_of([one.net for one in steps if one.net], len(steps))
-        return Analysis(tuple(samples), motifs, tuple(studies), folder)
+        return tuple(samples), motifs, tuple(studies)
 
     def _study(
         self, nets: Sequence[Architecture], accuracies: dict[str, float], types: Types, seed: int

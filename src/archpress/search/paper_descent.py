@@ -70,13 +70,13 @@ def descend_once(
     allowed = limits.max_parameters
     place = embedding.encode(source)
     for _ in range(settings.steps):
-        place.requires_grad_()
-        accuracy, size = embedding.model.regress(place, length)
+        here = place.clone().requires_grad_()
+        accuracy, size = embedding.model.regress(here, length)
         if allowed is not None:
             size = torch.relu(size - embedding.standardised(allowed))
         goal = settings.size_weight * size - settings.accuracy_weight * accuracy
-        (gradient,) = torch.autograd.grad(goal.sum(), place)
-        place = (place - settings.rate * gradient).detach()
+        (gradient,) = torch.autograd.grad(goal.sum(), here)
+        place = place - settings.rate * gradient
         yield _step(embedding, place, length)
 
 
