@@ -268,6 +268,15 @@ def test_nets_inherit_from_a_source_that_is_trained_once(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_ours_distilled_or_inherited_takes_over_our_search(run, tmp_path):
+    ours, distilled, heir = run(["default", "default-distilled", "default-inherited"]).runs
+    assert [path.name.split("-")[0] for path in (tmp_path / "searches").iterdir()] == ["default"]
+    assert ours.trials == distilled.trials == heir.trials
+    assert len({one.final.trial.architecture.key for one in (ours, distilled, heir)}) == 1
+    assert len({one.final.trial.recipe for one in (ours, distilled, heir)}) == 3
+
+
+@pytest.mark.slow
 def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
     ours, student = run(["default-distilled", "distillation"]).runs
     assert ours.final.trial.architecture.key == ours.chosen.architecture.key

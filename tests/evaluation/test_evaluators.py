@@ -3,9 +3,11 @@
 import pytest
 
 from archpress.architecture import Layer, chain
+from archpress.architecture.network import build
 from archpress.evaluation import (
     Averaged,
     Candidate,
+    Inheriting,
     Recipe,
     SerialEvaluator,
     TableEvaluator,
@@ -19,6 +21,7 @@ from archpress.evaluation import (
         "table",
         pytest.param("pool", marks=pytest.mark.slow),
         pytest.param("averaged", marks=pytest.mark.slow),
+        pytest.param("inheriting", marks=pytest.mark.slow),
     ],
 )
 def evaluator(request, data, brief, candidates):
@@ -30,6 +33,10 @@ def evaluator(request, data, brief, candidates):
             return TableEvaluator({key: {"accuracy": 0.5} for key in known}, name="published")
         case "averaged":
             return Averaged(request.getfixturevalue("pool"), 2)
+        case "inheriting":
+            source = candidates[0].architecture
+            weights = build(source).state_dict()
+            return Inheriting(request.getfixturevalue("pool"), source, weights, "of a test")
         case _:
             return request.getfixturevalue("pool")
 

@@ -1,4 +1,4 @@
-"""Contestants that inherit from the trained source: its weights or its outputs.
+"""Contestants that inherit from the trained source: its weights, slices of them, or its outputs.
 
 The source is trained once, under the final recipe with seed 0, for all of them and all seeds.
 """
@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from archpress.architecture import Architecture
+from archpress.architecture.inheritance import inherit
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import OURS, Contestant, of_ours
 from archpress.comparison.ending import Ending, FinalStage
@@ -39,6 +40,10 @@ def inherited() -> Iterable[Contestant]:
     yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
     ours = of_ours("default-distilled", "ours, distilled from the trained source", "ablation")
     yield replace(ours, finish=_distilled, finalists=True, searches_as=OURS)
+    sliced = of_ours(
+        "default-inherited", "ours, begun with slices of the trained source", "ablation"
+    )
+    yield replace(sliced, finish=_sliced, finalists=True, searches_as=OURS)
 
 
 def _pruning(importance: "Importance", what: str) -> Contestant:
@@ -148,6 +153,21 @@ def _hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
     start = _kept(stage, ("hints", student.key, recipe.key), seed, make)
     recipe = replace(recipe, name="final, after hints", start=start.name)
     return Ending(Plan(student, recipe, (seed,), "student"), start.weights, teacher)
+
+
+def _sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+    """The chosen net, its weights those of the source where layers correspond."""
+    if chosen is None:
+        return None
+
+    def make() -> tuple[Architecture, Mapping[str, Tensor]]:
+        source = stage.source()
+        weights = stage.trainer.network(source, 0).state_dict()
+        return chosen, inherit(chosen, stage.conditions.source, weights, seed=seed).weights
+
+    start = _kept(stage, ("slices of the source", chosen.key), seed, make)
+    recipe = replace(stage.conditions.settings.final, name="final, inherited", start=start.name)
+    return Ending(Plan(chosen, recipe, (seed,), "heir"), start.weights)
 
 
 # --- weights to start from ---------------------------------------------------------------------

@@ -6,6 +6,7 @@
     Evaluator               candidates in, trials out; anybody may write another
       SerialEvaluator       trains in this process
       ProcessPool           trains in several processes, with limits of time and memory
+      Inheriting            nets begin with slices of a trained source, in a pool
       Averaged              several initialisations of each net, in a pool
       TableEvaluator        looks published results up
     measure_latency         how long a network takes on this machine
@@ -17,6 +18,7 @@ and seed give the same trial in every evaluator that trains.
 from archpress.evaluation.averaged import Averaged, averaged
 from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
+from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_latency
 from archpress.evaluation.pool import ProcessPool
@@ -40,6 +42,7 @@ __all__ = [
     "DivergedError",
     "Epoch",
     "Evaluator",
+    "Inheriting",
     "Job",
     "Latency",
     "Normalisation",

@@ -13,7 +13,10 @@ from archpress.space import Limits
 
 BASE = "base"
 METHODS = ("paper", "default", "default-distilled", "hand-made")
-NEED_THE_BASE = {"default-distilled", "distillation", "fitnet", "pruning-l1", "pruning-bn"}
+NEED_THE_BASE = {
+    *("default-distilled", "default-inherited"),
+    *("distillation", "fitnet", "pruning-l1", "pruning-bn"),
+}
 
 
 @dataclass(frozen=True)

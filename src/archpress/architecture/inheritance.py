@@ -1,0 +1,259 @@
+"""`inherit`: trained weights of a source, sliced for a candidate where layers correspond."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archpress.architecture.architecture import Architecture
+from archpress.architecture.layers import KINDS, Joining
+from archpress.architecture.network import build, layer_names
+
+WEIGHTED = ("conv", "depthwise", "linear", "batch_norm")
+IMAGE = -1  # the group of the image's channels
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """Where a candidate begins.
+
+    Attributes:
+        weights: of the whole network, by name; fresh where nothing was taken over.
+        parameters: how many were taken over; running statistics are not counted.
+    """
+
+    weights: dict[str, Tensor]
+    parameters: int
+
+
+def inherit(
+    candidate: Architecture, source: Architecture, weights: Mapping[str, Tensor], *, seed: int = 0
+) -> Inheritance:
+    """Weights for a candidate from those of the source.
+
+    Layers of one kind are matched in their order. Of a wider source layer the channels with the
+    largest weights are taken, the same ones wherever additions tie them together; kernels are cut
+    or filled up around their centre. What follows a layer without a match starts fresh, as do
+    channels that the source does not have.
+
+    Args:
+        candidate: to begin.
+        source: whose weights they are.
+        weights: state of the source's network, by name.
+        seed: of what is fresh.
+
+    >>> from archpress.architecture.zoo import named
+    >>> tiny = named("tiny")
+    >>> inherit(tiny, tiny, build(tiny).state_dict()).parameters == tiny.parameters
+    True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = {name: value.clone() for name, value in build(candidate).state_dict().items()}
+    return _Heir(candidate, source, weights, fresh).inheritance()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Channels:
+    """Which channels of the source those of a candidate's layer are.
+
+    Attributes:
+        group: of the source's channels.
+        indices: one a channel; -1: it is none of the source's.
+    """
+
+    group: int
+    indices: Tensor
+
+
+class _Heir:
+    """One inheritance being worked out, layer after layer."""
+
+    def __init__(
+        self,
+        candidate: Architecture,
+        source: Architecture,
+        weights: Mapping[str, Tensor],
+        fresh: dict[str, Tensor],
+    ) -> None:
+        self._candidate, self._source = candidate, source
+        self._weights, self._fresh = weights, fresh
+        self._names, self._source_names = layer_names(candidate), layer_names(source)
+        self._groups = _groups(source)
+        self._order = self._orders()
+        self._taken = 0
+
+    def inheritance(self) -> Inheritance:
+        matches = match_layers(self._candidate, self._source)
+        image = torch.arange(self._candidate.input_shape[0])
+        same_image = self._candidate.input_shape[0] == self._source.input_shape[0]
+        known: dict[int, _Channels | None] = {-1: _Channels(IMAGE, image) if same_image else None}
+        for index, layer in enumerate(self._candidate.layers):
+            inputs = [known[i] for i in self._candidate.input_indices(index)]
+            if layer.kind in WEIGHTED:
+                known[index] = self._weighted(index, matches.get(index), inputs[0])
+            else:
+                known[index] = _passed_on(KINDS[layer.kind].joining, inputs)
+        return Inheritance(self._fresh, self._taken)
+
+    def _weighted(self, index: int, match: int | None, reads: _Channels | None) -> _Channels | None:
+        """Fill a layer's weights; what its outputs are."""
+        kind = self._candidate.layers[index].kind
+        keeps = kind in ("batch_norm", "depthwise")
+        if match is None or reads is None or reads.group != self._read_group(match):
+            return reads if kind == "batch_norm" else None
+        if keeps:
+            self._fill(index, match, reads.indices, None)
+            return reads
+        columns = reads.indices
+        if kind == "linear":
+            expanded = self._features(index, match, columns)
+            if expanded is None:
+                return None
+            columns = expanded
+        group = self._groups[match]
+        rows = _first(self._order[group], self._candidate.layers[index].channels)
+        self._fill(index, match, rows, columns)
+        return _Channels(group, rows)
+
+    def _read_group(self, index: int) -> int:
+        read = self._source.input_indices(index)[0]
+        return IMAGE if read < 0 else self._groups[read]
+
+    def _features(self, index: int, match: int, channels: Tensor) -> Tensor | None:
+        """Of a linear layer: the source's features for the candidate's; None: they differ."""
+        here = self._candidate.input_shapes(index)[0]
+        there = self._source.input_shapes(match)[0]
+        if here[1:] != there[1:]:
+            return None
+        area = here[1] * here[2] if len(here) == 3 else 1
+        spread = channels[:, None] * area + torch.arange(area)
+        return torch.where(channels[:, None] < 0, -1, spread).flatten()
+
+    def _fill(self, index: int, match: int, rows: Tensor, columns: Tensor | None) -> None:
+        name, other = self._names[index], self._source_names[match]
+        for key, fresh in self._fresh.items():
+            layer, _, field = key.rpartition(".")
+            value = self._weights.get(f"{other}.{field}") if layer == name else None
+            if value is None:
+                continue
+            if fresh.ndim == 0:  # batches that a norm has seen
+                self._fresh[key] = value.clone()
+                continue
+            taken, known = _sliced(value, fresh, rows, columns)
+            self._fresh[key] = torch.where(known, taken, fresh)
+            self._taken += int(known.sum()) if not field.startswith("running") else 0
+
+    def _orders(self) -> dict[int, Tensor]:
+        """Of each group of the source: its channels, those with the largest weights first."""
+        totals: dict[int, Tensor] = {}
+        for index, layer in enumerate(self._source.layers):
+            if layer.kind in ("conv", "linear"):
+                weight = self._weights[f"{self._source_names[index]}.weight"]
+                size = weight.abs().flatten(1).sum(1)
+                group = self._groups[index]
+                totals[group] = totals[group] + size if group in totals else size
+        return {group: size.argsort(descending=True, stable=True) for group, size in totals.items()}
+
+
+def _first(order: Tensor, count: int) -> Tensor:
+    """The first channels in the source's own order, then -1 for those that it does not have."""
+    chosen = order[:count].sort().values
+    return torch.cat([chosen, torch.full((count - len(chosen),), -1)])
+
+
+def _sliced(
+    value: Tensor, fresh: Tensor, rows: Tensor, columns: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Of the source's tensor what a candidate's of another shape takes, and where it does."""
+    result, known = torch.zeros_like(fresh), torch.zeros_like(fresh, dtype=torch.bool)
+    taken = value[rows.clamp(min=0)]
+    is_known = rows >= 0
+    if fresh.ndim == 1:
+        return taken, is_known
+    if columns is not None:
+        taken = taken[:, columns.clamp(min=0)]
+        grid = is_known[:, None] & (columns >= 0)
+    else:
+        grid = is_known[:, None].expand(-1, fresh.shape[1])
+    if fresh.ndim == 2:
+        return taken, grid
+    here, there = _window(fresh.shape[-1], value.shape[-1])
+    result[..., here, here] = taken[..., there, there]
+    # Around a smaller kernel nothing was read, so nothing is: zeros, not fresh weights.
+    known[:] = grid[..., None, None]
+    return result, known
+
+
+def _window(size: int, source_size: int) -> tuple[slice, slice]:
+    """Where the centres of two kernels lie over each other."""
+    common = min(size, source_size)
+    here, there = (size - common) // 2, (source_size - common) // 2
+    return slice(here, here + common), slice(there, there + common)
+
+
+def _passed_on(joining: Joining, inputs: Sequence[_Channels | None]) -> _Channels | None:
+    """Of a layer without weights: its input's channels, where all inputs agree."""
+    first = inputs[0]
+    if first is None or joining is Joining.CONCAT:
+        return None
+    for other in inputs[1:]:
+        if other is None or other.group != first.group:
+            return None
+        if not torch.equal(other.indices, first.indices):
+            return None
+    return first
+
+
+def _groups(net: Architecture) -> list[int]:
+    """A number for each layer; layers whose channels are tied together have the same."""
+    groups: list[int] = []
+    for index, layer in enumerate(net.layers):
+        read = [IMAGE if i < 0 else groups[i] for i in net.input_indices(index)]
+        kind = KINDS[layer.kind]
+        if kind.joining is Joining.ADD:
+            least = min(read)
+            groups = [least if group in read else group for group in groups]
+            groups.append(least)
+        elif kind.chooses_channels or kind.joining is Joining.CONCAT:
+            groups.append(index)
+        else:
+            groups.append(read[0])
+    return groups
+
+
+def match_layers(candidate: Architecture, source: Architecture) -> dict[int, int]:
+    """Weighted layers that correspond, candidate's index to source's, both in their order.
+
+    The matching with the most layers of one kind; among those, of one stride, size of the output
+    and kernel.
+    """
+    ours = [i for i, layer in enumerate(candidate.layers) if layer.kind in WEIGHTED]
+    theirs = [i for i, layer in enumerate(source.layers) if layer.kind in WEIGHTED]
+    best = [[0.0] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
+    for i in range(len(ours) - 1, -1, -1):
+        for j in range(len(theirs) - 1, -1, -1):
+            alike = _alike(candidate, ours[i], source, theirs[j])
+            together = alike + best[i + 1][j + 1] if alike else 0.0
+            best[i][j] = max(together, best[i + 1][j], best[i][j + 1])
+    matches, i, j = {}, 0, 0
+    while i < len(ours) and j < len(theirs):
+        alike = _alike(candidate, ours[i], source, theirs[j])
+        if alike and best[i][j] == alike + best[i + 1][j + 1]:
+            matches[ours[i]] = theirs[j]
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return matches
+
+
+def _alike(candidate: Architecture, i: int, source: Architecture, j: int) -> float:
+    one, other = candidate.layers[i], source.layers[j]
+    if one.kind != other.kind:
+        return 0.0
+    same_place = candidate.shapes[i][1:] == source.shapes[j][1:]
+    details = (one.stride == other.stride, same_place, one.kernel == other.kernel)
+    return 1.0 + 0.1 * sum(details)

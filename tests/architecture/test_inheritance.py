@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from archpress.architecture import Architecture, Layer, chain, named
+from archpress.architecture.inheritance import inherit, match_layers
+from archpress.architecture.network import build
+
+CONV7 = named("conv7")
+
+
+def trained(net, seed=0):
+    """A network with running statistics that are not those of a fresh one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(net)
+        network.train()(torch.randn(8, *net.input_shape))
+    return network.eval()
+
+
+def begun(net, inheritance):
+    network = build(net)
+    network.load_state_dict(inheritance.weights)
+    return network.eval()
+
+
+def narrowed(net, share):
+    *body, head = net.layers
+    layers = [
+        replace(layer, channels=round(share * layer.channels)) if layer.channels else layer
+        for layer in body
+    ]
+    return Architecture(net.input_shape, (*layers, head))
+
+
+@pytest.mark.parametrize("name", ["conv7", "resnet20", "separable", "lenet5"])
+def test_the_source_itself_inherits_everything(name):
+    net = named(name)
+    network = trained(net)
+    found = inherit(net, net, network.state_dict())
+    assert found.parameters == net.parameters
+    images = torch.randn(2, *net.input_shape)
+    with torch.no_grad():
+        assert torch.allclose(begun(net, found)(images), network(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["conv7", "resnet20"])
+def test_a_net_without_channels_that_do_nothing_computes_the_same(name):
+    """Half of the channels are dead, the same ones along a residual path; they are left out."""
+    net = named(name)
+    network = trained(net)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.BatchNorm2d):
+                for key, value in module.state_dict().items():
+                    if key in ("weight", "bias", "running_mean"):
+                        value[1::2] = 0.0
+    small = narrowed(net, 0.5)
+    found = inherit(small, net, network.state_dict())
+    assert found.parameters == small.parameters
+    images = torch.randn(2, *net.input_shape)
+    with torch.no_grad():
+        assert torch.allclose(begun(small, found)(images), network(images), atol=1e-4)
+
+
+def test_what_follows_a_layer_of_its_own_starts_fresh_and_so_do_new_channels():
+    source = chain((1, 8, 8), Layer("conv", 3, 4, 1, 1), Layer("linear", channels=3))
+    weights = build(source).state_dict()
+    wider = chain((1, 8, 8), Layer("conv", 3, 6, 1, 1), Layer("linear", channels=3))
+    found = inherit(wider, source, weights)
+    assert torch.equal(found.weights["conv1.weight"][:4], weights["conv1.weight"])
+    assert torch.equal(
+        found.weights["linear1.weight"][:, : 4 * 64], weights["linear1.weight"]
+    )  # 6 channels of 64 values; the last two are new
+    assert found.parameters == source.parameters
+    longer = chain(
+        (1, 8, 8),
+        Layer("conv", 3, 4, 1, 1),
+        Layer("conv", 1, 4, 1, 0),
+        Layer("linear", channels=3),
+    )
+    assert inherit(longer, source, weights).parameters == 4 * 9 + 4
+
+
+def test_kernels_are_cut_or_filled_up_around_their_centre():
+    def net(kernel):
+        return chain(
+            (1, 8, 8), Layer("conv", kernel, 2, 1, kernel // 2), Layer("linear", channels=3)
+        )
+
+    source = net(3)
+    weights = build(source).state_dict()
+    smaller = inherit(net(1), source, weights).weights["conv1.weight"]
+    assert torch.equal(smaller[..., 0, 0], weights["conv1.weight"][..., 1, 1])
+    larger = inherit(net(5), source, weights).weights["conv1.weight"]
+    assert torch.equal(larger[..., 1:4, 1:4], weights["conv1.weight"])
+    assert larger.count_nonzero() == weights["conv1.weight"].count_nonzero()
+    images = torch.randn(2, 1, 8, 8)
+    same = begun(net(5), inherit(net(5), source, weights))
+    first = build(source)
+    first.load_state_dict(weights)
+    assert torch.allclose(same(images), first.eval()(images), atol=1e-5)
+
+
+def test_another_image_or_another_head_inherits_what_is_left():
+    source = named("tiny")
+    weights = build(source).state_dict()
+    coloured = replace(source, input_shape=(3, 28, 28))
+    assert inherit(coloured, source, weights).parameters == 0
+    more_classes = source.with_classes(12)
+    assert inherit(more_classes, source, weights).parameters == source.parameters
+
+
+def test_layers_are_matched_in_their_order():
+    source = CONV7
+    shorter = Architecture(source.input_shape, (*source.layers[:3], *source.layers[6:]))
+    matches = match_layers(shorter, source)
+    assert sorted(matches) == list(matches)
+    assert list(matches.values()) == sorted(matches.values())
+    assert all(shorter.layers[i].kind == source.layers[j].kind for i, j in matches.items())
+    assert len(matches) == sum(
+        layer.kind in ("conv", "batch_norm", "linear") for layer in shorter.layers
+    )
+
+
+def test_the_same_seed_gives_the_same_fresh_weights():
+    source, candidate = named("tiny"), named("plain6")
+    weights = build(source).state_dict()
+    one, other, third = (inherit(candidate, source, weights, seed=s).weights for s in (1, 1, 2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not all(torch.equal(one[name], third[name]) for name in one)
