@@ -22,6 +22,7 @@ ROOMS = (
     "reproduction",
     "terminal",
     "arguments",
+    "cli_inspect",
     "cli_table",
     "cli_compare",
     "cli_count",

@@ -9,7 +9,10 @@ import typer
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from archpress.architecture import Architecture
+    from archpress.architecture.tracing import Traced
     from archpress.compression import Settings
     from archpress.data import ImageData
     from archpress.space import Limits
@@ -35,7 +38,10 @@ class SortKey(StrEnum):
     ROUND = "round"
 
 
-NET = "A name of `archpress zoo`, or an architecture file (.json)."
+NET = (
+    "A name of `archpress zoo`, an architecture file (.json), or a module of your own: "
+    "FILE.py:callable or package.module:callable."
+)
 IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
 
 NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
@@ -77,28 +83,59 @@ ClassesOption = Annotated[int, typer.Option(help="Outputs that a net of the zoo 
 def read_net(
     net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10
 ) -> "Architecture":
-    """A net of the zoo for these images, or of a file."""
+    """A net of the zoo for these images, of a file, or traced from the user's code."""
     from archpress.architecture import Architecture, named
 
+    if is_own_module(net):
+        return traced_module(net, input_shape)[1].architecture
     if _is_file(net):
         return Architecture.load(net)
     return named(net, input_shape, classes)
 
 
+def traced_module(net: str, input_shape: tuple[int, int, int] | None) -> "tuple[nn.Module, Traced]":
+    """A module of the user's code, and what it was read as."""
+    from archpress.architecture.importing import module_at
+    from archpress.architecture.tracing import trace
+
+    if input_shape is None:
+        raise ArchpressError(f"{net} needs the shape of its images, e.g. --input 3x224x224")
+    module = module_at(net)
+    return module, trace(module, input_shape)
+
+
+def is_own_module(net: str) -> bool:
+    """Whether a net is named as FILE.py:callable or package.module:callable."""
+    from archpress.architecture.importing import names_a_module
+
+    return not _is_file(net) and names_a_module(net)
+
+
+def net_name(net: str) -> str:
+    """What people call a net: its name, its file's or its callable's."""
+    return net.rpartition(":")[2] if is_own_module(net) else Path(net).stem
+
+
 def read_net_and_images(
     net: str, data: str, size: str | None, seed: int
 ) -> "tuple[Architecture, ImageData]":
-    """A net of the zoo takes the images' shape; a file keeps its own, only its head may change."""
+    """The net for these images, and they.
+
+    A net of the zoo, and a module of the user's, take the images' shape; a file keeps its own. Of
+    files and modules the last layer may change.
+    """
     from archpress.data import load_data
 
     wanted = shape_of(size, "--size")
-    is_file = _is_file(net)
-    architecture = read_net(net)  # an unknown net is told before images are read
-    if is_file and wanted is None and Path(data).is_dir():
+    is_own = is_own_module(net)
+    architecture = (
+        None if is_own else read_net(net)
+    )  # an unknown net is told before images are read
+    if architecture and _is_file(net) and wanted is None and Path(data).is_dir():
         wanted = architecture.input_shape
     images = load_data(data, seed=seed, input_shape=wanted)
-    if not is_file:
-        return read_net(net, images.input_shape, images.classes), images
+    if architecture is None or not _is_file(net):
+        architecture = read_net(net, images.input_shape, images.classes)
     if architecture.classes == images.classes:
         return architecture, images
     typer.echo(

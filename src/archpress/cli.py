@@ -28,8 +28,8 @@ from archpress.arguments import (
     SortKey,
     WorkersOption,
     costs,
+    net_name,
     read_limits,
-    read_net,
     read_net_and_images,
     require_file,
     settings_of,
@@ -38,6 +38,7 @@ from archpress.arguments import (
 from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
 from archpress.cli_count import count
+from archpress.cli_inspect import inspect
 from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
 from archpress.errors import ArchpressError
@@ -107,7 +108,7 @@ def compress(
             limits,
             run=run,
             settings=settings,
-            name=Path(net).stem,
+            name=net_name(net),
             seed=seed,
             device=device,
             workers=workers,
@@ -121,22 +122,6 @@ def compress(
         _say(f"{result.sentence}\nReport: {report}")
         _say(f"Use it: python {run / 'network.py'} {run / 'weights.pt'}")
     raise typer.Exit(MET if result.met else NOT_MET)
-
-
-@app.command()
-def inspect(net: NetArgument, as_json: JsonOption = False) -> None:
-    """Layers, shapes and exact costs of a net.
-
-    **Example:** archpress inspect conv7
-    """
-    from archpress.terminal import architecture_table
-
-    architecture = read_net(net)
-    if as_json:
-        _print_json({**costs(architecture), "architecture": json.loads(architecture.to_json())})
-        return
-    _console().print(architecture_table(architecture))
-    _say(f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak")
 
 
 @app.command()
@@ -352,6 +337,7 @@ def zoo(as_json: JsonOption = False) -> None:
 # --- printing ----------------------------------------------------------------------------------
 
 
+app.command()(inspect)
 app.command()(compare)
 app.command()(count)
 app.command()(reproduce)

@@ -192,17 +192,45 @@ def carry_into(network: Network, module: nn.Module, traced: Traced) -> Network:
         ArchitectureError: weights do not fit, or in evaluation the two give different outputs for
             random images, which means that forward does what torch.fx does not see.
     """
-    load_weights(network, weights_of(module, traced), where=f"the {type(module).__name__}")
-    ours, theirs = copy.deepcopy(network).cpu().eval(), copy.deepcopy(module).cpu().float().eval()
-    rng = torch.Generator().manual_seed(0)
-    images = torch.randn((2, *traced.architecture.input_shape), generator=rng)
-    with torch.no_grad():
-        expected, got = theirs(images.clone()).flatten(1), ours(images)
-    largest, difference = float(expected.abs().max()), float((got - expected).abs().max())
-    if not difference <= _TOLERANCE * largest + 1e-6:
+    load_traced(network, module, traced)
+    found = agreement(network, module)
+    if not found.difference <= _TOLERANCE * found.largest + 1e-6:
         raise ArchitectureError(
-            f"the traced network and the {type(module).__name__} differ by {difference:.3g} in "
-            f"outputs of up to {largest:.3g}: look for hooks and for in-place operations on a "
-            f"tensor that is read again, and write them as plain layers"
+            f"the traced network and the {type(module).__name__} differ by {found.difference:.3g} "
+            f"in outputs of up to {found.largest:.3g}: look for hooks and for in-place operations "
+            f"on a tensor that is read again, and write them as plain layers"
         )
     return network
+
+
+def load_traced(network: Network, module: nn.Module, traced: Traced) -> Network:
+    """The network with the module's weights, not checked.
+
+    Raises:
+        ArchitectureError: weights do not fit.
+    """
+    load_weights(network, weights_of(module, traced), where=f"the {type(module).__name__}")
+    return network
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Outputs of two networks for the same random images, in evaluation.
+
+    Attributes:
+        difference: largest absolute one.
+        largest: absolute output.
+    """
+
+    difference: float
+    largest: float
+
+
+def agreement(network: Network, module: nn.Module) -> Agreement:
+    """How far a network is from a module, on two images of normal noise."""
+    ours, theirs = copy.deepcopy(network).cpu().eval(), copy.deepcopy(module).cpu().float().eval()
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randn((2, *network.architecture.input_shape), generator=rng)
+    with torch.no_grad():
+        expected, got = theirs(images.clone()).flatten(1), ours(images)
+    return Agreement(float((got - expected).abs().max()), float(expected.abs().max()))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from archpress.architecture import Architecture
 from archpress.embedding.descriptors import describe
@@ -49,7 +50,7 @@ class Predictor:
     ) -> None:
         if not len(nets) == len(accuracies) == len(nets if curves is None else curves):
             raise EmbeddingError("a predictor needs one accuracy, and one curve or none, a net")
-        self._forests = _forests(seed)
+        self._forests = _forests(seed, with_epochs=curves is not None)
         inputs = _inputs(nets, curves)
         self._scales = [_Scale(values) for values in inputs]
         target = np.asarray(accuracies, dtype=np.float64) - _reached(curves, len(nets))
@@ -85,8 +86,16 @@ def _inputs(nets: Sequence[Architecture], curves: Array | None) -> list[Array]:
     """Numbers of the whole net, sums over its layers, and of the first epochs where known."""
     values = [np.hstack([describe(nets), describe_positions(nets)]), layer_sums(nets)]
     if curves is not None:
-        values.append(np.hstack([curves, np.diff(curves, axis=1)]))
+        values.append(_shape_of(curves))
     return values
+
+
+def _shape_of(curves: Array) -> Array:
+    """First epochs, their steps and how these change, the best, the spread, the last as a logit."""
+    last = logit(curves[:, -1:].clip(0.02, 0.98))
+    best, spread = curves.max(1, keepdims=True), curves.std(1, keepdims=True)
+    changes = [np.diff(curves, n, axis=1) for n in (1, 2)]
+    return np.hstack([curves, *changes, best, spread, last])
 
 
 def _of_length_one(scaled: Array) -> Array:
@@ -117,8 +126,12 @@ def _reached(curves: Array | None, count: int) -> Array:
     return np.zeros(count) if curves is None else np.asarray(curves[:, -1])
 
 
-def _forests(seed: int) -> list[Any]:
-    """Boosted trees from several seeds, then extremely randomized ones."""
+def _forests(seed: int, *, with_epochs: bool) -> list[Any]:
+    """Boosted trees from several seeds, then extremely randomized ones.
+
+    What is left to predict after some epochs is small but for a few nets that break down or begin
+    late: larger leaves and Huber's loss keep them from ruling the trees.
+    """
     try:
         from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
     except ImportError:
@@ -133,9 +146,12 @@ def _forests(seed: int) -> list[Any]:
             subsample=0.6,
             max_features=0.3,
             min_samples_leaf=3,
+            loss="huber" if with_epochs else "squared_error",
+            alpha=0.95,
             random_state=seed + number,
         )
         for number in range(BOOSTED)
     ]
-    extra = ExtraTreesRegressor(TREES, max_features=0.5, min_samples_leaf=2, random_state=seed)
+    leaf = 5 if with_epochs else 2
+    extra = ExtraTreesRegressor(TREES, max_features=0.5, min_samples_leaf=leaf, random_state=seed)
     return [*boosted, extra]

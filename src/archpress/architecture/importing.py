@@ -1,0 +1,99 @@
+"""`module_at`: an `nn.Module` from the user's own code, by FILE.py:name or package.module:name."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from torch import nn
+
+from archpress.errors import ArchitectureError
+
+
+def names_a_module(text: str) -> bool:
+    """Whether a text has the form FILE.py:name or package.module:name."""
+    place, colon, name = text.rpartition(":")
+    return bool(colon and place and name.replace(".", "").isidentifier())
+
+
+def module_at(text: str) -> nn.Module:
+    """The module, or what a class or function of that name gives when called without arguments.
+
+    The user's code is run. Folders of the file, or the current one, can be imported from meanwhile.
+
+    Args:
+        text: FILE.py:name or package.module:name; the name may have dots.
+
+    Raises:
+        ArchitectureError: there is no such file, package or name, the code fails, or what it gives
+            is no `nn.Module`.
+    """
+    place, _, name = text.rpartition(":")
+    code = _code(place)
+    found: object = code
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            there = ", ".join(_callables(code)) or "nothing that can be called"
+            raise ArchitectureError(f"{place} has no {name!r}; it has {there}") from None
+    if not isinstance(found, nn.Module):
+        if not callable(found):
+            raise ArchitectureError(f"{text} is a {type(found).__name__}, which cannot be called")
+        try:
+            found = found()
+        except Exception as error:  # the user's code may raise anything
+            raise ArchitectureError(
+                f"calling {text} without arguments failed ({_told(error)}): name a function that "
+                "needs none and returns the module"
+            ) from error
+    if not isinstance(found, nn.Module):
+        raise ArchitectureError(f"{text} gives a {type(found).__name__}, not a torch.nn.Module")
+    return found
+
+
+def _code(place: str) -> ModuleType:
+    is_file = place.endswith(".py")
+    path = Path(place).expanduser()
+    if is_file and not path.is_file():
+        raise ArchitectureError(f"there is no file {place}")
+    with _importing_from(path.parent.resolve() if is_file else Path.cwd()):
+        try:
+            return _of_file(path) if is_file else importlib.import_module(place)
+        except Exception as error:  # likewise
+            raise ArchitectureError(f"importing {place} failed: {_told(error)}") from error
+
+
+def _of_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and pickles look for it there
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _callables(code: ModuleType) -> list[str]:
+    return [
+        name
+        for name, value in vars(code).items()
+        if callable(value) and getattr(value, "__module__", None) == code.__name__
+    ]
+
+
+def _told(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,124 @@
+"""Modules of the user's own, named on the command line."""
+
+import json
+
+import pytest
+
+from archpress.cli import main
+
+CODE = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.head(F.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+def build():
+    return Net(16)
+
+
+def needs_more(width):
+    return Net(width)
+
+
+def fails():
+    raise RuntimeError("no weights here")
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+number = 3
+instance = Net()
+"""
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(list(map(str, arguments)))
+    return stopped.value.code or 0
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mymodel.py"
+    path.write_text(CODE)
+    return path
+
+
+@pytest.mark.parametrize(("name", "width"), [("build", 16), ("Net", 8), ("instance", 8)])
+def test_a_function_a_class_and_an_instance_are_read_and_checked(file, capsys, name, width):
+    assert run("inspect", f"{file}:{name}", "--input", "3x32x32", "--check", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    parameters = width * (27 + 1 + 2 + 10) + 10
+    assert found["parameters"] == found["module_parameters"] == parameters
+    assert found["macs"] == width * 27 * 32 * 32 + 10 * width
+    assert found["difference"] <= 1e-5 * found["largest_output"]
+    kinds = [layer["kind"] for layer in found["architecture"]["layers"]]
+    assert kinds == ["conv", "batch_norm", "relu", "global_average_pool", "linear"]
+
+
+def test_a_package_is_imported_from_the_current_folder(file, capsys, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert run("inspect", "mymodel:build", "--input", "3x8x8", "--check") == 0
+    said = capsys.readouterr().out
+    assert "650 parameters" in said
+    assert "differ by at most" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nothing", "has no 'nothing'; it has Net, build, needs_more, fails, Branching"),
+        ("needs_more", "without arguments failed (TypeError"),
+        ("fails", "without arguments failed (RuntimeError: no weights here)"),
+        ("number", "is a int, which cannot be called"),
+        ("torch.zeros", "without arguments failed"),
+        ("F.relu6", "without arguments failed"),
+        ("dict", "has no 'dict'"),
+        ("Branching", "must not branch"),
+    ],
+)
+def test_what_is_no_module_is_one_sentence(file, capsys, name, said):
+    assert run("inspect", f"{file}:{name}", "--input", "3x8x8") == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_missing_file_package_or_shape_is_told(file, tmp_path, capsys):
+    for arguments, said in (
+        ([f"{tmp_path / 'none.py'}:build", "--input", "3x8x8"], "there is no file"),
+        (["no.such.package:build", "--input", "3x8x8"], "importing no.such.package failed"),
+        ([f"{file}:build"], "needs the shape of its images"),
+        (["conv7", "--check"], "--check compares with a module"),
+    ):
+        assert run("inspect", *arguments) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_module_of_ones_own_is_compressed_by_name(tmp_path, capsys):
+    (tmp_path / "gray.py").write_text(CODE.replace("nn.Conv2d(3,", "nn.Conv2d(1,"))
+    code = run(
+        *("compress", f"{tmp_path / 'gray.py'}:build", "--data", "fashion-mnist-sample"),
+        *("--effort", "smoke", "--max-parameters", "200", "--run", tmp_path / "run", "--quiet"),
+        *("--first", "8", "--rounds", "0", "--json"),
+    )
+    assert code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["source"]["name"] == "build"
+    assert found["compressed"]["parameters"] <= 200
