@@ -148,4 +148,5 @@ def _fields(architecture: Architecture, index: int) -> list[str]:
     layer = architecture.layers[index]
     names = ("kernel", "channels", "stride", "padding", "rate")
     fields = [f"{name}={getattr(layer, name)}" for name in names if getattr(layer, name)]
-    return [*fields, "bias_free"] if layer.bias_free else fields
+    fields += ["bias_free"] if layer.bias_free else []
+    return [*fields, *(f"{name}={value}" for name, value in layer.options)]

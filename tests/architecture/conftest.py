@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from archpress.architecture import ACTIVATIONS, KINDS, Architecture, Layer
-from archpress.architecture.layers import Joining, RuleError, output_shape
+from archpress.architecture.kinds import output_shape
+from archpress.architecture.layers import Joining
+from archpress.architecture.shape_rules import RuleError
 
 # Often without effect, so that there is much to simplify.
 IDLE = (
@@ -28,9 +30,29 @@ IDLE = (
 )
 
 
+UNUSUAL = {
+    "groups": [2, 3],
+    "dilation": [2],
+    "kernel_width": [1, 2, 3],
+    "stride_width": [1, 2],
+    "padding_width": [0, 1],
+    "ceil_mode": [True],
+    "count_include_pad": [False],
+    "eps": [1e-3],
+    "affine": [False],
+    "negative_slope": [0.2],
+    "alpha": [0.5],
+    "approximate": ["tanh"],
+    "begin": [1],
+    "end": [2, 3],
+}
+
+
 def _random_layer(random: Random) -> Layer:
     kind = random.choice(list(KINDS))
     fields = KINDS[kind].fields
+    some = [name for name in sorted(KINDS[kind].options) if random.random() < 0.3]
+    chosen = ((name, random.choice(UNUSUAL[name])) for name in some)
     return Layer(
         kind,
         random.randint(1, 4) if "kernel" in fields else 0,
@@ -39,6 +61,7 @@ def _random_layer(random: Random) -> Layer:
         random.randint(0, 2) if "padding" in fields else 0,
         bias_free="bias_free" in fields and random.random() < 0.4,
         rate=random.choice([0.0, 0.3]) if "rate" in fields else 0.0,
+        options=tuple(chosen),
     )
 
 
@@ -76,6 +99,7 @@ def _random_net(random: Random, *, idle: float = 0.0, most_layers: int = 14) -> 
                 offsets,
                 layer.bias_free,
                 layer.rate,
+                layer.options,
             )
         )
         shapes[index] = shape
@@ -96,7 +120,8 @@ def _shake(module: nn.Module, seed: int = 0) -> nn.Module:
             weight.add_(drawn(weight, -0.2, 0.2))
         for part in module.modules():
             if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-                part.weight.copy_(drawn(part.weight, 0.5, 1.5))
+                if part.affine:
+                    part.weight.copy_(drawn(part.weight, 0.5, 1.5))
                 part.running_mean.copy_(drawn(part.running_mean, -1, 1))
                 part.running_var.copy_(drawn(part.running_var, 0.5, 2))
     return module

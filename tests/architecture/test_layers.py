@@ -2,7 +2,8 @@ import pytest
 
 from archpress import errors
 from archpress.architecture import ACTIVATIONS, KINDS, Architecture, Layer, chain
-from archpress.architecture.layers import PAPER_KINDS, RuleError, output_shape
+from archpress.architecture.kinds import PAPER_KINDS, output_shape
+from archpress.architecture.shape_rules import RuleError
 
 IMAGE = (3, 8, 8)
 
@@ -24,6 +25,7 @@ def test_the_papers_types_are_numbered_as_in_its_section_9():
 def test_activations_are_the_kinds_that_work_element_by_element():
     assert set(ACTIVATIONS) == {
         "relu", "sigmoid", "relu6", "leaky_relu", "elu", "gelu", "silu", "hardswish", "tanh",
+        "hardsigmoid",
     }  # fmt: skip
 
 
@@ -58,7 +60,8 @@ def test_a_kind_refuses_every_field_it_does_not_have(kind):
     fields = KINDS[kind].fields
     good = {"kernel": 1, "channels": 2, "stride": 1, "padding": 0, "bias_free": True, "rate": 0.5}
     shapes = [IMAGE, IMAGE] if KINDS[kind].joining != "none" else [IMAGE]
-    output_shape(Layer(kind, **{name: good[name] for name in fields}), shapes)
+    options = (("end", 2),) if kind == "slice" else ()
+    output_shape(Layer(kind, **{name: good[name] for name in fields}, options=options), shapes)
     for name in set(good) - fields - {"padding"} | {"padding"} - fields:
         value = good[name] or 1
         with pytest.raises(RuleError, match=f"{name}|has no bias"):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archpress.architecture import ACTIVATIONS, ZOO, Layer, named
+from archpress.architecture import ACTIVATIONS, ZOO, Architecture, Layer, named
 from archpress.architecture.network import build
 from archpress.architecture.tracing import carry_into, trace, weights_of
 from archpress.errors import ArchitectureError
@@ -285,42 +285,22 @@ def test_flattening_is_read_in_all_its_forms_and_is_no_layer(call):
 
 SIX = nn.Conv2d(3, 6, 3)
 REFUSED = {
-    "module f (Conv2d(3, 6, kernel_size=(3, 3), stride=(1, 1), groups=3)) has groups=3: use 1": (
-        lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, groups=3)),
-    "has kernel_size=(3, 1): windows must be square": (
-        lambda m, x: m.f(x), nn.Conv2d(3, 6, (3, 1))),
-    "has stride=(1, 2): windows must be square": (
-        lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, (1, 2))),
-    "has padding='same': windows must be square": (
+    "has padding='same' for an even kernel: pad by numbers": (
         lambda m, x: m.f(x), nn.Conv2d(3, 6, 2, padding="same")),
-    "has dilation=2, layers have dilation=1: use a larger kernel": (
-        lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, dilation=2)),
+    "has dilation=(1, 2): windows must be square": (
+        lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, dilation=(1, 2))),
     "has padding_mode='reflect', layers have padding_mode='zeros'": (
         lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, padding=1, padding_mode="reflect")),
     "needs 1 channels but reads B x 3 x 12 x 12: check input_shape": (
         lambda m, x: m.f(x), nn.Conv2d(1, 6, 3)),
     "kernel 13 does not fit a 12x12 map": (lambda m, x: m.f(x), nn.Conv2d(3, 6, 13)),
-    "has eps=0.001, layers have eps=1e-05: train it with PyTorch's default": (
-        lambda m, x: m.f(x), nn.BatchNorm2d(3, eps=1e-3)),
-    "has affine=False": (lambda m, x: m.f(x), nn.BatchNorm2d(3, affine=False)),
     "has track_running_stats=False": (
         lambda m, x: m.f(x), nn.BatchNorm2d(3, track_running_stats=False)),
     "needs 432 channels but reads B x 432": (
         lambda m, x: m.f(x.flatten(1)), nn.BatchNorm1d(432)),
-    "module f (LeakyReLU(negative_slope=0.2)) has negative_slope=0.2, layers have": (
-        lambda m, x: m.f(x), nn.LeakyReLU(0.2)),
-    "operation leaky_relu (leaky_relu) has negative_slope=0.3": (
-        lambda m, x: F.leaky_relu(x, 0.3), SIX),
-    "has alpha=0.5": (lambda m, x: F.elu(x, alpha=0.5), SIX),
-    "has approximate='tanh'": (lambda m, x: m.f(x), nn.GELU("tanh")),
-    "operation gelu (gelu) has approximate='tanh'": (
-        lambda m, x: F.gelu(x, approximate="tanh"), SIX),
-    "has ceil_mode=True": (lambda m, x: m.f(x), nn.MaxPool2d(2, ceil_mode=True)),
-    "operation max_pool2d": (lambda m, x: F.max_pool2d(x, 2, dilation=2), SIX),
-    "has count_include_pad=False": (
-        lambda m, x: m.f(x), nn.AvgPool2d(3, padding=1, count_include_pad=False)),
     "has divisor_override=5": (lambda m, x: m.f(x), nn.AvgPool2d(2, divisor_override=5)),
-    "has output_size=2: use 1, or AvgPool2d": (lambda m, x: m.f(x), nn.AdaptiveAvgPool2d(2)),
+    "has output_size=5 for a map of 12x12, whose sides it does not divide": (
+        lambda m, x: m.f(x), nn.AdaptiveAvgPool2d(5)),
     "is over dim=1: take it over height and width": (lambda m, x: x.mean(1), SIX),
     "needs B x 12 (flattened) but reads B x 3 x 12 x 12": (lambda m, x: m.f(x), nn.Linear(12, 2)),
     "flatten from 1 to the end": (lambda m, x: x.flatten(2), SIX),
@@ -328,17 +308,25 @@ REFUSED = {
     "joins a tensor with what is no layer's output": (lambda m, x: x + 1, SIX),
     "has alpha=2": (lambda m, x: torch.add(x, x, alpha=2), SIX),
     "cannot add outputs of shapes 3x12x12 and 6x10x10": (lambda m, x: x + m.f(x), SIX),
-    "joins a map and a flattened tensor": (
+    "joins a map and a flattened or turned tensor": (
         lambda m, x: x.mean((2, 3), keepdim=True) + x.mean((2, 3)), SIX),
     "is along dim=0: concatenate along channels": (lambda m, x: torch.cat([x, x]), SIX),
     "module f (LSTM(3, 3)) has no layer kind: write it with AdaptiveAvgPool2d": (
         lambda m, x: m.f(x), nn.LSTM(3, 3)),
     "operation softmax (softmax) has no layer kind": (lambda m, x: F.softmax(x, 1), SIX),
-    "operation permute (permute) has no layer kind": (lambda m, x: x.permute(0, 2, 3, 1), SIX),
-    "operation mul (mul) has no layer kind": (lambda m, x: x * m.f(x), SIX),
+    "turns the axes to [0, 3, 2, 1]": (lambda m, x: m.f(x).permute(0, 3, 2, 1), SIX),
+    "returns is turned or in groups": (lambda m, x: m.f(x).permute(0, 2, 3, 1), SIX),
+    "reshapes a map that was turned": (
+        lambda m, x: m.f(x).permute(0, 2, 3, 1).flatten(1), SIX),
+    "cannot multiply outputs of shapes 3x12x12 and 6x10x10": (lambda m, x: x * m.f(x), SIX),
+    "reads a tensor plus 3, of which no layer knows": (lambda m, x: F.relu(m.f(x) + 3), SIX),
+    "divides by 2: only as in relu6(x + 3) / 6": (lambda m, x: m.f(x) / 2, SIX),
+    "is between 0 and 1: use ReLU6, or Tanh": (lambda m, x: m.f(x).clamp(0, 1), SIX),
+    "is along dim=2: split a map along channels": (lambda m, x: m.f(x).chunk(2, 2)[0], SIX),
+    "is over 10x10 values: norm the channels of each pixel": (
+        lambda m, x: m.g(m.f(x)), SIX),
     "takes a part of a tensor": (lambda m, x: m.f(x)[:, 0], SIX),
-    "tensor f.weight is used directly: hold it in a layer": (
-        lambda m, x: F.conv2d(x, m.f.weight), SIX),
+    "operation conv2d (conv2d) has no layer kind": (lambda m, x: F.conv2d(x, m.f.weight), SIX),
     "module f (Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1))) runs twice with the same": (
         lambda m, x: m.f(m.f(x)), nn.Conv2d(3, 3, 3)),
     "what Custom returns is not one tensor": (lambda m, x: (x, m.f(x)), SIX),
@@ -348,11 +336,83 @@ REFUSED = {
 }  # fmt: skip
 
 
+def turned(call):
+    """Reads a map as B x H x W x C."""
+    return lambda m, x: call(m, m.f(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def hard_swish(x):
+    return x * F.relu6(x + 3) * (1 / 6)
+
+
+def shuffled(x):
+    batch, channels, height, width = x.size()
+    x = x.view(batch, 2, channels // 2, height, width)
+    return torch.transpose(x, 1, 2).contiguous().view(batch, -1, height, width)
+
+
+def gated(m, x):
+    """Squeeze and excitation with linear layers, as it was first written."""
+    x = m.f(x)
+    batch, channels, _, _ = x.size()
+    gate = torch.sigmoid(m.g(x.mean((2, 3)).view(batch, channels)))
+    return x * gate.view(batch, channels, 1, 1).expand_as(x)
+
+
+ALSO_READ = {
+    "groups": (lambda m, x: m.g(m.f(x)), nn.Conv2d(6, 4, 3, groups=2)),
+    "wide kernel": (lambda m, x: m.g(x), nn.Conv2d(3, 6, (3, 1), (1, 2), (1, 0))),
+    "same padding": (lambda m, x: m.g(x), nn.Conv2d(3, 6, (3, 5), padding="same", dilation=2)),
+    "dilated depthwise": (lambda m, x: m.g(x), nn.Conv2d(3, 3, 3, dilation=2, groups=3)),
+    "wider depthwise": (lambda m, x: m.g(x), nn.Conv2d(3, 9, 3, groups=3)),
+    "norm with another eps": (lambda m, x: m.g(m.f(x)), nn.BatchNorm2d(6, eps=1e-3)),
+    "norm without weights": (lambda m, x: m.g(m.f(x)), nn.BatchNorm2d(6, affine=False)),
+    "group norm": (lambda m, x: m.g(m.f(x)), nn.GroupNorm(3, 6, eps=1e-6)),
+    "leaky": (lambda m, x: F.leaky_relu(m.g(m.f(x)), 0.3), nn.LeakyReLU(0.2)),
+    "elu": (lambda m, x: F.elu(m.g(m.f(x)), alpha=0.5), nn.ELU(0.7)),
+    "gelu": (lambda m, x: F.gelu(m.g(m.f(x)), approximate="tanh"), nn.GELU("tanh")),
+    "ceil": (lambda m, x: m.g(m.f(x)), nn.MaxPool2d(3, 2, ceil_mode=True)),
+    "dilated pool": (lambda m, x: F.max_pool2d(m.f(x), 2, dilation=2), None),
+    "uncounted padding": (
+        lambda m, x: m.g(m.f(x)), nn.AvgPool2d(3, padding=1, count_include_pad=False)),
+    "adaptive to half": (lambda m, x: m.g(m.f(x)), nn.AdaptiveAvgPool2d(5)),
+    "adaptive maximum": (lambda m, x: F.adaptive_max_pool2d(m.f(x), (1, 1)), None),
+    "gate": (lambda m, x: m.f(x) * torch.sigmoid(m.g(x.mean((2, 3), keepdim=True))),
+             nn.Conv2d(3, 6, 1)),
+    "gate of linear layers": (gated, nn.Linear(6, 6)),
+    "hard sigmoid and swish": (
+        lambda m, x: hard_swish(F.relu6(m.f(x) + 3.0) / 6.0), None),
+    "hardtanh": (lambda m, x: F.hardtanh(m.g(m.f(x)), 0, 6).clamp(0, 6), nn.Hardtanh(0, 6)),
+    "shuffle": (lambda m, x: shuffled(m.f(x)), None),
+    "shuffle as a module": (lambda m, x: m.g(m.f(x)), nn.ChannelShuffle(3)),
+    "halves": (lambda m, x: m.f(x).chunk(2, dim=1)[1] + torch.split(m.f2(x), [2, 1, 3], 1)[2],
+               None),
+    "slices": (lambda m, x: torch.cat([m.f(x)[:, :2], m.f2(x)[:, 3:, :, :]], 1), None),
+    "layer norm over channels": (turned(lambda m, x: m.g(x)), nn.LayerNorm(6, eps=1e-6)),
+    "linear at each pixel": (turned(lambda m, x: F.gelu(m.g(x))), nn.Linear(6, 4)),
+    "sum": (lambda m, x: sum([m.f(x), m.f2(x), m.f3(x)]), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(ALSO_READ))
+def test_what_is_read_computes_the_same(name, shake, outputs):
+    function, part = ALSO_READ[name]
+    parts = {key: nn.Conv2d(3, 6, 3) for key in ("f", "f2", "f3")}
+    module = shake(forward(function, g=part or nn.Identity(), **parts))
+    traced = trace(module, IMAGE)
+    network = carry_into(build(traced.architecture), module, traced)
+    expected, got = outputs(module, IMAGE).flatten(1), outputs(network, IMAGE)
+    assert torch.allclose(got, expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
+    read = Architecture.from_json(traced.architecture.to_json())
+    assert read == traced.architecture
+    assert trace(build(read), IMAGE).architecture.key == read.key
+
+
 @pytest.mark.parametrize("expected", list(REFUSED))
 def test_what_has_no_layer_is_refused_with_its_path_and_the_way_round(expected):
     function, module = REFUSED[expected]
     with pytest.raises(ArchitectureError) as caught:
-        trace(forward(function, f=module), IMAGE)
+        trace(forward(function, f=module, g=nn.LayerNorm((10, 10))), IMAGE)
     assert expected in str(caught.value)
     assert len(str(caught.value)) < 500
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from archpress.architecture import KINDS, Layer, chain
-from archpress.architecture.layers import PAPER_KINDS
+from archpress.architecture.kinds import PAPER_KINDS
 from archpress.errors import SpaceError
 from archpress.space import Limits, PaperSampler, SearchSpace, distinct, paper_space
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from archpress.architecture import ZOO, Architecture, Layer, chain, named
-from archpress.architecture.layers import PAPER_KINDS
+from archpress.architecture.kinds import PAPER_KINDS
 from archpress.errors import SpaceError
 from archpress.space import Limits, SearchSpace, paper_space, space_around
 

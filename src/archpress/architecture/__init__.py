@@ -1,7 +1,8 @@
 """What a network is: layers, architectures as values, and the networks built from them."""
 
 from archpress.architecture.architecture import Architecture, chain
-from archpress.architecture.layers import ACTIVATIONS, KINDS, Layer
+from archpress.architecture.kinds import ACTIVATIONS, KINDS
+from archpress.architecture.layers import Layer
 from archpress.architecture.ordering import exchangeable, hamiltonian_path
 from archpress.architecture.simplify import simplify
 from archpress.architecture.zoo import ZOO, named

@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from archpress.architecture.layers import KINDS, Joining, Layer, RuleError, Shape, output_shape
+from archpress.architecture.kinds import KINDS, output_shape
+from archpress.architecture.layers import Joining, Layer
+from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.errors import ArchitectureError
 
 FORMAT = "archpress-architecture"
@@ -166,7 +168,9 @@ class Architecture:
             if KINDS[layer.kind].joining is Joining.ADD:
                 read.sort()
             fields = (layer.kind, layer.kernel, layer.channels, layer.stride, layer.padding)
-            digests.append(_digest(repr((*fields, layer.bias_free, float(layer.rate), read))))
+            options = (layer.options,) if layer.options else ()  # keys are older than options
+            described = (*fields, layer.bias_free, float(layer.rate), read, *options)
+            digests.append(_digest(repr(described)))
         return _digest(repr((digests[-1], len(simple.layers), simple.parameters)))
 
     # --- text ---
@@ -205,7 +209,13 @@ class Architecture:
         try:
             record = _ArchitectureRecord.model_validate(content)
             layers = tuple(
-                Layer(**{**layer.model_dump(), "inputs": tuple(layer.inputs)})
+                Layer(
+                    **{
+                        **layer.model_dump(),
+                        "inputs": tuple(layer.inputs),
+                        "options": tuple(sorted(layer.options.items())),
+                    }
+                )
                 for layer in record.layers
             )
             return cls(record.input_shape, layers)
@@ -253,6 +263,7 @@ class _LayerRecord(BaseModel):
     inputs: list[int] = [1]
     bias_free: bool = False
     rate: float = 0.0
+    options: dict[str, int | float | bool | str] = {}
 
 
 class _ArchitectureRecord(BaseModel):
@@ -265,11 +276,12 @@ class _ArchitectureRecord(BaseModel):
 
 
 def _layer_to_dict(layer: Layer) -> dict[str, object]:
-    return {
+    fields = {
         name: list(value) if isinstance(value, tuple) else value
         for name in Layer.__slots__
         if (value := getattr(layer, name)) and not (name == "inputs" and value == (1,))
     }
+    return fields | ({"options": dict(layer.options)} if layer.options else {})
 
 
 def _shapes(input_shape: Shape, layers: tuple[Layer, ...]) -> tuple[Shape, ...]:

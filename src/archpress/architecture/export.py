@@ -4,7 +4,8 @@ import textwrap
 from dataclasses import dataclass
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.layers import KINDS, Joining, ModuleCall
+from archpress.architecture.kinds import KINDS
+from archpress.architecture.layers import Joining, ModuleCall
 from archpress.architecture.network import layer_names, module_call
 
 
@@ -147,14 +148,37 @@ def _forward_lines(architecture: Architecture) -> list[str]:
         match KINDS[architecture.layers[index].kind].joining:
             case Joining.ADD:
                 value = " + ".join(read)
+            case Joining.MULTIPLY:
+                value = " * ".join(_factors(architecture, index, read))
             case Joining.CONCAT:
                 value = f"torch.cat([{', '.join(read)}], dim=1)"
             case _:
-                flat = ".flatten(1)" if architecture.layers[index].kind == "linear" else ""
-                value = f"self.{name}({read[0]}{flat})"
+                value = _alone(architecture, index, f"self.{name}", read[0])
         lines.append(f"{variable(index)} = {value}")
     last = variable(len(names) - 1)
     return [
         *lines,
         f"return {last}.flatten(1)" if len(architecture.shapes[-1]) > 1 else f"return {last}",
     ]
+
+
+def _factors(architecture: Architecture, index: int, read: list[str]) -> list[str]:
+    """What is multiplied; a vector has one value a channel."""
+    sizes = [len(shape) for shape in architecture.input_shapes(index)]
+    return [
+        name if size == sizes[0] else f"{name}[:, :, None, None]"
+        for name, size in zip(read, sizes, strict=True)
+    ]
+
+
+def _alone(architecture: Architecture, index: int, module: str, read: str) -> str:
+    """What a layer makes of the one value that it reads."""
+    layer = architecture.layers[index]
+    match layer.kind:
+        case "slice":
+            return f"{read}[:, {layer.option('begin')}:{layer.option('end')}]"
+        case "layer_norm" if len(architecture.shapes[index]) == 3:
+            return f"{module}({read}.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)"
+        case "linear":
+            return f"{module}({read}.flatten(1))"
+    return f"{module}({read})"

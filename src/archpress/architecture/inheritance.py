@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.layers import KINDS, Joining
+from archpress.architecture.kinds import KINDS
+from archpress.architecture.layers import Joining
 from archpress.architecture.network import build, layer_names
 
 WEIGHTED = ("conv", "depthwise", "linear", "batch_norm")
@@ -101,7 +102,8 @@ class _Heir:
         """Fill a layer's weights; what its outputs are."""
         kind = self._candidate.layers[index].kind
         keeps = kind in ("batch_norm", "depthwise")
-        if match is None or reads is None or reads.group != self._read_group(match):
+        grouped = self._is_grouped(index, match)
+        if match is None or grouped or reads is None or reads.group != self._read_group(match):
             return reads if kind == "batch_norm" else None
         if keeps:
             self._fill(index, match, reads.indices, None)
@@ -116,6 +118,12 @@ class _Heir:
         rows = _first(self._order[group], self._candidate.layers[index].channels)
         self._fill(index, match, rows, columns)
         return _Channels(group, rows)
+
+    def _is_grouped(self, index: int, match: int | None) -> bool:
+        """Whether channels of one of the two see only some of those before, or kernels differ."""
+        layers = [self._candidate.layers[index]]
+        layers += [] if match is None else [self._source.layers[match]]
+        return layers[0].kind != "batch_norm" and any(layer.options for layer in layers)
 
     def _read_group(self, index: int) -> int:
         read = self._source.input_indices(index)[0]

@@ -1,11 +1,4 @@
-"""The table of layer kinds: what fields a kind has, what it does to shapes, what it costs.
-
-`KINDS` has one row a kind and is the only place that knows it; checks, costs, the paper's vector,
-tokens, the built network and the exported source are all derived from its rows. Needs no torch.
-
-A shape is `(C, H, W)` for a map and `(F,)` for a vector. One multiply-add counts as one; biases,
-norms, activations and pools count none, as in `torch.utils.flop_counter` (which counts two).
-"""
+"""`Layer`: one layer as a value; `Kind`: what a row of the table of kinds says."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-Shape = tuple[int, ...]
+from archpress.architecture.shape_rules import Shape
+
+Option = int | float | bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +27,8 @@ class Layer:
             network is the layer before the first.
         bias_free: convolution or linear layer without a bias.
         rate: share of values that a dropout layer zeroes in training, in [0, 1).
+        options: what few layers have, as (name, value) by name: of `OPTIONS` those of its kind, and
+            only where they differ from the usual value.
     """
 
     kind: str
@@ -42,6 +39,31 @@ class Layer:
     inputs: tuple[int, ...] = (1,)
     bias_free: bool = False
     rate: float = 0.0
+    options: tuple[tuple[str, Option], ...] = ()
+
+    def option(self, name: str) -> Option:
+        """Value of an option, the usual one where the layer does not say."""
+        return dict(self.options).get(name, OPTIONS[name])
+
+
+# What few layers have, and the usual value: PyTorch's default.
+OPTIONS: dict[str, Option] = {
+    "groups": 1,  # of the channels
+    "dilation": 1,
+    "kernel_width": 0,  # of a window that is not square; 0: as its height
+    "stride_width": 0,  # likewise
+    "padding_width": -1,  # likewise; -1: as its height
+    "ceil_mode": False,
+    "count_include_pad": True,
+    "eps": 1e-5,
+    "affine": True,
+    "negative_slope": 0.01,
+    "alpha": 1.0,
+    "approximate": "none",
+    "begin": 0,  # first channel of a slice
+    "end": 0,  # first channel after it
+}
+WINDOW_OPTIONS = frozenset({"kernel_width", "stride_width", "padding_width"})
 
 
 class Joining(StrEnum):
@@ -49,11 +71,8 @@ class Joining(StrEnum):
 
     NONE = "none"
     ADD = "add"
+    MULTIPLY = "multiply"
     CONCAT = "concat"
-
-
-class RuleError(ValueError):
-    """A layer breaks a rule of its kind; the message has the rule and the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,7 @@ class Kind:
         joining: how inputs are merged.
         keeps_sign: the output is non-negative wherever every input is.
         output_range: bounds that the output always keeps, whatever the input.
+        options: names in `OPTIONS` that a layer may have.
     """
 
     fields: frozenset[str]
@@ -90,6 +110,7 @@ class Kind:
     joining: Joining = Joining.NONE
     keeps_sign: bool = False
     output_range: tuple[float, float] = (-math.inf, math.inf)
+    options: frozenset[str] = frozenset()
 
     @property
     def has_window(self) -> bool:
@@ -100,278 +121,3 @@ class Kind:
     def chooses_channels(self) -> bool:
         """Whether the layer sets the number of channels."""
         return "channels" in self.fields
-
-
-# --- shape rules -------------------------------------------------------------------------------
-
-
-def _require_map(shape: Shape) -> tuple[int, int, int]:
-    if len(shape) != 3:
-        raise RuleError(f"needs a map of C x H x W but its input is a vector of {shape[0]} values")
-    return shape[0], shape[1], shape[2]
-
-
-def _slide(layer: Layer, height: int, width: int) -> tuple[int, int]:
-    if layer.kernel > min(height, width) + 2 * layer.padding:
-        raise RuleError(
-            f"kernel {layer.kernel} does not fit a {height}x{width} map "
-            f"with padding {layer.padding}"
-        )
-    return (
-        (height + 2 * layer.padding - layer.kernel) // layer.stride + 1,
-        (width + 2 * layer.padding - layer.kernel) // layer.stride + 1,
-    )
-
-
-def _convolved(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    _, height, width = _require_map(shapes[0])
-    return (layer.channels, *_slide(layer, height, width))
-
-
-def _convolved_by_channel(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    channels, height, width = _require_map(shapes[0])
-    return (channels, *_slide(layer, height, width))
-
-
-def _pooled(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    if layer.padding > layer.kernel // 2:
-        raise RuleError(
-            f"padding {layer.padding} is more than half of the pooling kernel {layer.kernel}"
-        )
-    return _convolved_by_channel(layer, shapes)
-
-
-def _averaged(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    return (_require_map(shapes[0])[0], 1, 1)
-
-
-def _flat(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    return (layer.channels,)
-
-
-def _same(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    return shapes[0]
-
-
-def _added(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    if any(shape != shapes[0] for shape in shapes):
-        raise RuleError(f"cannot add outputs of shapes {_listed(shapes)}; they must be equal")
-    return shapes[0]
-
-
-def _concatenated(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    if any(shape[1:] != shapes[0][1:] or len(shape) != len(shapes[0]) for shape in shapes):
-        raise RuleError(
-            f"cannot concatenate outputs of shapes {_listed(shapes)}; height and width must agree"
-        )
-    return (sum(shape[0] for shape in shapes), *shapes[0][1:])
-
-
-def _listed(shapes: Sequence[Shape]) -> str:
-    return " and ".join("x".join(map(str, shape)) for shape in shapes)
-
-
-# --- rows of a family --------------------------------------------------------------------------
-
-
-def _none(layer: Layer, *shapes: Shape) -> int:
-    return 0
-
-
-def _bias(layer: Layer, channels: int) -> int:
-    return 0 if layer.bias_free else channels
-
-
-def _window_options(layer: Layer) -> tuple[tuple[str, Any], ...]:
-    options: list[tuple[str, Any]] = []
-    if layer.stride != 1:
-        options.append(("stride", layer.stride))
-    if layer.padding:
-        options.append(("padding", layer.padding))
-    return tuple(options)
-
-
-def _bias_options(layer: Layer) -> tuple[tuple[str, Any], ...]:
-    return (("bias", False),) if layer.bias_free else ()
-
-
-def _pool(module: str, code: int) -> Kind:
-    return Kind(
-        fields=frozenset({"kernel", "stride", "padding"}),
-        shape=_pooled,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall(
-            module,
-            (layer.kernel,),
-            (("stride", layer.stride), *((("padding", layer.padding),) if layer.padding else ())),
-        ),
-        paper_code=code,
-        keeps_sign=True,
-    )
-
-
-def _activation(
-    module: str,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    code: int = 0,
-    keeps_sign: bool = True,
-) -> Kind:
-    return Kind(
-        fields=frozenset(),
-        shape=_same,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall(module),
-        paper_code=code,
-        keeps_sign=keeps_sign,
-        output_range=(low, high),
-    )
-
-
-def _join(how: Joining, shape: Callable[[Layer, Sequence[Shape]], Shape]) -> Kind:
-    return Kind(
-        fields=frozenset(),
-        shape=shape,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: None,
-        joining=how,
-        keeps_sign=True,
-    )
-
-
-# --- the table ---------------------------------------------------------------------------------
-
-KINDS: dict[str, Kind] = {
-    "conv": Kind(
-        fields=frozenset({"kernel", "channels", "stride", "padding", "bias_free"}),
-        shape=_convolved,
-        parameters=lambda layer, shape: (
-            shape[0] * layer.channels * layer.kernel**2 + _bias(layer, layer.channels)
-        ),
-        macs=lambda layer, shape, out: shape[0] * layer.kernel**2 * math.prod(out),
-        module=lambda layer, shape: ModuleCall(
-            "Conv2d",
-            (shape[0], layer.channels, layer.kernel),
-            _window_options(layer) + _bias_options(layer),
-        ),
-        paper_code=1,
-    ),
-    "depthwise": Kind(
-        fields=frozenset({"kernel", "stride", "padding", "bias_free"}),
-        shape=_convolved_by_channel,
-        parameters=lambda layer, shape: shape[0] * layer.kernel**2 + _bias(layer, shape[0]),
-        macs=lambda layer, shape, out: layer.kernel**2 * math.prod(out),
-        module=lambda layer, shape: ModuleCall(
-            "Conv2d",
-            (shape[0], shape[0], layer.kernel),
-            (*_window_options(layer), ("groups", shape[0]), *_bias_options(layer)),
-        ),
-    ),
-    "max_pool": _pool("MaxPool2d", 2),
-    "batch_norm": Kind(
-        fields=frozenset(),
-        shape=_same,
-        parameters=lambda layer, shape: 2 * shape[0],
-        macs=_none,
-        module=lambda layer, shape: ModuleCall(
-            "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d", (shape[0],)
-        ),
-        paper_code=3,
-    ),
-    "relu": _activation("ReLU", 0.0, code=4),
-    "sigmoid": _activation("Sigmoid", 0.0, 1.0, code=5),
-    "dropout": Kind(
-        fields=frozenset({"rate"}),
-        shape=_same,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall("Dropout", (layer.rate,)),
-        paper_code=6,
-        keeps_sign=True,
-    ),
-    "average_pool": _pool("AvgPool2d", 7),
-    "linear": Kind(
-        fields=frozenset({"channels", "bias_free"}),
-        shape=_flat,
-        parameters=lambda layer, shape: (
-            math.prod(shape) * layer.channels + _bias(layer, layer.channels)
-        ),
-        macs=lambda layer, shape, out: math.prod(shape) * layer.channels,
-        module=lambda layer, shape: ModuleCall(
-            "Linear", (math.prod(shape), layer.channels), _bias_options(layer)
-        ),
-        paper_code=8,
-    ),
-    "global_average_pool": Kind(
-        fields=frozenset(),
-        shape=_averaged,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall("AdaptiveAvgPool2d", (1,)),
-        keeps_sign=True,
-    ),
-    "add": _join(Joining.ADD, _added),
-    "concat": _join(Joining.CONCAT, _concatenated),
-    "relu6": _activation("ReLU6", 0.0, 6.0),
-    "leaky_relu": _activation("LeakyReLU"),
-    "elu": _activation("ELU"),
-    "gelu": _activation("GELU"),
-    "silu": _activation("SiLU"),
-    "hardswish": _activation("Hardswish"),
-    "tanh": _activation("Tanh", -1.0, 1.0),
-}
-
-ACTIVATIONS = tuple(
-    name
-    for name, kind in KINDS.items()
-    if not kind.fields
-    and name.endswith(("relu", "relu6", "elu", "gelu", "silu", "hardswish", "tanh", "sigmoid"))
-)
-PAPER_KINDS = tuple(
-    sorted((name for name in KINDS if KINDS[name].paper_code), key=lambda n: KINDS[n].paper_code)
-)
-
-_NUMERIC_FIELDS = {"kernel": 1, "channels": 1, "stride": 1, "padding": 0}  # field -> least value
-LARGEST_FIELD = 2**20  # no real layer comes near it; keeps products far from overflow in JSON
-
-
-def output_shape(layer: Layer, shapes: Sequence[Shape]) -> Shape:
-    """The shape a layer gives for inputs of these shapes, after all rules of its kind.
-
-    Raises:
-        RuleError: the rule that is broken, with the value.
-    """
-    kind = KINDS.get(layer.kind)
-    if kind is None:
-        raise RuleError(f"unknown kind {layer.kind!r}; known are {', '.join(KINDS)}")
-    _check_fields(layer, kind)
-    if kind.joining is Joining.NONE and len(shapes) != 1:
-        raise RuleError(f"reads one input but {len(shapes)} are given")
-    if kind.joining is not Joining.NONE and len(shapes) < 2:
-        raise RuleError("joins at least two inputs but one is given")
-    return kind.shape(layer, shapes)
-
-
-def _check_fields(layer: Layer, kind: Kind) -> None:
-    for field, least in _NUMERIC_FIELDS.items():
-        value = getattr(layer, field)
-        if type(value) is not int:  # 3.0 or numpy's 3 would give an equal layer another key
-            raise RuleError(f"{field} must be an integer, not {value!r}")
-        if field not in kind.fields:
-            if value != 0:
-                raise RuleError(f"has no {field}, so it must be 0, not {value}")
-        elif not least <= value <= LARGEST_FIELD:
-            raise RuleError(f"{field} must be {least} to {LARGEST_FIELD}, not {value}")
-    if type(layer.bias_free) is not bool:
-        raise RuleError(f"bias_free must be true or false, not {layer.bias_free!r}")
-    if layer.bias_free and "bias_free" not in kind.fields:
-        raise RuleError("has no bias, so bias_free must be false")
-    if "rate" in kind.fields:
-        if not 0.0 <= layer.rate < 1.0:
-            raise RuleError(f"rate must be in [0, 1), not {layer.rate}")
-    elif layer.rate:
-        raise RuleError(f"has no rate, so it must be 0, not {layer.rate}")

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.layers import KINDS, Joining, ModuleCall
+from archpress.architecture.kinds import KINDS
+from archpress.architecture.layers import Joining, ModuleCall
 from archpress.architecture.simplify import Simplification
 from archpress.errors import ArchitectureError
 
@@ -67,17 +68,34 @@ class Network(nn.Module):
         return outputs[len(self._names) - 1].flatten(1)
 
     def _run(self, index: int, name: str, inputs: list[Tensor]) -> Tensor:
-        kind = self.architecture.layers[index].kind
-        match KINDS[kind].joining:
+        layer = self.architecture.layers[index]
+        match KINDS[layer.kind].joining:
             case Joining.ADD:
                 total = inputs[0] + inputs[1]
                 for extra in inputs[2:]:
                     total = total + extra
                 return total
+            case Joining.MULTIPLY:
+                product = inputs[0]
+                shapes = self.architecture.input_shapes(index)
+                for extra, shape in zip(inputs[1:], shapes[1:], strict=True):
+                    is_vector = len(shape) < len(shapes[0])  # one value a channel
+                    product = product * (extra[:, :, None, None] if is_vector else extra)
+                return product
             case Joining.CONCAT:
                 return torch.cat(inputs, dim=1)
-        value = inputs[0].flatten(1) if kind == "linear" else inputs[0]
-        result: Tensor = self.get_submodule(name)(value)
+        return self._run_alone(index, name, inputs[0])
+
+    def _run_alone(self, index: int, name: str, value: Tensor) -> Tensor:
+        layer, is_map = self.architecture.layers[index], len(self.architecture.shapes[index]) == 3
+        if layer.kind == "slice":
+            return value[:, int(layer.option("begin")) : int(layer.option("end"))]
+        module = self.get_submodule(name)
+        result: Tensor
+        if layer.kind == "layer_norm" and is_map:  # over the channels of each pixel
+            result = module(value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        else:
+            result = module(value.flatten(1) if layer.kind == "linear" else value)
         return result
 
 

@@ -14,7 +14,8 @@ import math
 from dataclasses import dataclass, replace
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.layers import KINDS, Joining, Layer
+from archpress.architecture.kinds import KINDS
+from archpress.architecture.layers import Joining, Layer
 
 _FREE = -math.inf
 
@@ -100,6 +101,8 @@ def _repeated_norms(architecture: Architecture) -> list[tuple[int, int]]:
             layer.kind == "batch_norm"
             and source >= 0
             and architecture.layers[source].kind == "batch_norm"
+            and not layer.options
+            and not architecture.layers[source].options
             and readers[source] == 1
         ):
             takes[index] = takes.get(source, source)
@@ -142,9 +145,12 @@ def _is_identity(
         case "dropout":
             return layer.rate == 0
         case "max_pool" | "average_pool":
-            return (layer.kernel, layer.stride, layer.padding) == (1, 1, 0)
+            window = (layer.kernel, layer.stride, layer.padding)
+            return window == (1, 1, 0) and not layer.options
         case "global_average_pool":
             return shape[1:] == (1, 1)
+        case "slice":
+            return (layer.option("begin"), layer.option("end")) == (0, shape[0])
         case "relu" | "leaky_relu" | "elu":
             return ranges[source][0] >= 0
         case "relu6":

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.layers import Layer, RuleError, Shape, output_shape
-from archpress.architecture.network import Network, layer_names, load_weights
-from archpress.architecture.operations import FUNCTIONS, MODULES, Step, Value
+from archpress.architecture.kinds import output_shape
+from archpress.architecture.layers import Layer
+from archpress.architecture.network import Network, build, layer_names, load_weights
+from archpress.architecture.operations import FUNCTIONS, MODULES
+from archpress.architecture.shape_rules import RuleError, Shape
+from archpress.architecture.traced_values import Step, Value, Weight
 from archpress.errors import ArchitectureError
 
 _WEIGHTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -50,6 +53,8 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
     >>> [layer.kind for layer in traced.architecture.layers], traced.names
     (['conv', 'relu', 'linear'], ('0', '1', '3'))
     """
+    training = {part: part.training for part in module.modules()}
+    module.eval()  # what differs in training, such as a path that is dropped, is no layer
     try:
         graph = _Tracer().trace(module)
     except Exception as error:  # forward is the caller's code and may raise anything
@@ -57,6 +62,9 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
             f"cannot follow the forward of {type(module).__name__} ({error}): it must not branch "
             f"on values of tensors, so keep such code outside the module that is traced"
         ) from error
+    finally:
+        for part, was_training in training.items():
+            part.training = was_training
     reader = _Reader(module, input_shape)
     for node in _needed(graph):
         reader.read(node)
@@ -94,7 +102,7 @@ class _Reader:
             self.values[node] = self._value(node)
         except RuleError as error:
             raise ArchitectureError(f"{self._place(node)} {error}") from None
-        except TypeError as error:  # from calling the entry of a table
+        except (TypeError, AttributeError, IndexError) as error:  # from the entry of a table
             raise ArchitectureError(
                 f"{self._place(node)} has arguments that no layer has ({error}): leave them out"
             ) from None
@@ -109,7 +117,7 @@ class _Reader:
                     raise RuleError("is a second input: wrap it in a module that reads images only")
                 return Value(-1, self.input_shape)
             case "get_attr":
-                raise RuleError("is used directly: hold it in a layer such as Conv2d or Linear")
+                return self._weight(str(node.target))
             case "output":
                 return _checked_output(arguments[0])
             case "call_module":
@@ -117,13 +125,31 @@ class _Reader:
                 self._check_not_shared(module)
                 handler = MODULES.get(type(module))
                 arguments = (module, *arguments)
+            case "call_function" if _is_plain(arguments) and _is_plain(options):
+                return node.target(*arguments, **options)  # type: ignore[operator]
             case _:
-                handler = FUNCTIONS.get(node.target)
+                name = getattr(node.target, "__name__", None)
+                handler = FUNCTIONS.get(node.target) or FUNCTIONS.get(name)
         if handler is None:
             known = ", ".join(sorted(kind.__name__ for kind in MODULES))
             raise RuleError(f"has no layer kind: write it with {known}, add and cat")
         result = handler(*arguments, **options)
-        return self._add(result, _path(node)) if isinstance(result, Step) else result
+        if isinstance(result, list):
+            return [self._taken(one, node) for one in result]
+        return self._taken(result, node)
+
+    def _taken(self, result: object, node: fx.Node) -> object:
+        if not isinstance(result, Step):
+            return result
+        return self._add(result, result.path or _path(node))
+
+    def _weight(self, path: str) -> Weight:
+        found: object = self.module
+        for part in path.split("."):
+            found = getattr(found, part)
+        if not isinstance(found, Tensor):
+            raise RuleError(f"is a {type(found).__name__}, of which no layer knows")
+        return Weight(path, tuple(found.shape))
 
     def _add(self, step: Step, name: str) -> Value:
         index, first = len(self.layers), step.reads[0]
@@ -131,8 +157,9 @@ class _Reader:
         shape = output_shape(layer, [value.shape for value in step.reads])
         self.layers.append(layer)
         self.names.append(name)
-        flat = first.flat if step.flat is None else step.flat
-        return Value(index, shape, flat and len(shape) == 3)
+        if step.flat is None:
+            return first.given(index, shape)
+        return Value(index, shape, step.flat and len(shape) == 3)
 
     def _check_not_shared(self, module: nn.Module) -> None:
         if module in self.with_weights:
@@ -152,9 +179,21 @@ class _Reader:
         return f"operation {_path(node)} ({getattr(node.target, '__name__', node.target)})"
 
 
+def _is_plain(arguments: object) -> bool:
+    """Whether there are numbers alone, with which forward works out sizes."""
+    match arguments:
+        case dict():
+            return all(map(_is_plain, arguments.values()))
+        case tuple() | list():
+            return all(map(_is_plain, arguments))
+    return isinstance(arguments, int | float) or arguments is None
+
+
 def _checked_output(value: object) -> Value:
     if not isinstance(value, Value):
         raise RuleError("is not one tensor: wrap it in a module that returns the logits alone")
+    if value.channels_last or value.groups or value.pixel:
+        raise RuleError("is turned or in groups: give it back as B x C x H x W, or flattened")
     if value.index < 0:
         raise RuleError("is the input as it came: there is nothing to compress")
     return value
@@ -172,12 +211,33 @@ def weights_of(module: nn.Module, traced: Traced) -> dict[str, Tensor]:
     """The state dict for `build(traced.architecture)`, copied from the module that was traced."""
     weights = {}
     for index, layer_name in enumerate(layer_names(traced.architecture)):
-        if traced.architecture.layer_parameters[index]:
-            source = module.get_submodule(traced.names[index])
-            for key in _WEIGHTS:
-                if (value := getattr(source, key, None)) is not None:
-                    weights[f"{layer_name}.{key}"] = value.detach().clone()
-    return weights
+        kind = traced.architecture.layers[index].kind
+        if traced.architecture.layer_parameters[index] or kind == "batch_norm":
+            for key, value in _weights_at(module, traced.names[index]).items():
+                weights[f"{layer_name}.{key}"] = value.detach().clone()
+    return _reshaped(weights, traced.architecture)
+
+
+def _weights_at(module: nn.Module, path: str) -> dict[str, Tensor]:
+    """Of a submodule, or a single tensor, which is the layer's weight."""
+    owner, _, name = path.rpartition(".")
+    found: object = getattr(module.get_submodule(owner), name) if path else module
+    if isinstance(found, Tensor):
+        return {"weight": found}
+    tensors = {key: getattr(found, key, None) for key in _WEIGHTS}
+    return {key: value for key, value in tensors.items() if value is not None}
+
+
+def _reshaped(weights: dict[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """In the shapes of the layers: a linear layer at each pixel is a 1x1 convolution."""
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in build(architecture).state_dict().items()}
+    return {
+        name: value.reshape(shapes[name])
+        if name in shapes and shapes[name].numel() == value.numel()
+        else value
+        for name, value in weights.items()
+    }
 
 
 def carry_into(network: Network, module: nn.Module, traced: Traced) -> Network:

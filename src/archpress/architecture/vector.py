@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.layers import KINDS, PAPER_KINDS, Layer
+from archpress.architecture.kinds import KINDS, PAPER_KINDS
+from archpress.architecture.layers import Layer
 from archpress.errors import ArchitectureError
 
 PAPER_FIELDS = ("kind", "kernel", "channels", "stride", "padding")

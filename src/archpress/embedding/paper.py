@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archpress.architecture import Architecture
-from archpress.architecture.layers import PAPER_KINDS
+from archpress.architecture.kinds import PAPER_KINDS
 from archpress.architecture.vector import from_vectors, to_vectors
 from archpress.embedding.paper_coding import TYPES, Types, coding_of
 from archpress.space import SearchSpace

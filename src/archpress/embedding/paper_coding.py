@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from archpress.architecture.layers import PAPER_KINDS
+from archpress.architecture.kinds import PAPER_KINDS
 
 Types = Literal["ordinal", "categorical"]
 TYPES = len(PAPER_KINDS)

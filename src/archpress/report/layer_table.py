@@ -91,6 +91,7 @@ def layer_text(architecture: Architecture, index: int) -> str:
     details += [f"padding {layer.padding}"] if layer.padding else []
     details += ["no bias"] if layer.bias_free else []
     details += [f"rate {layer.rate:g}"] if "rate" in kind.fields else []
+    details += [f"{name.replace('_', ' ')} {value}" for name, value in layer.options]
     if kind.joining is not Joining.NONE or layer.inputs != (1,):
         read = [
             str(source + 1) if source >= 0 else "input"

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
-from archpress.architecture.layers import PAPER_KINDS
+from archpress.architecture.kinds import PAPER_KINDS
 from archpress.comparison.tables import markdown_table
 from archpress.compression.run_folder import write_text
 from archpress.embedding.paper_coding import Types

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archpress.architecture import KINDS
-from archpress.architecture.layers import Layer, Shape
+from archpress.architecture.layers import Layer
+from archpress.architecture.shape_rules import Shape
 from archpress.space.chains import Place, Steps
 from archpress.space.sampling import SHORTEST
 from archpress.space.space import SearchSpace

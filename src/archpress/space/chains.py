@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archpress.architecture import KINDS, Architecture, Layer
-from archpress.architecture.layers import Joining, RuleError, Shape, output_shape
+from archpress.architecture.kinds import output_shape
+from archpress.architecture.layers import Joining
+from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.errors import SpaceError
 from archpress.space.space import SearchSpace
 

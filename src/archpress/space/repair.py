@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archpress.architecture import KINDS, Architecture, Layer
-from archpress.architecture.layers import PAPER_KINDS, Joining, RuleError, Shape, output_shape
+from archpress.architecture.kinds import PAPER_KINDS, output_shape
+from archpress.architecture.layers import Joining
+from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.errors import ArchitectureError
 from archpress.space.space import SearchSpace
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from archpress.architecture import KINDS, Architecture, Layer
 from archpress.architecture.architecture import chain
-from archpress.architecture.layers import PAPER_KINDS, Joining
+from archpress.architecture.kinds import PAPER_KINDS
+from archpress.architecture.layers import Joining
 from archpress.errors import SpaceError
 from archpress.space.limits import Limits
 
@@ -196,6 +197,8 @@ def paper_space(
     )
 
 
+# Kinds that nothing proposes: they are what their options say, and candidates have none.
+NOT_SEARCHED = ("slice", "channel_shuffle")
 # Kinds that the default space adds to those of the source: what hand-made small nets are made of.
 DEFAULT_KINDS = (
     "conv",
@@ -228,6 +231,7 @@ def space_around(source: Architecture, limits: Limits | None = None) -> SearchSp
             f"the source must end in a linear layer over its classes, not in {last.kind!r}"
         )
     used = {layer.kind for layer in source.layers}
+    without = {*DEFAULT_KINDS, *NOT_SEARCHED}
     bounds = replace(
         limits,
         max_parameters=min(limits.max_parameters or source.parameters, source.parameters),
@@ -242,7 +246,7 @@ def space_around(source: Architecture, limits: Limits | None = None) -> SearchSp
     return SearchSpace(
         source.input_shape,
         source.classes,
-        kinds=DEFAULT_KINDS + tuple(kind for kind in KINDS if kind in used - set(DEFAULT_KINDS)),
+        kinds=DEFAULT_KINDS + tuple(kind for kind in KINDS if kind in used - without),
         kernels=tuple(sorted(kernels)),
         strides=tuple(sorted(strides)),
         paddings=tuple(sorted(paddings)),
