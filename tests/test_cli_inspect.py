@@ -122,3 +122,21 @@ def test_a_module_of_ones_own_is_compressed_by_name(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["source"]["name"] == "build"
     assert found["compressed"]["parameters"] <= 200
+
+
+def test_outputs_that_differ_are_told_and_give_exit_code_3(tmp_path, capsys):
+    code = (
+        CODE
+        + """
+odd = Net()
+odd.spare = nn.Linear(3, 3)
+odd.conv.register_forward_hook(lambda module, inputs, output: 2 * output)
+"""
+    )
+    (tmp_path / "odd.py").write_text(code)
+    arguments = [f"{tmp_path / 'odd.py'}:odd", "--input", "3x8x8", "--check", "--json"]
+    assert run("inspect", *arguments) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["agrees"] is False
+    assert found["unused_parameters"] == 12
+    assert found["difference"] > 0.01

@@ -102,7 +102,7 @@ class _Reader:
             self.values[node] = self._value(node)
         except RuleError as error:
             raise ArchitectureError(f"{self._place(node)} {error}") from None
-        except (TypeError, AttributeError, IndexError) as error:  # from the entry of a table
+        except Exception as error:  # from the entry of a table, called as forward calls it
             raise ArchitectureError(
                 f"{self._place(node)} has arguments that no layer has ({error}): leave them out"
             ) from None
@@ -254,7 +254,7 @@ def carry_into(network: Network, module: nn.Module, traced: Traced) -> Network:
     """
     load_traced(network, module, traced)
     found = agreement(network, module)
-    if not found.difference <= _TOLERANCE * found.largest + 1e-6:
+    if not found.is_close:
         raise ArchitectureError(
             f"the traced network and the {type(module).__name__} differ by {found.difference:.3g} "
             f"in outputs of up to {found.largest:.3g}: look for hooks and for in-place operations "
@@ -284,6 +284,11 @@ class Agreement:
 
     difference: float
     largest: float
+
+    @property
+    def is_close(self) -> bool:
+        """Whether they are the same but for rounding."""
+        return self.difference <= _TOLERANCE * self.largest + 1e-6
 
 
 def agreement(network: Network, module: nn.Module) -> Agreement:
