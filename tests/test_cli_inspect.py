@@ -110,17 +110,39 @@ def test_a_missing_file_package_or_shape_is_told(file, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
+GATED = """
+import torch
+from torch import nn
+
+
+class Gated(nn.Module):
+    \"\"\"With what no candidate has: a gate, halves of the channels, a join of three.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 6, 3, 2, 1)
+        self.gate, self.side = nn.Conv2d(6, 6, 1), nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(13, 10)
+
+    def forward(self, x):
+        x = self.conv(x).relu()
+        x = x * torch.sigmoid(self.gate(x.mean((2, 3), keepdim=True)))
+        one, two = x.chunk(2, 1)
+        return self.head(torch.cat([x, two, self.side(one)], 1).mean((2, 3)))
+"""
+
+
 @pytest.mark.slow
 def test_a_module_of_ones_own_is_compressed_by_name(tmp_path, capsys):
-    (tmp_path / "gray.py").write_text(CODE.replace("nn.Conv2d(3,", "nn.Conv2d(1,"))
+    (tmp_path / "gated.py").write_text(GATED)
     code = run(
-        *("compress", f"{tmp_path / 'gray.py'}:build", "--data", "fashion-mnist-sample"),
+        *("compress", f"{tmp_path / 'gated.py'}:Gated", "--data", "fashion-mnist-sample"),
         *("--effort", "smoke", "--max-parameters", "200", "--run", tmp_path / "run", "--quiet"),
-        *("--first", "8", "--rounds", "0", "--json"),
+        *("--first", "8", "--rounds", "1", "--json"),
     )
     assert code == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["source"]["name"] == "build"
+    assert found["source"]["name"] == "Gated"
     assert found["compressed"]["parameters"] <= 200
 
 

@@ -3,11 +3,13 @@ from random import Random
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from archpress.architecture import KINDS, Architecture, Layer, chain, named
+from archpress.architecture.network import build
 from archpress.architecture.vector import to_vectors
 from archpress.space import (
     Limits,
@@ -20,6 +22,7 @@ from archpress.space import (
     sample_neighbourhood,
     scale_channels,
     space_around,
+    with_joins_of_two,
 )
 
 IMAGE = (2, 6, 6)
@@ -253,3 +256,34 @@ def test_repair_gives_the_same_each_time():
     layers = [Layer("conv", 9, 900, 1, 1), Layer("add", inputs=(1, 2)), Layer("max_pool", 9)] * 4
     assert repair(layers, EVERYTHING) == repair(layers, EVERYTHING)
     assert isinstance(repair(layers, EVERYTHING).architecture, Architecture)
+
+
+def test_joins_of_more_than_two_become_joins_of_two_that_compute_the_same():
+    branches = [Layer("conv", 3, 4, 1, 1, inputs=(1 + i,)) for i in range(3)]
+    wide = Architecture(
+        (1, 8, 8),
+        (
+            *branches,
+            Layer("concat", inputs=(3, 1, 2)),
+            Layer("add", inputs=(1, 1, 1)),
+            Layer("linear", channels=2, inputs=(1,)),
+        ),
+    )
+    narrow = with_joins_of_two(wide)
+    assert [layer.kind for layer in narrow.layers[3:]] == [
+        "concat",
+        "concat",
+        "add",
+        "add",
+        "linear",
+    ]
+    assert all(len(layer.inputs) <= 2 for layer in narrow.layers)
+    assert (narrow.parameters, narrow.shapes[-4]) == (wide.parameters, (12, 8, 8))
+    first, second = build(wide).eval(), build(narrow).eval()
+    second.load_state_dict(first.state_dict())
+    images = torch.randn(2, 1, 8, 8)
+    assert torch.allclose(first(images), second(images), atol=1e-5)
+    assert with_joins_of_two(narrow) is narrow
+    space = space_around(wide)
+    repaired = repair(wide.layers, space).architecture
+    assert all(len(layer.inputs) <= 2 for layer in repaired.layers)

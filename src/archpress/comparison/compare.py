@@ -21,7 +21,7 @@ from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import ProcessPool, averaged, choose_device, torch_threads
 from archpress.search import Objective, Progress, Silent
-from archpress.space import Limits, space_around
+from archpress.space import Limits, space_around, with_joins_of_two
 from archpress.store import Store
 
 DEFAULT_ARMS = ("default", "random", "narrowing", "evolution")
@@ -79,6 +79,7 @@ def compare(
     name = name or (source if isinstance(source, str) else "the source")
     if isinstance(source, str):
         source = named(source, images.input_shape, images.classes)
+    source = with_joins_of_two(source)
     require_shape(images, source.input_shape, source.classes)
     space = space_around(source, limits)
     conditions = Conditions(

@@ -163,7 +163,7 @@ def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
             trials = yield [Candidate(net, "paper-sampler") for net in samples]
             learner.learn(trials, 1)
             path = descend(
-                learner.embedding, [space.source], problem.objective, walking, problem.rng(1)
+                learner.embedding, [learner.origin], problem.objective, walking, problem.rng(1)
             )
             known = {trial.architecture.key for trial in trials}
             decoded = distinct(map(simplify, reversed(path)), LAST_OF_ONE_SHOT, known=known)

@@ -41,7 +41,7 @@ from archpress.evaluation import (
 )
 from archpress.search.objective import Objective
 from archpress.search.progress import Progress, Silent
-from archpress.space import COSTS, Limits, space_around
+from archpress.space import COSTS, Limits, space_around, with_joins_of_two
 from archpress.store import Store
 
 
@@ -86,7 +86,7 @@ def compress(
     """
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
-    source = _architecture(source, images)
+    source = with_joins_of_two(_architecture(source, images))
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")

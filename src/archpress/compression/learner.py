@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,7 @@ from archpress.embedding import Embedding, Guess, Surrogate, refit
 from archpress.evaluation import Trial
 from archpress.search import Objective, descend
 from archpress.search.objective import safe_logit
-from archpress.space import Neighbourhood
+from archpress.space import Limits, Neighbourhood, repair
 
 GAIN_OF_MACS = 0.11  # logit that longer training adds, for each e-fold of macs (docs/choices.md)
 RANDOM_STARTS = 0.2  # share of the descents that start at random nets of the space
@@ -76,6 +77,15 @@ class EmbeddingLearner:
         return self.fitted.embedding
 
     @property
+    def origin(self) -> Architecture:
+        """The source, or the net nearest to it that the embedding can hold."""
+        source = self._space.source
+        if self.embedding.alphabet.holds(source):
+            return source
+        choices = replace(self._space.choices, limits=Limits(), most_activations=None)
+        return repair(source.layers, choices).architecture
+
+    @property
     def surrogate(self) -> Surrogate:
         """As of the last trials learned."""
         if self._surrogate is None:
@@ -107,7 +117,7 @@ class EmbeddingLearner:
             return
         randoms = max(1, round(RANDOM_STARTS * settings.starts))
         neighbours = self._space.sample(rng)
-        starts = [self._space.source, *(next(neighbours) for _ in range(randoms))]
+        starts = [self.origin, *(next(neighbours) for _ in range(randoms))]
         left = settings.starts - len(starts)
         starts += [parents[i % len(parents)] for i in range(left)]
         for net in descend(self.embedding, starts, objective, settings, rng):

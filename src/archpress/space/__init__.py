@@ -13,6 +13,7 @@ from archpress.space.repair import (
     repair,
     repair_vectors,
     scale_channels,
+    with_joins_of_two,
 )
 from archpress.space.rows import Row, RowSpace
 from archpress.space.sampling import PaperSampler, distinct
@@ -45,4 +46,5 @@ __all__ = [
     "sample_neighbourhood",
     "scale_channels",
     "space_around",
+    "with_joins_of_two",
 ]

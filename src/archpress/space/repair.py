@@ -33,15 +33,16 @@ def repair(layers: Sequence[Layer], space: SearchSpace) -> Repaired:
 
     Fields move to the nearest choice; a window that does not fit gets a smaller kernel; a layer
     that cannot stand where it is goes, and what read it reads its input; branches that are added
-    get equal channels; a linear layer over the classes ends the net; then channels shrink by one
-    factor, and if that is not enough layers go, until all limits are kept.
+    get equal channels, and joins of more than two become joins of two; a linear layer over the
+    classes ends the net; then channels shrink by one factor, and if that is not enough layers go,
+    until all limits are kept.
 
     Args:
         layers: any layers with integer fields, valid as a net or not, none at all included.
         space: where the result must lie.
     """
     assembly = _Assembly(space)
-    body = list(layers)
+    body = in_pairs(layers)
     head = Layer("linear", channels=space.classes)
     if body and body[-1].kind == "linear":
         proposed = body.pop()
@@ -69,6 +70,36 @@ def repair_vectors(vectors: NDArray[np.floating], space: SearchSpace) -> Repaire
         kind = PAPER_KINDS[min(max(code, 1), len(PAPER_KINDS)) - 1]
         layers.append(Layer(kind, kernel, channels, stride, padding))
     return repair(layers, space)
+
+
+def in_pairs(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers with each join of more than two as joins of two, one after the other.
+
+    They compute the same. Offsets that reach too far stay as they are, for `repair` to mend.
+    """
+    if all(len(layer.inputs) <= 2 for layer in layers):
+        return list(layers)
+    result: list[Layer] = []
+    place = {-1: -1}
+    for row, layer in enumerate(layers):
+        sources = [place[max(row - offset, -1)] for offset in layer.inputs if offset > 0]
+        while len(sources) > 2:
+            index = len(result)
+            pair = (index - sources[0], index - sources[1])
+            result.append(replace(layer, inputs=pair))
+            sources = [index, *sources[2:]]
+        place[row] = len(result)
+        offsets = tuple(len(result) - source for source in sources)
+        result.append(replace(layer, inputs=offsets or layer.inputs))
+    return result
+
+
+def with_joins_of_two(architecture: Architecture) -> Architecture:
+    """The same function, each join of more than two as joins of two: what a token can hold."""
+    layers = in_pairs(architecture.layers)
+    if len(layers) == len(architecture.layers):
+        return architecture
+    return Architecture(architecture.input_shape, tuple(layers))
 
 
 class _Assembly:
