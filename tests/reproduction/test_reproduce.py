@@ -7,30 +7,10 @@ import pytest
 
 from archpress.cli import main
 from archpress.compression import settings_for
-from archpress.data import ImageData, load_data
-from archpress.data.images import Split
 from archpress.embedding.paper import PaperSettings
 from archpress.reproduction import COLUMNS, TABLE_ONE, Experiment, Row, Scale, plan, reproduce
 
 ROW = Row("fashion-mnist", "tiny", 0.8, 10_000, 0.01, 2.0, 300)
-
-
-def part(split, count):
-    return Split(split.images[:count], split.labels[:count])
-
-
-@pytest.fixture(scope="module")
-def images():
-    full = load_data("fashion-mnist-sample", max_train=300)
-    test = part(full.read_test(), 100)
-    return ImageData.of(
-        "small",
-        full.train,
-        part(full.validation, 100),
-        full.class_names,
-        test_reader=lambda: test,
-        test_identity="the first 100",
-    )
 
 
 @pytest.fixture(scope="module")
