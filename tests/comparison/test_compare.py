@@ -287,7 +287,7 @@ def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"arms": ["random", "nobody"]}, "no arm is called 'nobody'; known are default, one-final"),
+        ({"arms": ["random", "nobody"]}, "no arm is called 'nobody'; known are default, finalists"),
         ({"arms": []}, "there is no arm to run; known are default"),
         ({"budget": 0}, "budget must be at least 1, not 0"),
         ({"seeds": 0}, "seeds must be at least 1, not 0"),

@@ -64,17 +64,11 @@ def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
 
 
 def _ours() -> Iterable[Contestant]:
-    search = "the search of compress: surrogate, descent and edits, in rounds"
-    yield replace(of_ours(OURS, f"{search}; finalists", "ours"), finalists=True)
-    yield of_ours("one-final", "ours without finalists: the surrogate chooses", "ablation")
-    yield of_ours("mutation", "one-final without descent", "ablation", descent=False)
-    yield of_ours(
-        "one-shot",
-        "one-final with descent alone, learning once",
-        "ablation",
-        edits=False,
-        rounds=False,
-    )
+    yield of_ours(OURS, "the search of compress: surrogate, descent and edits, in rounds", "ours")
+    about = "ours, the last trainings final ones, among which validation chooses"
+    yield replace(of_ours("finalists", about, "ablation"), finalists=True)
+    yield of_ours("mutation", "ours without descent", "ablation", descent=False)
+    yield of_ours("one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False)
 
 
 def of_ours(name: str, about: str, kind: Kind, **parts: bool) -> Contestant:
