@@ -11,7 +11,6 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from math import isclose
 from typing import Any
 
 import torch
@@ -19,7 +18,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from archpress.architecture.kinds import ACTIVATIONS, KINDS
-from archpress.architecture.layers import OPTIONS, Layer
+from archpress.architecture.layers import Layer
+from archpress.architecture.operations_elementwise import (
+    activation,
+    activation_module,
+    add,
+    between,
+    concatenate,
+    divide,
+    dropout,
+    multiply,
+)
 from archpress.architecture.operations_shapes import (
     attribute,
     chunk,
@@ -37,7 +46,6 @@ from archpress.architecture.operations_shapes import (
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
     BATCH,
-    Pending,
     Step,
     Value,
     Weight,
@@ -228,112 +236,6 @@ def _mean(x: Value, dim: object = None, keepdim: bool = False) -> object:
     return Step(Layer("global_average_pool"), (x,), flat=not keepdim)
 
 
-# --- element by element, and joins ---------------------------------------------------------------
-
-
-def _activation(kind: str, x: Value | Pending, *given: Any, **named: Any) -> object:  # noqa: ANN401
-    if isinstance(x, Pending):
-        return _clipped(x, is_relu6=kind == "relu6")
-    found: dict[str, object] = {}
-    for name in KINDS[kind].options:  # one at most
-        value = given[0] if given else named.get(name, OPTIONS[name])
-        found[name] = type(OPTIONS[name])(value)
-    return Step(Layer(kind, options=options(**found)), (x,))
-
-
-def _activation_module(kind: str, module: nn.Module, x: Value) -> object:
-    return _activation(kind, x, **{name: getattr(module, name) for name in KINDS[kind].options})
-
-
-def _between(
-    x: Value | Pending, min: float = -1.0, max: float = 1.0, *, inplace: bool = False
-) -> object:
-    """Cut off below and above."""
-    if (min, max) != (0, 6):
-        raise RuleError(f"is between {min} and {max}: use ReLU6, or Tanh")
-    return _activation("relu6", x)
-
-
-# `relu6(x + 3) / 6` is a hard sigmoid, `x * relu6(x + 3) / 6` a hard swish; they are often written
-# so, and no layer could stand for the single steps.
-
-
-def _clipped(pending: Pending, *, is_relu6: bool) -> Pending:
-    if pending.state != "plus 3" or not is_relu6:
-        raise RuleError(f"reads a tensor {pending.state}, of which no layer knows: use Hardsigmoid")
-    return Pending(pending.x, "clipped")
-
-
-def _divide(x: object, other: object) -> Step:
-    if not isinstance(x, Pending) or x.state == "plus 3" or other != 6:
-        raise RuleError(f"divides by {other!r}: only as in relu6(x + 3) / 6")
-    kind = "hardsigmoid" if x.state == "clipped" else "hardswish"
-    return Step(Layer(kind), (x.x,))
-
-
-def _dropout(x: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Step:
-    return Step(Layer("dropout", rate=p), (x,))
-
-
-def _joined(kind: str, values: Sequence[object]) -> Step:
-    reads = tuple(value for value in values if isinstance(value, Value))
-    if len(reads) < len(values):
-        raise RuleError("joins a tensor with what is no layer's output: use layers alone")
-    forms = {(value.flat, value.channels_last) for value in reads if not value.pixel}
-    pixels = {value.pixel for value in reads}
-    alike = len(forms) <= 1 and (len(pixels) == 1 or kind == "multiply")
-    if not alike or any(value.groups for value in reads):
-        raise RuleError("joins a map and a flattened or turned tensor: flatten both or none")
-    return Step(Layer(kind), reads)
-
-
-def _add(x: object, other: object, *, alpha: object = 1) -> object:
-    plain("alpha", alpha, 1, "add without a factor")
-    for one, two in ((x, other), (other, x)):
-        if isinstance(one, Value) and isinstance(two, int | float):
-            if two == 0:  # `sum` begins with it
-                return one
-            if two == 3:
-                return Pending(one, "plus 3")
-    return _joined("add", (x, other))
-
-
-def _multiply(x: object, other: object) -> object:
-    """Two outputs, or an output and one weight a channel, which is a 1x1 depthwise convolution."""
-    for value, factor in ((x, other), (other, x)):
-        if isinstance(value, Value) and isinstance(factor, Weight):
-            return _scaled(value, factor)
-        if isinstance(factor, Pending) and factor.state == "clipped" and value == factor.x:
-            return Pending(factor.x, "times x")
-        if isinstance(value, Pending) and isinstance(factor, float) and isclose(factor, 1 / 6):
-            return _divide(value, 6)
-    if isinstance(x, Value) and isinstance(other, Value) and _is_gate(x) and not _is_gate(other):
-        x, other = other, x
-    return _joined("multiply", (x, other))
-
-
-def _is_gate(value: Value) -> bool:
-    return value.pixel or (len(value.shape) == 3 and value.shape[1:] == (1, 1))
-
-
-def _scaled(x: Value, weight: Weight) -> Step:
-    channels = x.shape[0]
-    shapes = [(channels,)] if x.channels_last else [(channels, 1, 1), (1, channels, 1, 1)]
-    if len(x.shape) != 3 or x.flat or weight.shape not in shapes:
-        raise RuleError(
-            f"multiplies by weights of {'x'.join(map(str, weight.shape))}: one a channel of a map"
-        )
-    return Step(Layer("depthwise", 1, 0, 1, 0, bias_free=True), (x,), path=weight.path)
-
-
-def _concatenate(tensors: Sequence[Value], dim: int = 0, axis: int | None = None) -> object:
-    step = _joined("concat", tensors)
-    dim = dim if axis is None else axis
-    if dim % len(tensors[0].sizes) != 1 or tensors[0].channels_last:
-        raise RuleError(f"is along dim={dim}: concatenate along channels, dim 1")
-    return step if len(tensors) > 1 else tensors[0]
-
-
 # --- the tables ----------------------------------------------------------------------------------
 
 MODULES: dict[type[nn.Module], Handler] = {
@@ -352,9 +254,9 @@ MODULES: dict[type[nn.Module], Handler] = {
     ),
     nn.AdaptiveAvgPool2d: lambda m, x: _adaptive_pool("average_pool", x, m.output_size),
     nn.AdaptiveMaxPool2d: lambda m, x: _adaptive_pool("max_pool", x, m.output_size),
-    nn.Hardtanh: lambda m, x: _between(x, m.min_val, m.max_val),
-    nn.Dropout: lambda m, x: _dropout(x, m.p),
-    nn.Dropout2d: lambda m, x: _dropout(x, m.p),
+    nn.Hardtanh: lambda m, x: between(x, m.min_val, m.max_val),
+    nn.Dropout: lambda m, x: dropout(x, m.p),
+    nn.Dropout2d: lambda m, x: dropout(x, m.p),
     nn.Flatten: lambda m, x: flatten(x, m.start_dim, m.end_dim),
     nn.Identity: lambda m, x: x,
 }
@@ -364,34 +266,34 @@ FUNCTIONS: dict[object, Handler] = {
     F.adaptive_avg_pool2d: partial(_adaptive_pool, "average_pool"),
     F.adaptive_max_pool2d: _adaptive_max_pool,
     F.layer_norm: _layer_norm_function,
-    F.hardtanh: lambda x, min_val=-1.0, max_val=1.0, inplace=False: _between(x, min_val, max_val),
-    torch.clamp: _between,
-    torch.div: _divide,
-    operator.truediv: _divide,
-    F.dropout: _dropout,
-    F.dropout2d: _dropout,
-    operator.add: _add,
-    operator.iadd: _add,
-    torch.add: _add,
-    operator.mul: _multiply,
-    operator.imul: _multiply,
-    torch.mul: _multiply,
+    F.hardtanh: lambda x, min_val=-1.0, max_val=1.0, inplace=False: between(x, min_val, max_val),
+    torch.clamp: between,
+    torch.div: divide,
+    operator.truediv: divide,
+    F.dropout: dropout,
+    F.dropout2d: dropout,
+    operator.add: add,
+    operator.iadd: add,
+    torch.add: add,
+    operator.mul: multiply,
+    operator.imul: multiply,
+    torch.mul: multiply,
     torch.chunk: chunk,
     torch.split: split,
     torch.permute: permute,
     torch.transpose: transpose,
-    torch.cat: _concatenate,
-    torch.concat: _concatenate,
+    torch.cat: concatenate,
+    torch.concat: concatenate,
     torch.flatten: flatten,
     torch.mean: _mean,
     getattr: attribute,
     operator.getitem: item,
-    "add": _add,
-    "add_": _add,
-    "mul": _multiply,
-    "mul_": _multiply,
-    "clamp": _between,
-    "div": _divide,
+    "add": add,
+    "add_": add,
+    "mul": multiply,
+    "mul_": multiply,
+    "clamp": between,
+    "div": divide,
     "chunk": chunk,
     "split": split,
     "permute": permute,
@@ -413,12 +315,12 @@ def _enter_activation(kind: str) -> None:
     """By its module in the table of kinds, and under the same name in torch and as a method."""
     call = KINDS[kind].module(Layer(kind), (1, 1, 1))
     if call is not None:
-        MODULES[getattr(nn, call.name)] = partial(_activation_module, kind)
+        MODULES[getattr(nn, call.name)] = partial(activation_module, kind)
     for name in (kind, f"{kind}_"):
-        FUNCTIONS[name] = partial(_activation, kind)
+        FUNCTIONS[name] = partial(activation, kind)
         for home in (torch, F):
             if hasattr(home, name):
-                FUNCTIONS[getattr(home, name)] = partial(_activation, kind)
+                FUNCTIONS[getattr(home, name)] = partial(activation, kind)
 
 
 for _kind in ACTIVATIONS:

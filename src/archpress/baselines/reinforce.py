@@ -8,13 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archpress.architecture import KINDS, Architecture, Layer, simplify
+from archpress.architecture import Architecture, Layer, simplify
 from archpress.errors import SpaceError
 from archpress.evaluation import Candidate, Trial, torch_threads
 from archpress.evaluation.training import isolated
 from archpress.search import Arm, Asking, Problem
 from archpress.space import Neighbourhood, repair
 
+# What a policy tells apart; kinds beyond are all alike to it, so that a new one in the table changes
+# no result.
+SEEN_KINDS = (
+    *("conv", "depthwise", "max_pool", "batch_norm", "relu", "sigmoid", "dropout", "average_pool"),
+    *("linear", "global_average_pool", "add", "concat", "relu6", "leaky_relu", "elu", "gelu"),
+    *("silu", "hardswish", "tanh"),
+)
 FACTORS = tuple(step / 10 for step in range(1, 11))  # by which a field of a layer may shrink
 SHRINKING = ("kernel", "padding", "channels")  # fields, in the order in which they are decided
 FAILURE = -1.0  # reward of a design that breaks a limit or whose trial failed
@@ -253,6 +260,6 @@ def _lstm(features: int, settings: ReinforceSettings, *, bidirectional: bool = F
 
 def _state(layer: Layer) -> list[float]:
     """A layer as a policy sees it: its kind, its fields and how far back it reads, near 0 to 1."""
-    kinds = [float(layer.kind == kind) for kind in KINDS]
+    kinds = [float(layer.kind == kind) for kind in SEEN_KINDS]
     window = [layer.kernel / 7, layer.stride / 4, layer.padding / 4]
     return [*kinds, *window, math.log2(1 + layer.channels) / 10, (max(layer.inputs) - 1) / 10]
