@@ -15,8 +15,7 @@ from archpress.evaluation.training import isolated
 from archpress.search import Arm, Asking, Problem
 from archpress.space import Neighbourhood, repair
 
-# What a policy tells apart; kinds beyond are all alike to it, so that a new one in the table changes
-# no result.
+# What a policy tells apart; all other kinds are alike to it, so that a new one changes no result.
 SEEN_KINDS = (
     *("conv", "depthwise", "max_pool", "batch_norm", "relu", "sigmoid", "dropout", "average_pool"),
     *("linear", "global_average_pool", "add", "concat", "relu6", "leaky_relu", "elu", "gelu"),
