@@ -58,7 +58,7 @@ def compare(
         budget: architectures that each search may train.
         seeds: searches of each arm, with the seeds 0, 1, ...
         settings: recipes, batch, and how our embedding is fitted; by default by the size of the
-            set, see `default_effort`. Its counts of seeds, rounds and finalists are not used.
+            set, see `default_effort`. Its counts of seeds and rounds are not used.
         name: of the source, for people.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
