@@ -307,7 +307,10 @@ FUNCTIONS: dict[object, Handler] = {
     torch.unsqueeze: unsqueeze,
     "expand_as": same,
     "contiguous": same,
-    "stochastic_depth": same,  # of torchvision, which fx does not look into; nothing in evaluation
+}
+# By name, of libraries that need not be there: what their authors keep fx from looking into.
+WRAPPED: dict[str, Handler] = {
+    "stochastic_depth": same,  # of torchvision; nothing in evaluation
 }
 
 

@@ -14,7 +14,7 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import output_shape
 from archpress.architecture.layers import Layer
 from archpress.architecture.network import Network, build, layer_names, load_weights
-from archpress.architecture.operations import FUNCTIONS, MODULES
+from archpress.architecture.operations import FUNCTIONS, MODULES, WRAPPED
 from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.architecture.traced_values import Step, Value, Weight
 from archpress.errors import ArchitectureError
@@ -128,8 +128,8 @@ class _Reader:
             case "call_function" if _is_plain(arguments) and _is_plain(options):
                 return node.target(*arguments, **options)  # type: ignore[operator]
             case _:
-                name = getattr(node.target, "__name__", None)
-                handler = FUNCTIONS.get(node.target) or FUNCTIONS.get(name)
+                name = getattr(node.target, "__name__", "")
+                handler = FUNCTIONS.get(node.target) or WRAPPED.get(name)
         if handler is None:
             known = ", ".join(sorted(kind.__name__ for kind in MODULES))
             raise RuleError(f"has no layer kind: write it with {known}, add and cat")

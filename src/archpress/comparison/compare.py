@@ -168,7 +168,7 @@ def _begin(
         },
         limits={key: one for key, one in asdict(conditions.limits).items() if one is not None},
         recipes={
-            "trial": {"key": settings.trial.key, **asdict(settings.trial)},
+            "trial": {"key": settings.trial_key, **asdict(settings.trial)},
             "final": {"key": settings.final.key, **asdict(settings.final)},
         },
         contestants=tuple(contestants),

@@ -156,7 +156,7 @@ def _plan(
         "data_name": data.name,
         "limits": asdict(limits),
         "effort": settings.effort,
-        "trial_recipe": settings.trial.key,
+        "trial_recipe": settings.trial_key,
         "final_recipe": settings.final.key,
         "seed": seed,
     }
@@ -300,7 +300,7 @@ def _measure(
         trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
         seconds=clock.seconds,
         recipes={
-            "trial": _recipe(task.settings.trial),
+            "trial": {**_recipe(task.settings.trial), "key": task.settings.trial_key},
             "final": _recipe(outcome.compressed.recipe),
         },
         data=_about(data, (split is not None and len(split)) or 0),

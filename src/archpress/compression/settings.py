@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from archpress.embedding import FitSettings, ModelSize
 from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
-from archpress.evaluation import Recipe, final, quick
+from archpress.evaluation import Recipe, averaged_key, final, quick
 from archpress.search.proposals import ProposalSettings
 
 # Sets whose mirrored images are still of their class; digits are not.
@@ -66,6 +66,11 @@ class Settings:
     distillation: float = 0.5
     time_limit: float | None = 1800.0
     memory_limit: int | None = None
+
+    @property
+    def trial_key(self) -> str:
+        """Of what the trials of a search are made with."""
+        return averaged_key(self.trial, self.initialisations)
 
     def __post_init__(self) -> None:
         """Check the counts."""

@@ -15,7 +15,7 @@ A failure is a trial, never an exception that stops the others. The same archite
 and seed give the same trial in every evaluator that trains.
 """
 
-from archpress.evaluation.averaged import Averaged, averaged
+from archpress.evaluation.averaged import Averaged, averaged, averaged_key
 from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
 from archpress.evaluation.inheriting import Inheriting
@@ -55,6 +55,7 @@ __all__ = [
     "TrialState",
     "accuracy_of",
     "averaged",
+    "averaged_key",
     "choose_device",
     "cores",
     "final",

@@ -9,6 +9,7 @@ import numpy as np
 from archpress.evaluation.evaluator import Evaluator
 from archpress.evaluation.job import Job
 from archpress.evaluation.pool import ProcessPool
+from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Candidate, Trial
 
 
@@ -35,7 +36,7 @@ class Averaged:
     @property
     def recipe_key(self) -> str:
         """Key of the recipe and of how many trainings are averaged."""
-        return f"{self._pool.recipe_key}*{self._count}"
+        return averaged_key(self._pool.recipe, self._count)
 
     def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
         """Train the candidates; a net's trial comes when its last training has ended.
@@ -65,6 +66,11 @@ class Averaged:
         metrics["accuracy_std"] = float(np.std(accuracies, ddof=1))
         curves = zip(*(one.curve for one in trainings), strict=True)
         return replace(trial, metrics=metrics, curve=tuple(float(np.mean(c)) for c in curves))
+
+
+def averaged_key(recipe: Recipe, initialisations: int) -> str:
+    """Key of trials that are means of so many trainings; of a single one the recipe's own."""
+    return recipe.key if initialisations == 1 else f"{recipe.key}*{initialisations}"
 
 
 def averaged(pool: ProcessPool, initialisations: int) -> Evaluator:

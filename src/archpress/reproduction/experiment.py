@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archpress.architecture import Architecture
-from archpress.comparison import Contestant, Ending, FinalStage, pick
+from archpress.comparison import Contestant, Ending, FinalStage, from_scratch, pick
 from archpress.comparison.ending import under_final_recipe
 from archpress.errors import EvaluationError
 from archpress.reproduction.scales import Scale
@@ -13,10 +13,6 @@ from archpress.space import Limits
 
 BASE = "base"
 METHODS = ("paper", "default", "default-distilled", "hand-made")
-NEED_THE_BASE = {
-    *("default-distilled", "default-inherited"),
-    *("distillation", "fitnet", "pruning-l1", "pruning-bn"),
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Experiment:
     def contestants(self) -> list[Contestant]:
         """The base, where it is trained, and the methods."""
         trained = self.scale.trains_base
-        methods = [one for one in pick(self.methods) if trained or one.name not in NEED_THE_BASE]
+        methods = [one for one in pick(self.methods) if trained or one.finish is from_scratch]
         base = Contestant(BASE, "the net to compress", "reference", lambda _: None, _the_source)
         return [base, *methods] if trained else methods
 
