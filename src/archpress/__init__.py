@@ -18,6 +18,7 @@ The way of the data, one room after the other:
     search         from a space, an objective and a budget to trials; over nets and over tables
     baselines      other ways to search, through the same door
     compression    the search over nets: first trials, rounds, final training, the run folder
+    shipping       a finished network in forms that other programs run
     report         one offline page about a run
     comparison     ways to search, compared over seeds
     reproduction   the paper's experiments, by name
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from archpress.errors import ArchpressError
     from archpress.evaluation import Evaluator, ProcessPool, Recipe, TableEvaluator, Trial
     from archpress.report import write_report
+    from archpress.shipping import ship
     from archpress.space import Limits, SearchSpace, repair, space_around
     from archpress.store import Store
 
@@ -67,6 +69,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "named": "architecture",
     "repair": "space",
     "settings_for": "compression",
+    "ship": "shipping",
     "simplify": "architecture",
     "space_around": "space",
     "trace": "architecture.tracing",

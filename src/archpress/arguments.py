@@ -27,6 +27,15 @@ class Effort(StrEnum):
     THOROUGH = "thorough"
 
 
+class ExportForm(StrEnum):
+    """What a network is exported to."""
+
+    ONNX = "onnx"
+    TORCH_EXPORT = "torch-export"
+    ONNX_INT8 = "onnx-int8"
+    ONNX_INT8_DYNAMIC = "onnx-int8-dynamic"
+
+
 class SortKey(StrEnum):
     """What trials are sorted by."""
 

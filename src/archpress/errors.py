@@ -6,7 +6,8 @@
     ├── DataError               images or labels that cannot be read or do not fit
     ├── EvaluationError         a recipe, an evaluator or a device that cannot be used
     ├── StoreError              a store or a run folder that cannot be opened or written
-    └── EmbeddingError          vectors or a saved embedding that cannot be used
+    ├── EmbeddingError          vectors or a saved embedding that cannot be used
+    └── ExportError             a network that cannot be written in another form
 
 The command line prints the sentence on standard error and exits with code 2.
 """
@@ -38,3 +39,7 @@ class StoreError(ArchpressError):
 
 class EmbeddingError(ArchpressError):
     """Vectors or a saved embedding cannot be used."""
+
+
+class ExportError(ArchpressError):
+    """A network cannot be written in a form, or would compute something else in it."""

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from archpress.architecture import ZOO, Architecture, Layer, chain, named
-from archpress.architecture.export import Preprocessing, to_source
+from archpress.architecture.export import Preprocessing, read_preprocessing, to_source
 from archpress.architecture.network import build
+from archpress.errors import ArchitectureError
 
 FASHION = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -71,6 +72,16 @@ def test_what_is_read_again_has_a_name_of_its_own():
 )
 def test_class_names_of_any_text_are_kept(names):
     assert run(named("tiny"), how=preprocessing(1, names))["CLASSES"] == list(names)
+    source = to_source(named("tiny"), preprocessing(1, names))
+    assert read_preprocessing(source) == preprocessing(1, names)
+
+
+@pytest.mark.parametrize(
+    "source", ["MEAN = (", "MEAN = (0.5,)", "MEAN = STD = CLASSES = 3", "MEAN = f()"]
+)
+def test_a_source_without_preprocessing_is_refused_and_never_run(source):
+    with pytest.raises(ArchitectureError, match="MEAN, STD and CLASSES"):
+        read_preprocessing(source + "\nraise SystemExit")
 
 
 def test_numpys_numbers_are_written_as_plain_ones():

@@ -13,6 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.network import build
 from archpress.architecture.tracing import carry_into, trace
+from archpress.shipping import TrainedNet, to_onnx, to_program
+from archpress.shipping.agreement import largest_difference
+from archpress.shipping.onnx_file import OnnxNetwork
+from archpress.shipping.program import load_program
 
 
 def conv_norm(inputs, outputs, kernel=3, stride=1, groups=1, act=nn.ReLU):
@@ -412,3 +416,14 @@ def test_the_source_of_a_family_is_plain_pytorch_that_computes_the_same(family, 
     written = namespace["Network"]()
     written.load_state_dict(network.state_dict())
     assert torch.equal(outputs(written, IMAGE), outputs(network, IMAGE))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_family_computes_the_same_as_an_onnx_file_and_as_a_program(family, shake):
+    module = shake(FAMILIES[family]())
+    traced = trace(module, IMAGE)
+    network = carry_into(build(traced.architecture), module, traced).eval()
+    trained = TrainedNet(network, Preprocessing((0.0,) * 3, (1.0,) * 3, tuple("abcde")))
+    for shipped in (OnnxNetwork(to_onnx(trained)), load_program(to_program(trained))):
+        assert largest_difference(network, shipped, most=1e-5, called=family) <= 1e-5

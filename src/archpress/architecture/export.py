@@ -1,5 +1,6 @@
 """Plain PyTorch source of an architecture: a file that needs torch alone."""
 
+import ast
 import textwrap
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import Joining, ModuleCall
 from archpress.architecture.network import layer_names, module_call
+from archpress.errors import ArchitectureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,33 @@ def to_source(
         init=_indented(_init_lines(architecture)),
         forward=_indented(_forward_lines(architecture)),
     )
+
+
+def read_preprocessing(source: str) -> Preprocessing:
+    """What a `network.py` tells of its images; its code is not run.
+
+    >>> read_preprocessing("MEAN = (0.5,); STD = (0.25,); CLASSES = ['cat', 'dog']")
+    Preprocessing(mean=(0.5,), std=(0.25,), class_names=('cat', 'dog'))
+
+    Args:
+        source: as `to_source` writes it.
+
+    Raises:
+        ArchitectureError: it is no such text.
+    """
+    try:
+        found = {
+            target.id: tuple(ast.literal_eval(node.value))
+            for node in ast.parse(source).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name) and target.id in {"MEAN", "STD", "CLASSES"}
+        }
+        return Preprocessing(found["MEAN"], found["STD"], found["CLASSES"])
+    except (SyntaxError, ValueError, TypeError, KeyError) as error:
+        raise ArchitectureError(
+            f"a network.py has MEAN, STD and CLASSES, and this one cannot be read ({error})"
+        ) from None
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@
       Averaged              several initialisations of each net, in a pool
       TableEvaluator        looks published results up
     measure_latency         how long a network takes on this machine
+    measure_in_turns        several beside each other, an ONNX file among them
 
 A failure is a trial, never an exception that stops the others. The same architecture, data, recipe
 and seed give the same trial in every evaluator that trains.
@@ -20,7 +21,8 @@ from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
 from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
-from archpress.evaluation.latency import Latency, measure_latency
+from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
+from archpress.evaluation.latency_onnx import onnx_stopwatch, open_session
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.preparation import Normalisation
 from archpress.evaluation.recipe import Recipe, final, paper, quick
@@ -60,11 +62,15 @@ __all__ = [
     "cores",
     "final",
     "logits_of",
+    "measure_in_turns",
     "measure_latency",
+    "onnx_stopwatch",
+    "open_session",
     "paper",
     "quick",
     "run_job",
     "save_weights",
+    "stopwatch",
     "teacher_logits_of",
     "torch_threads",
     "train",

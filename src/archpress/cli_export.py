@@ -1,0 +1,95 @@
+"""The command `export`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archpress.arguments import IMAGES, ExportForm, JsonOption, RunArgument
+
+if TYPE_CHECKING:
+    from archpress.data import ImageData
+    from archpress.shipping import Form, Shipment
+
+
+def export(
+    run: RunArgument,
+    to: Annotated[ExportForm, typer.Option(help="The form.")],
+    out: Annotated[Path | None, typer.Option(help="The file; by default in RUN.")] = None,
+    opset: Annotated[int | None, typer.Option(help="Of ONNX; by default 18.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help=f"The images of the run, for accuracies and onnx-int8. {IMAGES}"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="That the images were split by; by default the run's, or 0.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Of the latencies.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the network of a finished `compress` or `train` for other programs.
+
+    ONNX and int8 ONNX for onnxruntime, or a torch.export program. What is written was loaded again
+    and compared with the network. Accuracies are of the validation images; the test images are not
+    read.
+
+    **Examples**
+
+    archpress export runs/demo --to onnx
+
+    archpress export runs/demo --to onnx-int8 --data fashion-mnist-sample
+    """
+    from rich.console import Console
+
+    from archpress.shipping import ship
+
+    images = None if data is None else _images(run, data, seed)
+    shipment = ship(run, to.value, out=out, opset=opset, data=images, threads=threads)
+    if as_json:
+        typer.echo(json.dumps(shipment.to_dict(), indent=1))
+        return
+    Console(soft_wrap=False).print(_table(shipment))
+    typer.echo(f"{_told(shipment)}\n{shipment.sentence}\nWritten: {shipment.path}")
+
+
+def _images(run: Path, data: str, seed: int | None) -> "ImageData":
+    from archpress.data import load_data
+    from archpress.shipping.trained import read_trained, split_seed
+
+    shape = read_trained(run).architecture.input_shape if Path(data).is_dir() else None
+    return load_data(data, seed=split_seed(run) if seed is None else seed, input_shape=shape)
+
+
+def _told(shipment: "Shipment") -> str:
+    opset = f"Opset {shipment.opset}; " if shipment.opset else ""
+    which = "float outputs" if "int8" in shipment.form else "outputs"
+    return (
+        f"{opset}{which} differ from torch's by at most {shipment.difference:.1g} of the largest "
+        f"(allowed {shipment.tolerance:g})"
+    )
+
+
+def _table(shipment: "Shipment") -> object:
+    from archpress.terminal import table
+
+    timed = next(form.latency for form in shipment.forms if form.latency)
+    threads = "1 thread" if timed.threads == 1 else f"{timed.threads} threads"
+    columns = ["", "bytes", "run by", "latency (ms)", "IQR (ms)"]
+    title = f"Latency at batch {timed.batch}, {threads}"
+    if shipment.validation_images:
+        columns.append("accuracy")
+        title += f"; accuracy on {shipment.validation_images:,} validation images"
+    return table(title, columns, (_row(form) for form in shipment.forms))
+
+
+def _row(form: "Form") -> list[str]:
+    times = ["", "", ""]
+    if form.latency is not None:
+        spread = form.latency.iqr_seconds
+        times = [
+            form.latency.backend,
+            *(f"{1e3 * t:.3f}" for t in (form.latency.median_seconds, spread)),
+        ]
+    accuracy = form.validation_accuracy
+    return [form.name, f"{form.size:,}", *times, *([] if accuracy is None else [f"{accuracy:.2%}"])]

@@ -1,0 +1,156 @@
+"""A network as one ONNX file."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archpress.errors import ExportError
+from archpress.evaluation import open_session
+from archpress.shipping.quiet import quiet
+from archpress.shipping.trained import TrainedNet
+from archpress.version import __version__
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LOWEST_OPSET, DEFAULT_OPSET = 18, 18  # torch writes no lower one; runtimes since 2023 read it
+MOST_BYTES = 2**31 - 2**20  # of a protobuf, less what is not weights
+INPUT, OUTPUT = "images", "logits"
+
+
+def require_onnx() -> None:
+    """Refuse to go on without the packages of the extra.
+
+    Raises:
+        ExportError: one of them is not installed; says how to install them.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ExportError(
+            f"exporting to ONNX needs {error.name}: pip install 'archpress[onnx]'"
+        ) from None
+
+
+def require_opset(opset: int) -> None:
+    """Refuse an opset that cannot be written here.
+
+    Raises:
+        ExportError: it is too low for torch, or too high for the onnx that is installed.
+    """
+    import onnx
+
+    highest = onnx.defs.onnx_opset_version()
+    if not LOWEST_OPSET <= opset <= highest:
+        raise ExportError(f"the opset must be {LOWEST_OPSET} to {highest}, not {opset}")
+
+
+def to_onnx(trained: TrainedNet, opset: int = DEFAULT_OPSET) -> bytes:
+    """The network as an ONNX file with its weights inside.
+
+    Input `images`, `B x C x H x W`, float32, normalised as in training; output `logits`, `B x K`;
+    B is free. Mean, std and class names stand in its metadata.
+
+    Args:
+        trained: the network.
+        opset: of the operators, 18 or higher.
+
+    Raises:
+        ExportError: a package is missing, the opset cannot be written, or torch cannot export it.
+    """
+    require_onnx()
+    require_opset(opset)
+    sizes = (math.prod(value.shape) * value.element_size() for value in _weights(trained))
+    if sum(sizes) > MOST_BYTES:
+        raise ExportError("one ONNX file holds weights of 2 GiB, and the network has more")
+    shape = trained.architecture.input_shape
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                trained.network,
+                (torch.zeros(2, *shape),),
+                dynamo=True,
+                opset_version=opset,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises whatever its parts do
+        raise ExportError(f"torch cannot export this network to ONNX: {_first(error)}") from error
+    assert program is not None
+    model: ModelProto = program.model_proto
+    if model.opset_import[0].version != opset:
+        written = model.opset_import[0].version
+        raise ExportError(f"torch writes this network in opset {written}, not in {opset}")
+    return finished_file(model, trained)
+
+
+def finished_file(model: "ModelProto", trained: TrainedNet) -> bytes:
+    """The bytes of a model that onnx finds sound, with what a user of it must know.
+
+    What the exporter notes of its own steps, paths of this machine included, is left out.
+
+    Args:
+        model: is changed.
+        trained: the network that it was made of.
+
+    Raises:
+        ExportError: the model is not sound.
+    """
+    import onnx
+
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+        *graph.value_info,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.helper.set_model_props(model, trained.about())
+    model.producer_name, model.producer_version = "archpress", __version__
+    graph.name = "network"
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"onnx finds the exported network unsound: {_first(error)}") from error
+    return bytes(model.SerializeToString())
+
+
+class OnnxNetwork:
+    """An ONNX file as a function of images.
+
+    Args:
+        model: the file.
+        threads: of onnxruntime.
+
+    Raises:
+        EvaluationError: onnxruntime cannot run it.
+    """
+
+    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+        self._session = open_session(model, threads=threads)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, `B x K`, of images, `B x C x H x W`, float32, normalised."""
+        given = np.ascontiguousarray(images.numpy())
+        return torch.from_numpy(self._session.run(None, {INPUT: given})[0])
+
+
+def _weights(trained: TrainedNet) -> list[Tensor]:
+    return list(trained.network.state_dict().values())
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]

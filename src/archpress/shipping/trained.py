@@ -1,0 +1,86 @@
+"""The network of a finished `compress` or `train`, with what its images need."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from archpress.architecture import Architecture
+from archpress.architecture.export import Preprocessing, read_preprocessing
+from archpress.architecture.network import Network, build, load_weights
+from archpress.compression.run_folder import read_plan
+from archpress.errors import ArchitectureError, StoreError
+from archpress.evaluation import Normalisation
+from archpress.version import __version__
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainedNet:
+    """A network with its weights.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        preprocessing: of the images that it was trained on.
+    """
+
+    network: Network
+    preprocessing: Preprocessing
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the network."""
+        return self.network.architecture
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of the images."""
+        return Normalisation(self.preprocessing.mean, self.preprocessing.std)
+
+    def about(self) -> dict[str, str]:
+        """What a user of the network's file must know, as texts; lists are JSON."""
+        return {
+            "archpress_version": __version__,
+            "input": "float32 images, B x C x H x W: (pixel / 255 - mean) / std, per channel",
+            "output": "B x K logits, in the order of class_names",
+            "input_shape": json.dumps(self.architecture.input_shape),
+            "mean": json.dumps(self.preprocessing.mean),
+            "std": json.dumps(self.preprocessing.std),
+            "class_names": json.dumps(self.preprocessing.class_names, ensure_ascii=False),
+        }
+
+
+def read_trained(folder: Path) -> TrainedNet:
+    """What a finished `compress` or `train` left in its folder.
+
+    Raises:
+        StoreError: a file is missing or cannot be read.
+        ArchitectureError: the files do not fit together.
+    """
+    for name in ("compressed.json", "weights.safetensors", "network.py"):
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder} holds no finished compress or train: it has no {name}")
+    architecture = Architecture.load(folder / "compressed.json")
+    try:
+        preprocessing = read_preprocessing((folder / "network.py").read_text(encoding="utf-8"))
+    except (ArchitectureError, UnicodeDecodeError) as error:
+        raise ArchitectureError(f"{folder / 'network.py'}: {error}") from None
+    channels = architecture.input_shape[0]
+    if not len(preprocessing.mean) == len(preprocessing.std) == channels:
+        raise ArchitectureError(
+            f"{folder / 'network.py'} has a mean and std of {len(preprocessing.mean)} and "
+            f"{len(preprocessing.std)} channels, the network reads {channels}"
+        )
+    weights = folder / "weights.safetensors"
+    network = build(architecture)
+    try:
+        load_weights(network, load_file(weights), where=str(weights))
+    except SafetensorError as error:
+        raise StoreError(f"cannot read {weights}: {error}") from None
+    return TrainedNet(network.eval(), preprocessing)
+
+
+def split_seed(folder: Path) -> int:
+    """The seed by which the run's validation images were told apart; 0 where it does not say."""
+    return int(read_plan(folder).get("seed", 0)) if (folder / "run.json").exists() else 0

@@ -1,0 +1,18 @@
+"""A folder as `train` leaves it, of a net that was not trained: exporting does not mind."""
+
+import pytest
+import torch
+
+from archpress.architecture import named
+from archpress.architecture.network import build
+from archpress.compression.run_folder import open_folder, write_network
+from archpress.evaluation import final
+
+
+@pytest.fixture
+def folder(tmp_path, images):
+    net = named("tiny")
+    torch.manual_seed(0)
+    path = open_folder(tmp_path / "run")
+    write_network(path, net, build(net), images, final(epochs=1, flip=False))
+    return path
