@@ -24,6 +24,7 @@ ROOMS = (
     "terminal",
     "arguments",
     "cli_inspect",
+    "cli_diff",
     "cli_export",
     "cli_table",
     "cli_compare",

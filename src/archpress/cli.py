@@ -38,6 +38,7 @@ from archpress.arguments import (
 from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
 from archpress.cli_count import count
+from archpress.cli_diff import diff
 from archpress.cli_export import export
 from archpress.cli_inspect import inspect
 from archpress.cli_reproduce import reproduce
@@ -339,6 +340,7 @@ def zoo(as_json: JsonOption = False) -> None:
 
 
 app.command()(inspect)
+app.command()(diff)
 app.command()(export)
 app.command()(compare)
 app.command()(count)

@@ -1,0 +1,118 @@
+"""The command `diff`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archpress.arguments import NET, ClassesOption, InputOption, JsonOption, read_net, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from archpress.architecture.difference import Difference, Row, Side
+
+
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help=NET)],
+    after: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    input_shape: InputOption = None,
+    classes: ClassesOption = 10,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also layers that are the same or only resized.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What changed from one net to another, layer by layer, and what it saves.
+
+    Layers are aligned: one whose width changed is one row, others are removed or added.
+
+    **Examples**
+
+    archpress diff runs/demo/source.json runs/demo/compressed.json
+
+    archpress diff mymodel.py:build resnet20 --input 3x32x32
+    """
+    from rich.console import Console
+
+    from archpress.architecture.difference import Change, difference
+
+    shape = shape_of(input_shape, "--input")
+    found = difference(read_net(before, shape, classes), read_net(after, shape, classes))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1))
+        return
+    console = Console(soft_wrap=False)
+    shown = [row for row in found.rows if every or not _only_follows(row)]
+    if shown:
+        console.print(_layer_table(shown))
+    console.print(_totals_table(found))
+    counts = ", ".join(f"{found.count(change)} {change.value}" for change in Change)
+    hidden = len(found.rows) - len(shown)
+    typer.echo(f"Layers: {counts}{f' ({hidden} not shown: --all)' if hidden else ''}")
+    one, other = found.before.input_shape, found.after.input_shape
+    if one != other:
+        typer.echo(f"They read other images, {_shape(one)} and {_shape(other)}: see --input")
+
+
+def _only_follows(row: "Row") -> bool:
+    """The same, or resized with a layer before it at no multiply-adds."""
+    if row.before is None or row.after is None or row.fields:
+        return False
+    return row.before.macs == row.after.macs
+
+
+def _layer_table(rows: "Sequence[Row]") -> object:
+    from archpress.terminal import table
+
+    signs = {"same": " ", "resized": " ", "changed": "~", "removed": "-", "added": "+"}
+    cells = [
+        [
+            f"{signs[row.change]} {_pair(row, lambda side: side.name)}",
+            "\n".join(f"{name} {old} -> {new}" for name, old, new in row.fields)
+            or row.change.value,
+            _pair(row, lambda side: _shape(side.shape)),
+            _pair(row, lambda side: f"{side.parameters:,}"),
+            _pair(row, lambda side: _short(side.macs)),
+        ]
+        for row in rows
+    ]
+    return table("", ["  layer", "change", "output", "parameters", "multiply-adds"], cells)
+
+
+def _totals_table(found: "Difference") -> object:
+    from archpress.terminal import table
+
+    words = {"parameters": "parameters", "macs": "multiply-adds", "peak_memory": "peak bytes"}
+    rows = [
+        [
+            words[total.name],
+            f"{total.before:,}",
+            f"{total.after:,}",
+            "" if total.percent is None else f"{total.percent:+.1f} %",
+        ]
+        for total in found.totals
+    ]
+    return table("", ["", "A", "B", "change"], rows)
+
+
+def _pair(row: "Row", told: "Callable[[Side], str]") -> str:
+    """Of both sides, once where they agree or one is missing."""
+    texts = dict.fromkeys(told(side) for side in (row.before, row.after) if side)
+    return " -> ".join(texts)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _short(count: int) -> str:
+    """A count for a narrow column.
+
+    >>> [_short(count) for count in (0, 999, 225_792, 14_450_688, 999_999)]
+    ['0', '999', '226 k', '14.5 M', '1 M']
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
