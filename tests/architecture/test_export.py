@@ -55,6 +55,25 @@ def test_the_source_is_plain_pytorch_with_a_line_a_layer():
     assert "archpress" not in text.split("import sys")[1]
 
 
+def test_forward_has_a_line_a_block_and_a_value_that_is_read_again_ends_one():
+    forward = to_source(named("resnet20"), preprocessing(3)).split("def forward(self, x):\n")[1]
+    assert forward.splitlines()[:4] == [
+        "        relu1_output = self.relu1(self.batch_norm1(self.conv1(x)))",
+        "        x = self.relu2(self.batch_norm2(self.conv2(relu1_output)))",
+        "        x = self.batch_norm3(self.conv3(x))",
+        "        relu3_output = self.relu3(x + relu1_output)",
+    ]
+
+
+def test_a_long_block_is_broken_and_a_sum_is_held_together():
+    many = [Layer(kind) for kind in ("layer_norm", "hardsigmoid", "leaky_relu", "hardswish")]
+    net = Architecture((2, 4, 4), (Layer("relu"), Layer("add", inputs=(1, 2)), *many * 3))
+    text = to_source(net, preprocessing(2))
+    assert "self.layer_norm1((x + image).permute(0, 2, 3, 1))" in text
+    forward = text.split("def forward")[1].split("def preprocess")[0]
+    assert max(map(len, forward.splitlines())) <= 100
+
+
 def test_what_is_read_again_has_a_name_of_its_own():
     text = to_source(named("resnet20"), preprocessing(3))
     assert "x = x + relu1_output" in text or "+ relu1_output" in text

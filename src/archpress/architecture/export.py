@@ -147,24 +147,58 @@ def _call_text(call: ModuleCall) -> str:
 
 
 def _init_lines(architecture: Architecture) -> list[str]:
-    lines = []
-    for index, name in enumerate(layer_names(architecture)):
-        call = module_call(architecture, index)
-        if call is not None:
-            shape = "x".join(map(str, architecture.shapes[index]))
-            lines.append(f"{f'self.{name} = {_call_text(call)}':<74}  # -> {shape}")
+    """One line a layer, an empty one between blocks of several."""
+    names = layer_names(architecture)
+    lines: list[str] = []
+    was_long = False
+    for block in _blocks(architecture):
+        found = []
+        for index in block:
+            call = module_call(architecture, index)
+            if call is not None:
+                shape = "x".join(map(str, architecture.shapes[index]))
+                found.append(f"{f'self.{names[index]} = {_call_text(call)}':<74}  # -> {shape}")
+        if lines and found and (was_long or len(found) > 1):
+            lines.append("")
+        if found:
+            was_long = len(found) > 1
+        lines += found
     return lines
 
 
-def _forward_lines(architecture: Architecture) -> list[str]:
-    """One line a layer; a value that a later layer reads again gets a name of its own."""
-    names = layer_names(architecture)
-    read_later = {
+def _blocks(architecture: Architecture) -> list[list[int]]:
+    """Layers that follow each other, from one that weighs or joins to the next.
+
+    Only the last of a block is read by later blocks.
+    """
+    blocks: list[list[int]] = []
+    read_later = _read_later(architecture)
+    for index, layer in enumerate(architecture.layers):
+        follows = blocks and architecture.input_indices(index) == (index - 1,)
+        if follows and index - 1 not in read_later and layer.kind not in _STARTING:
+            blocks[-1].append(index)
+        else:
+            blocks.append([index])
+    return blocks
+
+
+_STARTING = {"conv", "depthwise", "linear", "slice"}
+_MOST_TEXT = 80  # characters of a line in `forward`
+
+
+def _read_later(architecture: Architecture) -> set[int]:
+    """The layers that another than the next one reads; -1 is the image."""
+    return {
         source
-        for index in range(len(names))
+        for index in range(len(architecture.layers))
         for source in architecture.input_indices(index)
         if source != index - 1
     }
+
+
+def _forward_lines(architecture: Architecture) -> list[str]:
+    """One line a block; a value that a later block reads again gets a name of its own."""
+    names, read_later = layer_names(architecture), _read_later(architecture)
 
     def variable(index: int) -> str:
         if index not in read_later:
@@ -172,23 +206,35 @@ def _forward_lines(architecture: Architecture) -> list[str]:
         return f"{names[index]}_output" if index >= 0 else "image"
 
     lines = ["image = x"] if -1 in read_later else []
-    for index, name in enumerate(names):
-        read = [variable(source) for source in architecture.input_indices(index)]
-        match KINDS[architecture.layers[index].kind].joining:
-            case Joining.ADD:
-                value = " + ".join(read)
-            case Joining.MULTIPLY:
-                value = " * ".join(_factors(architecture, index, read))
-            case Joining.CONCAT:
-                value = f"torch.cat([{', '.join(read)}], dim=1)"
-            case _:
-                value = _alone(architecture, index, f"self.{name}", read[0])
-        lines.append(f"{variable(index)} = {value}")
+    for block in _blocks(architecture):
+        value = ""
+        for index in block:
+            read = [variable(source) for source in architecture.input_indices(index)]
+            if value:
+                longer = _value(architecture, index, names[index], [value])
+                if len(longer) <= _MOST_TEXT:
+                    value = longer
+                    continue
+                lines.append(f"x = {value}")
+            value = _value(architecture, index, names[index], read)
+        lines.append(f"{variable(block[-1])} = {value}")
     last = variable(len(names) - 1)
     return [
         *lines,
         f"return {last}.flatten(1)" if len(architecture.shapes[-1]) > 1 else f"return {last}",
     ]
+
+
+def _value(architecture: Architecture, index: int, name: str, read: list[str]) -> str:
+    """What a layer makes of the values that it reads."""
+    match KINDS[architecture.layers[index].kind].joining:
+        case Joining.ADD:
+            return " + ".join(read)
+        case Joining.MULTIPLY:
+            return " * ".join(_factors(architecture, index, read))
+        case Joining.CONCAT:
+            return f"torch.cat([{', '.join(read)}], dim=1)"
+    return _alone(architecture, index, f"self.{name}", read[0])
 
 
 def _factors(architecture: Architecture, index: int, read: list[str]) -> list[str]:
@@ -207,6 +253,7 @@ def _alone(architecture: Architecture, index: int, module: str, read: str) -> st
         case "slice":
             return f"{read}[:, {layer.option('begin')}:{layer.option('end')}]"
         case "layer_norm" if len(architecture.shapes[index]) == 3:
+            read = f"({read})" if " " in read else read  # a sum
             return f"{module}({read}.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)"
         case "linear":
             return f"{module}({read}.flatten(1))"
