@@ -11,6 +11,7 @@ import torch
 from archpress.data import ImageData
 from archpress.errors import ArchpressError, ExportError
 from archpress.shipping import FORMS, read_trained, ship, to_onnx
+from archpress.shipping.agreement import largest_difference
 from archpress.shipping.trained import split_seed
 
 MODULE = sys.modules["archpress.shipping.ship"]  # the function of this name hides it
@@ -109,6 +110,19 @@ def test_what_computes_otherwise_is_not_written(folder, monkeypatch):
     with pytest.raises(ExportError, match=r"differs from the network by .* it was not written"):
         ship(folder, "onnx")
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_a_form_of_a_fixed_batch_is_refused(folder, most):
+    network = read_trained(folder).network
+
+    def fixed(pictures):
+        if len(pictures) > most:
+            raise RuntimeError("Got invalid dimensions\nand more")
+        return network(pictures)
+
+    with pytest.raises(ExportError, match=r"it cannot run 5 random images, .*: Got invalid dim"):
+        largest_difference(network, fixed, most=1e-4, called="it")
 
 
 def test_a_network_whose_outputs_are_no_numbers_is_refused(folder, monkeypatch):
