@@ -38,3 +38,9 @@ class StoreError(ArchpressError):
 
 class EmbeddingError(ArchpressError):
     """Vectors or a saved embedding cannot be used."""
+
+
+def told(error: Exception) -> str:
+    """Another library's error in one line: its class and the first line of its text."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

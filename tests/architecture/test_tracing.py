@@ -306,7 +306,7 @@ REFUSED = {
     "flatten from 1 to the end": (lambda m, x: x.flatten(2), SIX),
     "gives the shape ['B', 12, -1]: only flattening": (lambda m, x: x.view(x.size(0), 12, -1), SIX),
     "returns is add(x, 1), which is no activation of a layer: use relu": (lambda m, x: x + 1, SIX),
-    "operation add_1 (add) reads add(x, 1), which is no": (lambda m, x: m.f2(x) + (x + 1), SIX),
+    "operation add_1 (add) reads add(x, 1), which": (lambda m, x: m.f(x) + (m.f3(x) + 1), SIX),
     "has alpha=2": (lambda m, x: torch.add(x, x, alpha=2), SIX),
     "cannot add outputs of shapes 3x12x12 and 6x10x10": (lambda m, x: x + m.f(x), SIX),
     "joins a map and a flattened or turned tensor": (

@@ -11,10 +11,12 @@ from archpress.architecture.operations import FUNCTIONS, MODULES, WRAPPED
 from archpress.architecture.operations_aten import ELEMENTWISE_ATEN, operation
 from archpress.architecture.operations_elementwise import ELEMENTWISE
 from archpress.architecture.pointwise import refuse_parts
-from archpress.architecture.reading import Layers, Traced, checked_output
+from archpress.architecture.reading import SHARED, Layers, Traced, check_not_shared, checked_output
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import BATCH, Pointwise, Step, Value, Weight
-from archpress.errors import ArchitectureError
+from archpress.errors import ArchitectureError, told
+
+_SHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand"})
 
 
 def read_graph(
@@ -36,7 +38,9 @@ def read_graph(
     for node in _needed(graph):
         reader.read(node)
     assert reader.output is not None
-    return reader.layers.finished(reader.output)
+    traced = reader.layers.finished(reader.output)
+    check_not_shared(traced, "operation")
+    return traced
 
 
 def _needed(graph: fx.Graph) -> list[fx.Node]:
@@ -64,14 +68,12 @@ class _Reader:
         """Take one node of the graph, after all that it reads."""
         try:
             result = self._value(node)
-            if isinstance(result, Step):
-                self._check_weights_not_shared(result)
             self.values[node] = self.layers.taken(result, _path(node))
         except RuleError as error:
             raise ArchitectureError(f"{self._place(node)} {error}") from None
         except Exception as error:  # from the entry of a table, called as forward calls it
             raise ArchitectureError(
-                f"{self._place(node)} has arguments that no layer has ({_told(error)}): leave them "
+                f"{self._place(node)} has arguments that no layer has ({told(error)}): leave them "
                 "out"
             ) from None
 
@@ -111,10 +113,17 @@ class _Reader:
 
     def _with_batch(self, node: fx.Node, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """The number of images as what it is, in the shapes that forward asks for."""
-        is_shape = self.batch is not None and _name(node) in SHAPES and len(arguments) > 1
-        if not is_shape or list(arguments[1])[:1] != [self.batch]:
+        if self.batch is None or _name(node) not in _SHAPES or len(arguments) < 2:
             return arguments
-        return (arguments[0], [BATCH, *arguments[1][1:]], *arguments[2:])
+        x, sizes, *others = arguments
+        sizes = list(sizes)
+        if sizes[:1] == [self.batch]:
+            sizes[0] = BATCH
+        if isinstance(x, Value) and x.channels_last:
+            _, height, width, channels = x.sizes
+            if sizes == [self.batch * height * width, channels]:  # a row for each pixel
+                sizes = list(x.sizes)
+        return (x, sizes, *others)
 
     def _called(self, path: str, arguments: Any, options: Any) -> object:  # noqa: ANN401
         module = self.module.get_submodule(path)
@@ -147,14 +156,9 @@ class _Reader:
             raise RuleError(f"is a {type(found).__name__}, of which no layer knows")
         return Weight(path, found.detach())
 
-    def _check_weights_not_shared(self, step: Step) -> None:
-        for name, weight in step.weights:
-            if name == "weight" and weight.path:
-                self._check_not_shared((weight.path, weight.value.data_ptr()))
-
     def _check_not_shared(self, holder: object) -> None:
         if holder in self.with_weights:
-            raise RuleError("runs twice with the same weights: give each place its own module")
+            raise RuleError(SHARED)
         self.with_weights.add(holder)
 
     def _place(self, node: fx.Node) -> str:
@@ -165,11 +169,10 @@ class _Reader:
             case "placeholder" | "get_attr":
                 return f"tensor {node.target}"
             case "output":
-                return f"what {type(self.module).__name__} returns"
+                is_graph = isinstance(self.module, fx.GraphModule)
+                name = "the program" if is_graph else type(self.module).__name__
+                return f"what {name} returns"
         return f"operation {_path(node)} ({_name(node)})"
-
-
-SHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand"})
 
 
 def _known() -> str:
@@ -238,11 +241,6 @@ def _as_weights(value: object, path: str) -> object:
         case tuple() | list():
             return tuple(_as_weights(one, path) for one in value)
     return value
-
-
-def _told(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _path(node: fx.Node) -> str:

@@ -49,6 +49,7 @@ from archpress.architecture.operations_shapes import (
     whole_again,
 )
 from archpress.architecture.operations_weights import (
+    addmm,
     batch_norm,
     conv,
     convolved,
@@ -57,6 +58,7 @@ from archpress.architecture.operations_weights import (
     layer_norm_layer,
     linear,
     linear_layer,
+    matrix_product,
 )
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
@@ -241,6 +243,11 @@ FUNCTIONS: dict[object, Handler] = {
     F.conv2d: conv,
     torch.conv2d: conv,
     F.linear: linear,
+    torch.addmm: addmm,
+    torch.matmul: matrix_product,
+    torch.mm: matrix_product,
+    operator.matmul: matrix_product,
+    "matmul": matrix_product,
     F.batch_norm: batch_norm,
     torch.batch_norm: lambda x, w, b, mean, var, *more: batch_norm(x, mean, var, w, b, *more[:3]),
     F.group_norm: group_norm,

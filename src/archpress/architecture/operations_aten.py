@@ -28,13 +28,14 @@ from archpress.architecture.operations_elementwise import (
 )
 from archpress.architecture.operations_shapes import same, split, take, view, whole_again
 from archpress.architecture.operations_weights import (
+    addmm,
     batch_norm,
     conv,
     group_norm,
     layer_norm,
     linear,
+    matrix_product,
 )
-from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import Step, Value, Weight, plain
 
 
@@ -78,26 +79,6 @@ def _group_norm(
     return [group_norm(x, groups, weight, bias, eps)]
 
 
-def _addmm(bias: Weight, x: Value, weight: Weight, *, beta: float = 1, alpha: float = 1) -> Step:
-    plain("beta", beta, 1, "leave it out")
-    plain("alpha", alpha, 1, "leave it out")
-    return linear(x, turned(weight), bias)
-
-
-def matrix_product(x: object, weight: object) -> Step:
-    """An output times weights, which is a linear layer."""
-    if not isinstance(x, Value) or not isinstance(weight, Weight):
-        raise RuleError("multiplies two tensors as matrices: no layer does, as attention is none")
-    return linear(x, turned(weight))
-
-
-def turned(weight: object) -> Weight:
-    """Weights `in x out` as `out x in`."""
-    if not isinstance(weight, Weight) or weight.value.dim() != 2:
-        raise RuleError("multiplies by what is no matrix of weights: use a linear layer")
-    return Weight(weight.path, weight.value.t())
-
-
 def _first(handler: Handler, *arguments: object, **options: object) -> list[object]:
     """Of an operation that gives statistics or places beside its result."""
     return [handler(*arguments, **options)]
@@ -125,7 +106,7 @@ ATEN: dict[str, Handler] = {
     "native_batch_norm": partial(_first, _batch_norm),
     "cudnn_batch_norm": partial(_first, _batch_norm),
     "linear": linear,
-    "addmm": _addmm,
+    "addmm": addmm,
     "mm": matrix_product,
     "matmul": matrix_product,
     "layer_norm": layer_norm,

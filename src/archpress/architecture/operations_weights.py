@@ -19,6 +19,8 @@ from archpress.architecture.traced_values import (
     windowed,
 )
 
+_NORMS = ("group_norm", "layer_norm")
+
 
 def weighted(layer: Layer, x: Value, flat: bool | None = None, **weights: Weight | None) -> Step:
     """A layer with these weights, named by the module that holds the first of them."""
@@ -26,11 +28,13 @@ def weighted(layer: Layer, x: Value, flat: bool | None = None, **weights: Weight
     for name, weight in given:
         if not isinstance(weight, Weight):
             raise RuleError(f"has a {name} that is worked out of the image: use one of its own")
-    path = given[0][1].path if given else ""
-    owner, _, name = path.rpartition(".")
-    return Step(
-        layer, (x,), flat, path=owner if owner and name == "weight" else path, weights=given
-    )
+    return Step(layer, (x,), flat, path=_holder(given[0][1]) if given else "", weights=given)
+
+
+def _holder(weight: Weight) -> str:
+    """The path of the module that has it as its weight, else its own."""
+    owner, _, name = weight.path.rpartition(".")
+    return owner if owner and name == "weight" else weight.path
 
 
 def channel_weights(x: Value, weight: Weight) -> Weight:
@@ -54,16 +58,31 @@ def channel_weights(x: Value, weight: Weight) -> Weight:
 
 
 def scaled(x: Value, weight: Weight) -> Step:
-    """One factor a channel, which is a 1x1 depthwise convolution."""
+    """One factor a channel: a norm's that has none, or a 1x1 depthwise convolution."""
+    made = x.made
+    if made is not None and made.layer.kind in _NORMS and not made.layer.option("affine"):
+        factors = channel_weights(x, weight)
+        zeros = Weight("", torch.zeros_like(factors.value))
+        found = tuple(pair for pair in made.layer.options if pair[0] != "affine")
+        layer, given = replace(made.layer, options=found), (("weight", factors), ("bias", zeros))
+        return replace(made, layer=layer, weights=given, path=_holder(factors))
     need(len(x.shape) == 3, "a map", x)
     factors = channel_weights(x, weight)
     return weighted(Layer("depthwise", 1, 0, 1, 0, bias_free=True), x, weight=factors)
+
+
+def _has_no_summands(made: Step) -> bool:
+    """Whether a norm's are zeros that were made up for it."""
+    bias = dict(made.weights).get("bias")
+    return bias is not None and not bias.path and not bool(bias.value.any())
 
 
 def shifted(x: Value, weight: Weight) -> Step:
     """One summand a channel: a bias of the layer before, or a convolution of ones that has it."""
     bias = channel_weights(x, weight)
     made = x.made
+    if made is not None and made.layer.kind in _NORMS and _has_no_summands(made):
+        return replace(made, weights=(*made.weights[:-1], ("bias", bias)))
     if made is None or not made.layer.bias_free or dict(made.weights).keys() != {"weight"}:
         need(len(x.shape) == 3, "a map", x)
         ones = Weight("", torch.ones(x.shape[0]))
@@ -131,6 +150,27 @@ def linear(x: Value, weight: Weight, bias: Weight | None = None) -> Step:
     )
 
 
+def addmm(bias: Weight, x: Value, weight: Weight, *, beta: float = 1, alpha: float = 1) -> Step:
+    """`torch.addmm`."""
+    plain("beta", beta, 1, "leave it out")
+    plain("alpha", alpha, 1, "leave it out")
+    return linear(x, turned(weight), bias)
+
+
+def matrix_product(x: object, weight: object) -> Step:
+    """An output times weights, which is a linear layer."""
+    if not isinstance(x, Value) or not isinstance(weight, Weight):
+        raise RuleError("multiplies two tensors as matrices: no layer does, as attention is none")
+    return linear(x, turned(weight))
+
+
+def turned(weight: object) -> Weight:
+    """Weights `in x out` as `out x in`."""
+    if not isinstance(weight, Weight) or weight.value.dim() != 2:
+        raise RuleError("multiplies by what is no matrix of weights: use a linear layer")
+    return Weight(weight.path, weight.value.t())
+
+
 def linear_layer(x: Value, shape: Sequence[int], *, bias_free: bool) -> Layer:
     """The layer of a linear map whose weights have this shape, `out x in`."""
     if x.channels_last and x.sizes[-1] == shape[1]:
@@ -150,7 +190,7 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Step:
     """`F.batch_norm`."""
-    plain("training", bool(training), False, "use the running statistics in evaluation")
+    plain("training", bool(training), False, "export it, or call it, in evaluation")
     if running_mean is None or running_var is None:
         raise RuleError("has no running statistics: keep them")
     weight, bias = both(weight, bias)

@@ -1,5 +1,6 @@
 """What a network is read into: layers one by one, their names and weights. See `tracing`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,8 +12,11 @@ from archpress.architecture.layers import Layer
 from archpress.architecture.network import build, layer_names
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import Step, Value, Weight
+from archpress.errors import ArchitectureError
 
 _WEIGHTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+SHARED = "runs twice with the same weights: give each place its own module"
 
 Weights = tuple[tuple[str, Weight], ...]
 
@@ -98,6 +102,28 @@ def checked_output(value: object) -> Value:
     return value
 
 
+def check_not_shared(traced: Traced, what: str, least_axes: int = 0) -> None:
+    """Refuse weights that two layers read; a network has them for each.
+
+    Args:
+        traced: with the weights that were given.
+        what: a layer was read from, as error messages call it.
+        least_axes: weights of fewer may be shared.
+
+    Raises:
+        ArchitectureError: two layers read the same; has the name of the second.
+    """
+    seen = set()
+    for name, weights in zip(traced.names, traced.weights, strict=True):
+        for key, weight in weights:
+            holder = (weight.path, weight.value.data_ptr())
+            if key != "weight" or not weight.path or len(weight.shape) < least_axes:
+                continue
+            if holder in seen:
+                raise ArchitectureError(f"{what} {name} {SHARED}")
+            seen.add(holder)
+
+
 def weights_of(module: nn.Module | None, traced: Traced) -> dict[str, Tensor]:
     """The state dict for `build(traced.architecture)`, copied from what was traced.
 
@@ -141,3 +167,26 @@ def _reshaped(weights: dict[str, Tensor], architecture: Architecture) -> dict[st
         ):  # where forward uses a norm's weights by themselves
             reshaped.setdefault(name, torch.zeros((), dtype=value.dtype))
     return reshaped
+
+
+def in_batches(
+    outputs: Callable[[Tensor], Tensor], batch: int | None
+) -> Callable[[Tensor], Tensor]:
+    """Outputs for any number of images, of what takes just one number of them at once.
+
+    Args:
+        outputs: of `B x C x H x W`, `B x K`.
+        batch: that number; None where any will do.
+    """
+    if batch is None:
+        return outputs
+
+    def in_parts(images: Tensor) -> Tensor:
+        parts = []
+        for begin in range(0, len(images), batch):
+            part = images[begin : begin + batch]
+            filled = part[torch.arange(batch) % len(part)]
+            parts.append(outputs(filled)[: len(part)])
+        return torch.cat(parts)
+
+    return in_parts
