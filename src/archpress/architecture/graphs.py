@@ -16,7 +16,7 @@ from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import BATCH, Pointwise, Step, Value, Weight
 from archpress.errors import ArchitectureError, told
 
-_SHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand"})
+_SHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand", "as_strided"})
 
 
 def read_graph(

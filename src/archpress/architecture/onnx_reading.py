@@ -1,7 +1,7 @@
 """`.onnx` files: their graph as an `Architecture`, their initializers as its weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from archpress.architecture.reading import (
     in_batches,
 )
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import BATCH, Value, Weight
+from archpress.architecture.traced_values import BATCH, Step, Value, Weight
 from archpress.errors import ArchitectureError, told
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ class _Reader:
             if isinstance(result, tuple):
                 taken = list(result)
             else:
+                if isinstance(result, Step) and "." not in result.path:
+                    result = replace(result, path="")  # the node's name says more
                 found = self.layers.taken(result, node.name or node.output[0])
                 taken = found if isinstance(found, list) else [found]
         except RuleError as error:

@@ -36,6 +36,7 @@ from archpress.architecture.operations_weights import (
     linear,
     matrix_product,
 )
+from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import Step, Value, Weight, plain
 
 
@@ -93,6 +94,14 @@ def _elu(x: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 
     return activation("elu", x, alpha)
 
 
+def _strided(x: Value, sizes: list[Any], strides: list[int], offset: int | None = None) -> Value:
+    """One pixel a channel in another place of memory, as a mean of a turned map is written."""
+    is_same = tuple(sizes) == x.sizes and x.sizes[2:] == (1, 1) and strides[1] == 1
+    if not is_same or offset:
+        raise RuleError("takes values by their place in memory: take them by channels")
+    return x
+
+
 def _shuffled(x: Value, groups: int) -> object:
     return whole_again(replace(x, groups=groups, shuffled=True))
 
@@ -131,6 +140,7 @@ ATEN: dict[str, Handler] = {
     "feature_dropout": dropout,
     "native_dropout": partial(_first, dropout),
     "_unsafe_view": view,
+    "as_strided": _strided,
     "channel_shuffle": _shuffled,
     "split_with_sizes": split,
     "slice": take,

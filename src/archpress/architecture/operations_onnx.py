@@ -139,13 +139,15 @@ def _pads(attributes: Attributes, x: Value, kernel: Sequence[int]) -> tuple[int,
 
 
 def _conv(attributes: Attributes, x: Value, weight: Weight, bias: Weight | None = None) -> Step:
-    need(x.is_map and len(getattr(weight, "shape", (1,) * 4)) == 4, "a map", x)
+    if not isinstance(weight, Weight):
+        raise RuleError("has weights that are worked out of the image: use weights of its own")
+    need(x.is_map and len(weight.shape) == 4, "a map and a window of two sides", x)
     return conv(
         x,
         weight,
         bias,
         attributes.get("strides", [1, 1]),
-        _pads(attributes, x, weight.shape[2:]) if isinstance(weight, Weight) else 0,
+        _pads(attributes, x, weight.shape[2:]),
         attributes.get("dilations", [1, 1]),
         attributes.get("group", 1),
     )
