@@ -140,7 +140,10 @@ def onnx_outputs(net: OnnxNet) -> Callable[[Tensor], Tensor]:
         raise ArchitectureError(f"onnxruntime cannot run {net.path} ({told(error)})") from None
 
     def outputs(images: Tensor) -> Tensor:
-        (found,) = session.run(None, {net.input_name: images.numpy()})
+        try:
+            (found,) = session.run(None, {net.input_name: images.numpy()})
+        except Exception as error:  # likewise
+            raise ArchitectureError(f"onnxruntime cannot run {net.path} ({told(error)})") from None
         return torch.from_numpy(found).flatten(1)
 
     return in_batches(outputs, net.batch)
