@@ -1,9 +1,13 @@
 """Modules of the user's own, named on the command line."""
 
 import json
+import warnings
 
+import numpy as np
 import pytest
+import torch
 
+from archpress.arguments import read_net_and_images
 from archpress.cli import main
 
 CODE = """
@@ -162,3 +166,49 @@ odd.conv.register_forward_hook(lambda module, inputs, output: 2 * output)
     assert found["agrees"] is False
     assert found["unused_parameters"] == 12
     assert found["difference"] > 0.01
+
+
+@pytest.fixture
+def files(file, tmp_path):
+    """The same net, of 10 outputs for images of 3x8x8, in a .pt2 and in an .onnx file."""
+    from archpress.architecture.importing import module_at
+
+    module, images = module_at(f"{file}:build").eval(), torch.zeros(2, 3, 8, 8)
+    torch.export.save(torch.export.export(module, (images,)), tmp_path / "net.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (images,), tmp_path / "net.onnx", dynamo=False)
+    return tmp_path
+
+
+def test_files_of_other_programs_are_read_and_checked(files, capsys):
+    assert run("inspect", files / "net.pt2", "--check", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == found["module_parameters"] == 650
+    assert found["unused_parameters"] == 0
+    assert run("inspect", files / "net.onnx", "--check", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == 650 - 32  # the batch norm is folded
+    assert found["agrees"]
+    assert found["macs"] == 16 * 27 * 8 * 8 + 160
+    assert run("inspect", files / "net.onnx", "--check") == 0
+    assert "differ by at most" in capsys.readouterr().out
+    assert run("inspect", files / "net.onnx", "--input", "3x9x9") == 2
+    assert "is for images of 3x8x8, not 3x9x9" in capsys.readouterr().err
+    assert run("inspect", files / "net.pt2", "--input", "3x9x9") == 2
+    error = capsys.readouterr().err
+    assert "cannot be followed for images of 3x9x9" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["net.pt2", "net.onnx"])
+def test_a_file_meets_images_as_other_nets_do(files, name, capsys):
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8)
+    np.savez(files / "images.npz", x_train=images, y_train=np.arange(40) % 4)
+    architecture, data = read_net_and_images(
+        str(files / name), str(files / "images.npz"), None, seed=0
+    )
+    assert architecture.input_shape == data.input_shape == (3, 8, 8)
+    assert architecture.classes == data.classes == 4
+    assert "its last layer is replaced" in capsys.readouterr().err

@@ -33,6 +33,7 @@ from archpress.version import __version__
 if TYPE_CHECKING:
     from archpress.architecture import Architecture, Layer, named, simplify
     from archpress.architecture.network import build
+    from archpress.architecture.sources import read_source
     from archpress.architecture.tracing import trace
     from archpress.comparison import compare
     from archpress.compression import Result, Settings, compress, settings_for
@@ -67,6 +68,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "from_dataset": "data",
     "load_data": "data",
     "named": "architecture",
+    "read_source": "architecture.sources",
     "repair": "space",
     "settings_for": "compression",
     "ship": "shipping",

@@ -9,10 +9,7 @@ import typer
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from archpress.architecture import Architecture
-    from archpress.architecture.tracing import Traced
     from archpress.compression import Settings
     from archpress.data import ImageData
     from archpress.space import Limits
@@ -48,8 +45,8 @@ class SortKey(StrEnum):
 
 
 NET = (
-    "A name of `archpress zoo`, an architecture file (.json), or a module of your own: "
-    "FILE.py:callable or package.module:callable."
+    "A name of `archpress zoo`, an architecture file (.json), a program of torch.export (.pt2), an "
+    ".onnx file, or a module of your own: FILE.py:callable or package.module:callable."
 )
 IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
 
@@ -84,7 +81,8 @@ SizeOption = Annotated[
 ]
 
 InputOption = Annotated[
-    str | None, typer.Option("--input", help="Shape that a net of the zoo gets, e.g. 3x32x32.")
+    str | None,
+    typer.Option("--input", help="Images of a net that does not say, e.g. 3x32x32."),
 ]
 ClassesOption = Annotated[int, typer.Option(help="Outputs that a net of the zoo gets.")]
 
@@ -93,36 +91,17 @@ def read_net(
     net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10
 ) -> "Architecture":
     """A net of the zoo for these images, of a file, or traced from the user's code."""
-    from archpress.architecture import Architecture, named
+    from archpress.architecture.sources import read_source
 
-    if is_own_module(net):
-        return traced_module(net, input_shape)[1].architecture
-    if _is_file(net):
-        return Architecture.load(net)
-    return named(net, input_shape, classes)
-
-
-def traced_module(net: str, input_shape: tuple[int, int, int] | None) -> "tuple[nn.Module, Traced]":
-    """A module of the user's code, and what it was read as."""
-    from archpress.architecture.importing import module_at
-    from archpress.architecture.tracing import trace
-
-    if input_shape is None:
-        raise ArchpressError(f"{net} needs the shape of its images, e.g. --input 3x224x224")
-    module = module_at(net)
-    return module, trace(module, input_shape)
-
-
-def is_own_module(net: str) -> bool:
-    """Whether a net is named as FILE.py:callable or package.module:callable."""
-    from archpress.architecture.importing import names_a_module
-
-    return not _is_file(net) and names_a_module(net)
+    return read_source(net, input_shape, classes).architecture
 
 
 def net_name(net: str) -> str:
     """What people call a net: its name, its file's or its callable's."""
-    return net.rpartition(":")[2] if is_own_module(net) else Path(net).stem
+    from archpress.architecture.importing import names_a_module
+
+    is_own = not Path(net).exists() and names_a_module(net)
+    return net.rpartition(":")[2] if is_own else Path(net).stem
 
 
 def read_net_and_images(
@@ -133,18 +112,17 @@ def read_net_and_images(
     A net of the zoo, and a module of the user's, take the images' shape; a file keeps its own. Of
     files and modules the last layer may change.
     """
+    from archpress.architecture.sources import open_source
     from archpress.data import load_data
 
     wanted = shape_of(size, "--size")
-    is_own = is_own_module(net)
-    architecture = (
-        None if is_own else read_net(net)
-    )  # an unknown net is told before images are read
-    if architecture and _is_file(net) and wanted is None and Path(data).is_dir():
-        wanted = architecture.input_shape
+    source = open_source(net)  # an unknown net is told before images are read
+    architecture = source.read().architecture if source.fixed_shape else None
+    if wanted is None and Path(data).is_dir():
+        wanted = source.fixed_shape
     images = load_data(data, seed=seed, input_shape=wanted)
-    if architecture is None or not _is_file(net):
-        architecture = read_net(net, images.input_shape, images.classes)
+    if architecture is None:
+        architecture = source.read(images.input_shape, images.classes).architecture
     if architecture.classes == images.classes:
         return architecture, images
     typer.echo(
@@ -210,12 +188,6 @@ def require_file(path: Path) -> None:
     """Refuse a store that is not there."""
     if not path.exists():
         raise ArchpressError(f"there is no store {path}")
-
-
-def _is_file(net: str) -> bool:
-    from archpress.architecture import ZOO
-
-    return net not in ZOO and (net.endswith(".json") or Path(net).exists())
 
 
 def costs(architecture: "Architecture") -> dict[str, str | int]:

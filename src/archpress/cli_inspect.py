@@ -11,17 +11,14 @@ from archpress.arguments import (
     JsonOption,
     NetArgument,
     costs,
-    is_own_module,
-    read_net,
     shape_of,
-    traced_module,
 )
 from archpress.errors import ArchpressError
 
 NOT_READ_RIGHT = 3  # exit code: outputs differ
 
 if TYPE_CHECKING:
-    from archpress.architecture import Architecture
+    from archpress.architecture.sources import SourceNet
 
 
 def inspect(
@@ -29,32 +26,31 @@ def inspect(
     input_shape: InputOption = None,
     classes: ClassesOption = 10,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare a module of your own with what was read.")
+        bool,
+        typer.Option("--check", help="Compare outputs of the net with what was read."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Layers, shapes and exact costs of a net; whether a module of your own was read right.
+    """Layers, shapes and exact costs of a net; whether a net of your own was read right.
 
-    Exit code 3 where outputs of the module and of what was read differ.
+    Exit code 3 where outputs of the net and of what was read differ.
 
     **Examples**
 
     archpress inspect conv7
 
     archpress inspect mymodel.py:build --input 3x32x32 --check
+
+    archpress inspect mymodel.onnx --check
     """
     from rich.console import Console
 
+    from archpress.architecture.sources import read_source
     from archpress.terminal import architecture_table
 
-    shape = shape_of(input_shape, "--input")
-    checked: dict[str, int | float | bool] = {}
-    if check and not is_own_module(net):
-        raise ArchpressError(f"--check compares with a module, FILE.py:callable, and {net} is none")
-    if check:
-        architecture, checked = _checked(net, shape)
-    else:
-        architecture = read_net(net, shape, classes)
+    source = read_source(net, shape_of(input_shape, "--input"), classes)
+    architecture = source.architecture
+    checked = _checked(net, source) if check else {}
     if as_json:
         told: dict[str, Any] = {**costs(architecture), **checked}
         told["architecture"] = json.loads(architecture.to_json())
@@ -63,30 +59,38 @@ def inspect(
         Console(soft_wrap=False).print(architecture_table(architecture))
         typer.echo(f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak")
     if check and not as_json:
+        if "module_parameters" in checked:
+            typer.echo(
+                f"The module has {checked['module_parameters']:,} parameters, of which its output "
+                f"does not use {checked['unused_parameters']:,}."
+            )
         typer.echo(
-            f"The module has {checked['module_parameters']:,} parameters, of which its output does "
-            f"not use {checked['unused_parameters']:,}; with its weights outputs differ by at most "
-            f"{checked['difference']:.2g}, the largest is {checked['largest_output']:.2g}"
+            f"With its weights outputs differ by at most {checked['difference']:.2g}, the largest "
+            f"is {checked['largest_output']:.2g}"
         )
     if check and not checked["agrees"]:
         raise typer.Exit(NOT_READ_RIGHT)
 
 
-def _checked(
-    net: str, input_shape: tuple[int, int, int] | None
-) -> "tuple[Architecture, dict[str, int | float | bool]]":
-    """What a module of the user's code was read as, and how its outputs differ from that."""
-    from archpress.architecture.network import build
-    from archpress.architecture.tracing import agreement, load_traced
+def _checked(net: str, source: "SourceNet") -> dict[str, int | float | bool]:
+    """How the outputs of what was read differ from those of the net itself."""
+    from archpress.architecture.network import build, load_weights
+    from archpress.architecture.tracing import agreement
 
-    module, traced = traced_module(net, input_shape)
-    network = load_traced(build(traced.architecture), module, traced)
-    found = agreement(network, module)
-    parameters = sum(weight.numel() for weight in module.parameters())
-    return traced.architecture, {
-        "module_parameters": parameters,
-        "unused_parameters": parameters - traced.architecture.parameters,
+    if source.weights is None or source.run is None:
+        raise ArchpressError(
+            f"--check compares with a module, FILE.py:callable, a .pt2 or an .onnx file, and {net} "
+            "is none"
+        )
+    network = build(source.architecture)
+    load_weights(network, source.weights, where=net)
+    found = agreement(network, source.run)
+    told: dict[str, int | float | bool] = {
         "difference": found.difference,
         "largest_output": found.largest,
         "agrees": found.is_close,
     }
+    if source.parameters is not None:
+        told["module_parameters"] = source.parameters
+        told["unused_parameters"] = source.parameters - source.architecture.parameters
+    return told

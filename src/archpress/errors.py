@@ -43,3 +43,9 @@ class EmbeddingError(ArchpressError):
 
 class ExportError(ArchpressError):
     """A network cannot be written in a form, or would compute something else in it."""
+
+
+def told(error: Exception) -> str:
+    """Another library's error in one line: its class and the first line of its text."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -305,7 +305,8 @@ REFUSED = {
     "needs B x 12 (flattened) but reads B x 3 x 12 x 12": (lambda m, x: m.f(x), nn.Linear(12, 2)),
     "flatten from 1 to the end": (lambda m, x: x.flatten(2), SIX),
     "gives the shape ['B', 12, -1]: only flattening": (lambda m, x: x.view(x.size(0), 12, -1), SIX),
-    "joins a tensor with what is no layer's output": (lambda m, x: x + 1, SIX),
+    "returns is add(x, 1), which is no activation of a layer: use relu": (lambda m, x: x + 1, SIX),
+    "operation add_1 (add) reads add(x, 1), which": (lambda m, x: m.f(x) + (m.f3(x) + 1), SIX),
     "has alpha=2": (lambda m, x: torch.add(x, x, alpha=2), SIX),
     "cannot add outputs of shapes 3x12x12 and 6x10x10": (lambda m, x: x + m.f(x), SIX),
     "joins a map and a flattened or turned tensor": (
@@ -319,14 +320,17 @@ REFUSED = {
     "reshapes a map that was turned": (
         lambda m, x: m.f(x).permute(0, 2, 3, 1).flatten(1), SIX),
     "cannot multiply outputs of shapes 3x12x12 and 6x10x10": (lambda m, x: x * m.f(x), SIX),
-    "reads a tensor plus 3, of which no layer knows": (lambda m, x: F.relu(m.f(x) + 3), SIX),
-    "divides by 2: only as in relu6(x + 3) / 6": (lambda m, x: m.f(x) / 2, SIX),
-    "is between 0 and 1: use ReLU6, or Tanh": (lambda m, x: m.f(x).clamp(0, 1), SIX),
+    "module f2 (Conv2d(6, 6, kernel_size=(1, 1), stride=(1, 1))) reads relu(add(x, 3)), which": (
+        lambda m, x: m.f2(F.relu(m.f(x) + 3)), SIX),
+    "is div(x, 2), which is no activation": (lambda m, x: m.f(x) / 2, SIX),
+    "is clamp(x, 0, 1), which is no activation": (lambda m, x: m.f(x).clamp(0, 1), SIX),
+    "divides by a tensor, which no layer does": (lambda m, x: m.f(x) / m.f3(x), SIX),
+    "subtracts a tensor, which no layer does": (lambda m, x: m.f(x) - m.f3(x), SIX),
     "is along dim=2: split a map along channels": (lambda m, x: m.f(x).chunk(2, 2)[0], SIX),
     "is over 10x10 values: norm the channels of each pixel": (
         lambda m, x: m.g(m.f(x)), SIX),
     "takes a part of a tensor": (lambda m, x: m.f(x)[:, 0], SIX),
-    "operation conv2d (conv2d) has no layer kind": (lambda m, x: F.conv2d(x, m.f.weight), SIX),
+    "has weights that are worked out of the image": (lambda m, x: F.conv2d(x, m.f(x)), SIX),
     "module f (Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1))) runs twice with the same": (
         lambda m, x: m.f(m.f(x)), nn.Conv2d(3, 3, 3)),
     "what Custom returns is not one tensor": (lambda m, x: (x, m.f(x)), SIX),
@@ -411,8 +415,9 @@ def test_what_is_read_computes_the_same(name, shake, outputs):
 @pytest.mark.parametrize("expected", list(REFUSED))
 def test_what_has_no_layer_is_refused_with_its_path_and_the_way_round(expected):
     function, module = REFUSED[expected]
+    parts = {"g": nn.LayerNorm((10, 10)), "f2": nn.Conv2d(6, 6, 1), "f3": nn.Conv2d(3, 6, 3)}
     with pytest.raises(ArchitectureError) as caught:
-        trace(forward(function, f=module, g=nn.LayerNorm((10, 10))), IMAGE)
+        trace(forward(function, f=module, **parts), IMAGE)
     assert expected in str(caught.value)
     assert len(str(caught.value)) < 500
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from torch import nn
 
-from archpress.errors import ArchitectureError
+from archpress.errors import ArchitectureError, told
 
 
 def names_a_module(text: str) -> bool:
@@ -47,7 +47,7 @@ def module_at(text: str) -> nn.Module:
             found = found()
         except Exception as error:  # the user's code may raise anything
             raise ArchitectureError(
-                f"calling {text} without arguments failed ({_told(error)}): name a function that "
+                f"calling {text} without arguments failed ({told(error)}): name a function that "
                 "needs none and returns the module"
             ) from error
     if not isinstance(found, nn.Module):
@@ -64,7 +64,7 @@ def _code(place: str) -> ModuleType:
         try:
             return _of_file(path) if is_file else importlib.import_module(place)
         except Exception as error:  # likewise
-            raise ArchitectureError(f"importing {place} failed: {_told(error)}") from error
+            raise ArchitectureError(f"importing {place} failed: {told(error)}") from error
 
 
 def _of_file(path: Path) -> ModuleType:
@@ -92,8 +92,3 @@ def _callables(code: ModuleType) -> list[str]:
         for name, value in vars(code).items()
         if callable(value) and getattr(value, "__module__", None) == code.__name__
     ]
-
-
-def _told(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -27,7 +27,11 @@ from archpress.architecture.operations_elementwise import (
     concatenate,
     divide,
     dropout,
+    function_of_one,
+    hardtanh,
     multiply,
+    power,
+    subtract,
 )
 from archpress.architecture.operations_shapes import (
     attribute,
@@ -38,14 +42,26 @@ from archpress.architecture.operations_shapes import (
     same,
     size,
     split,
+    squeeze,
     transpose,
     unsqueeze,
     view,
     whole_again,
 )
+from archpress.architecture.operations_weights import (
+    addmm,
+    batch_norm,
+    conv,
+    convolved,
+    group_norm,
+    layer_norm,
+    layer_norm_layer,
+    linear,
+    linear_layer,
+    matrix_product,
+)
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
-    BATCH,
     Step,
     Value,
     Weight,
@@ -65,25 +81,14 @@ Handler = Callable[..., object]
 def _conv(module: nn.Conv2d, x: Value) -> Step:
     need(x.is_map and x.shape[0] == module.in_channels, f"{module.in_channels} channels", x)
     plain("padding_mode", module.padding_mode, "zeros", "pad with zeros")
-    dilation = side("dilation", module.dilation)
-    padding: object = module.padding
-    if padding == "valid":
-        padding = 0
-    elif padding == "same":
-        reach = [dilation * (kernel - 1) for kernel in module.kernel_size]
-        if any(extent % 2 for extent in reach):
-            raise RuleError("has padding='same' for an even kernel: pad by numbers")
-        padding = tuple(extent // 2 for extent in reach)
-    depthwise = module.groups == module.in_channels == module.out_channels != 1
-    layer = windowed(
-        "depthwise" if depthwise else "conv",
-        module.kernel_size,
+    layer = convolved(
+        x,
+        (module.out_channels, module.in_channels // module.groups, *module.kernel_size),
         module.stride,
-        padding,
-        channels=0 if depthwise else module.out_channels,
+        module.padding,
+        module.dilation,
+        module.groups,
         bias_free=module.bias is None,
-        dilation=dilation,
-        groups=1 if depthwise else module.groups,
     )
     return Step(layer, (x,))
 
@@ -106,47 +111,14 @@ def _group_norm(module: nn.GroupNorm, x: Value) -> Step:
 
 def _layer_norm(module: nn.LayerNorm, x: Value) -> Step:
     if module.elementwise_affine and module.bias is None:
-        raise RuleError("has no bias: keep it")
-    return _normed(x, module.normalized_shape, module.eps, affine=module.elementwise_affine)
-
-
-def _normed(x: Value, shape: Sequence[int], eps: float, *, affine: bool, path: str = "") -> Step:
-    channels = tuple(shape)
-    is_over_channels = x.sizes[-1:] == channels and x.shape[0] == channels[0]
-    if not is_over_channels or (x.is_map and len(x.shape) == 3):
-        raise RuleError(
-            f"is over {'x'.join(map(str, channels))} values: norm the channels of each pixel, "
-            "turned to B x H x W x C, or of a vector"
-        )
-    found = options(eps=float(eps), affine=affine)
-    return Step(Layer("layer_norm", options=found), (x,), path=path)
-
-
-def _layer_norm_function(
-    x: Value,
-    normalized_shape: Sequence[int],
-    weight: Weight | None = None,
-    bias: Weight | None = None,
-    eps: float = 1e-5,
-) -> Step:
-    if (weight is None) is not (bias is None):
-        raise RuleError("has a weight or a bias alone: keep both")
-    owners = {one.path.rpartition(".")[0] for one in (weight, bias) if one is not None}
-    names = [one.path.rpartition(".")[2] for one in (weight, bias) if one is not None]
-    if len(owners) > 1 or names not in ([], ["weight", "bias"]):
-        raise RuleError("has weights that are not called weight and bias: hold it in LayerNorm")
-    owner = next(iter(owners), "")
-    return _normed(x, normalized_shape, eps, affine=weight is not None, path=owner)
+        return layer_norm(x, module.normalized_shape, Weight("", module.weight), eps=module.eps)
+    affine = module.elementwise_affine
+    return Step(layer_norm_layer(x, module.normalized_shape, module.eps, affine=affine), (x,))
 
 
 def _linear(module: nn.Linear, x: Value) -> Step:
-    features, bias_free = module.in_features, module.bias is None
-    if x.channels_last and x.sizes[-1] == features:  # at each pixel: a convolution of 1x1
-        layer = Layer("conv", 1, module.out_features, 1, 0, bias_free=bias_free)
-        return Step(layer, (x,))
-    need(x.sizes == (BATCH, features), f"{BATCH} x {features} (flattened)", x)
-    layer = Layer("linear", channels=module.out_features, bias_free=bias_free)
-    return Step(layer, (x,))
+    shape = (module.out_features, module.in_features)
+    return Step(linear_layer(x, shape, bias_free=module.bias is None), (x,))
 
 
 # --- pools ---------------------------------------------------------------------------------------
@@ -164,7 +136,7 @@ def _pool(
     return Step(windowed(kind, kernel_size, stride or kernel_size, padding, **more), (x,))
 
 
-def _max_pool(
+def max_pool(
     x: Value,
     kernel_size: object,
     stride: object = None,
@@ -173,6 +145,7 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Step:
+    """`F.max_pool2d`."""
     plain("return_indices", return_indices, False, "return the values alone")
     step = side("dilation", dilation)
     return _pool(
@@ -180,7 +153,7 @@ def _max_pool(
     )
 
 
-def _average_pool(
+def average_pool(
     x: Value,
     kernel_size: object,
     stride: object = None,
@@ -189,6 +162,7 @@ def _average_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Step:
+    """`F.avg_pool2d`; where there is no padding, it is counted."""
     plain("divisor_override", divisor_override, None, "divide by the window")
     counted = bool(count_include_pad) or (padding in (0, (0, 0)) and not ceil_mode)
     return _pool(
@@ -202,7 +176,7 @@ def _average_pool(
     )
 
 
-def _adaptive_pool(kind: str, x: Value, output_size: Any) -> Step | Value:  # noqa: ANN401
+def adaptive_pool(kind: str, x: Value, output_size: Any) -> Step | Value:  # noqa: ANN401
     """A pool whose windows are all alike, which they are where the sides divide."""
     need(x.is_map, "a map of B x C x H x W", x)
     given = list(output_size) if isinstance(output_size, tuple | list) else [output_size] * 2
@@ -221,12 +195,13 @@ def _adaptive_pool(kind: str, x: Value, output_size: Any) -> Step | Value:  # no
     return _pool(kind, x, kernel, kernel, 0)
 
 
-def _adaptive_max_pool(x: Value, output_size: object, return_indices: bool = False) -> Step | Value:
+def adaptive_max_pool(x: Value, output_size: object, return_indices: bool = False) -> Step | Value:
+    """`F.adaptive_max_pool2d`."""
     plain("return_indices", return_indices, False, "return the values alone")
-    return _adaptive_pool("max_pool", x, output_size)
+    return adaptive_pool("max_pool", x, output_size)
 
 
-def _mean(x: Value, dim: object = None, keepdim: bool = False) -> object:
+def mean(x: Value, dim: object = None, keepdim: bool = False) -> object:
     """Over height and width, at once or one after the other."""
     axes = dim if isinstance(dim, Sequence) else [dim]
     spatial = {1, 2} if x.channels_last else {2, 3}
@@ -246,14 +221,14 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.GroupNorm: _group_norm,
     nn.LayerNorm: _layer_norm,
     nn.ChannelShuffle: lambda m, x: whole_again(replace(x, groups=m.groups, shuffled=True)),
-    nn.MaxPool2d: lambda m, x: _max_pool(
+    nn.MaxPool2d: lambda m, x: max_pool(
         x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
     ),
-    nn.AvgPool2d: lambda m, x: _average_pool(
+    nn.AvgPool2d: lambda m, x: average_pool(
         x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override
     ),
-    nn.AdaptiveAvgPool2d: lambda m, x: _adaptive_pool("average_pool", x, m.output_size),
-    nn.AdaptiveMaxPool2d: lambda m, x: _adaptive_pool("max_pool", x, m.output_size),
+    nn.AdaptiveAvgPool2d: lambda m, x: adaptive_pool("average_pool", x, m.output_size),
+    nn.AdaptiveMaxPool2d: lambda m, x: adaptive_pool("max_pool", x, m.output_size),
     nn.Hardtanh: lambda m, x: between(x, m.min_val, m.max_val),
     nn.Dropout: lambda m, x: dropout(x, m.p),
     nn.Dropout2d: lambda m, x: dropout(x, m.p),
@@ -261,20 +236,40 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.Identity: lambda m, x: x,
 }
 FUNCTIONS: dict[object, Handler] = {
-    F.max_pool2d: _max_pool,
-    F.avg_pool2d: _average_pool,
-    F.adaptive_avg_pool2d: partial(_adaptive_pool, "average_pool"),
-    F.adaptive_max_pool2d: _adaptive_max_pool,
-    F.layer_norm: _layer_norm_function,
-    F.hardtanh: lambda x, min_val=-1.0, max_val=1.0, inplace=False: between(x, min_val, max_val),
+    F.max_pool2d: max_pool,
+    F.avg_pool2d: average_pool,
+    F.adaptive_avg_pool2d: partial(adaptive_pool, "average_pool"),
+    F.adaptive_max_pool2d: adaptive_max_pool,
+    F.conv2d: conv,
+    torch.conv2d: conv,
+    F.linear: linear,
+    torch.addmm: addmm,
+    torch.matmul: matrix_product,
+    torch.mm: matrix_product,
+    operator.matmul: matrix_product,
+    "matmul": matrix_product,
+    F.batch_norm: batch_norm,
+    torch.batch_norm: lambda x, w, b, mean, var, *more: batch_norm(x, mean, var, w, b, *more[:3]),
+    F.group_norm: group_norm,
+    torch.group_norm: group_norm,
+    F.layer_norm: layer_norm,
+    torch.layer_norm: layer_norm,
+    F.hardtanh: hardtanh,
     torch.clamp: between,
     torch.div: divide,
     operator.truediv: divide,
+    operator.itruediv: divide,
     F.dropout: dropout,
     F.dropout2d: dropout,
     operator.add: add,
     operator.iadd: add,
     torch.add: add,
+    operator.sub: subtract,
+    operator.isub: subtract,
+    torch.sub: subtract,
+    operator.pow: power,
+    torch.pow: power,
+    torch.erf: partial(function_of_one, torch.erf),
     operator.mul: multiply,
     operator.imul: multiply,
     torch.mul: multiply,
@@ -285,26 +280,34 @@ FUNCTIONS: dict[object, Handler] = {
     torch.cat: concatenate,
     torch.concat: concatenate,
     torch.flatten: flatten,
-    torch.mean: _mean,
+    torch.mean: mean,
     getattr: attribute,
     operator.getitem: item,
     "add": add,
     "add_": add,
+    "sub": subtract,
+    "sub_": subtract,
+    "pow": power,
+    "erf": partial(function_of_one, torch.erf),
     "mul": multiply,
     "mul_": multiply,
     "clamp": between,
+    "clamp_": between,
     "div": divide,
+    "div_": divide,
     "chunk": chunk,
     "split": split,
     "permute": permute,
     "transpose": transpose,
     "flatten": flatten,
-    "mean": _mean,
+    "mean": mean,
     "view": view,
     "reshape": view,
     "size": size,
     "unsqueeze": unsqueeze,
     torch.unsqueeze: unsqueeze,
+    "squeeze": squeeze,
+    torch.squeeze: squeeze,
     "expand_as": same,
     "contiguous": same,
 }

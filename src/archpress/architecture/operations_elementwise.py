@@ -1,25 +1,33 @@
 """Operations element by element, and joins. See `operations`."""
 
-from collections.abc import Sequence
-from math import isclose
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import OPTIONS, Layer
+from archpress.architecture.operations_weights import scaled, shifted
+from archpress.architecture.pointwise import (
+    activation_function,
+    is_of_one,
+    pointwise,
+    refuse_parts,
+    written_out,
+)
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Pending, Step, Value, Weight, options, plain
+from archpress.architecture.traced_values import Pointwise, Step, Value, Weight, options, plain
 
 
-def activation(kind: str, x: Value | Pending, *given: Any, **named: Any) -> object:  # noqa: ANN401
+def activation(kind: str, x: Value | Pointwise, *given: Any, **named: Any) -> object:  # noqa: ANN401
     """With its option, where it has one."""
-    if isinstance(x, Pending):
-        return _clipped(x, is_relu6=kind == "relu6")
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for name in KINDS[kind].options:  # one at most
         value = given[0] if given else named.get(name, OPTIONS[name])
         found[name] = type(OPTIONS[name])(value)
+    if isinstance(x, Pointwise):
+        return pointwise(kind, activation_function(kind, found), x)
     return Step(Layer(kind, options=options(**found)), (x,))
 
 
@@ -29,30 +37,50 @@ def activation_module(kind: str, module: nn.Module, x: Value) -> object:
 
 
 def between(
-    x: Value | Pending, min: float = -1.0, max: float = 1.0, *, inplace: bool = False
+    x: Value | Pointwise,
+    min: float | None = None,
+    max: float | None = None,
+    *,
+    inplace: bool = False,
 ) -> object:
     """Cut off below and above."""
-    if (min, max) != (0, 6):
-        raise RuleError(f"is between {min} and {max}: use ReLU6, or Tanh")
-    return activation("relu6", x)
+    return pointwise("clamp", torch.clamp, x, min, max)
 
 
-# `relu6(x + 3) / 6` is a hard sigmoid, `x * relu6(x + 3) / 6` a hard swish; they are often written
-# so, and no layer could stand for the single steps.
+def hardtanh(
+    x: Value | Pointwise, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> object:
+    """Likewise."""
+    return between(x, min_val, max_val)
 
 
-def _clipped(pending: Pending, *, is_relu6: bool) -> Pending:
-    if pending.state != "plus 3" or not is_relu6:
-        raise RuleError(f"reads a tensor {pending.state}, of which no layer knows: use Hardsigmoid")
-    return Pending(pending.x, "clipped")
+def subtract(x: object, other: object, *, alpha: object = 1) -> object:
+    """Of weights from an output, or in an activation that is written out."""
+    plain("alpha", alpha, 1, "subtract without a factor")
+    if isinstance(x, Value) and isinstance(other, Weight):
+        return shifted(x, Weight(other.path, -other.value))
+    if is_of_one(x, other):
+        return pointwise("sub", torch.sub, x, other)
+    raise RuleError("subtracts a tensor, which no layer does: multiply it by -1 inside a layer")
 
 
-def divide(x: object, other: object) -> Step:
-    """The end of a hard activation that is written out."""
-    if not isinstance(x, Pending) or x.state == "plus 3" or other != 6:
-        raise RuleError(f"divides by {other!r}: only as in relu6(x + 3) / 6")
-    kind = "hardsigmoid" if x.state == "clipped" else "hardswish"
-    return Step(Layer(kind), (x.x,))
+def divide(x: object, other: object) -> object:
+    """By weights, or in an activation that is written out."""
+    if isinstance(x, Value) and isinstance(other, Weight):
+        return scaled(x, Weight(other.path, 1 / other.value))
+    if is_of_one(x, other):
+        return pointwise("div", torch.div, x, other)
+    raise RuleError("divides by a tensor, which no layer does: divide by weights, one a channel")
+
+
+def power(x: Value | Pointwise, exponent: float) -> object:
+    """In an activation that is written out."""
+    return pointwise("pow", torch.pow, x, exponent)
+
+
+def function_of_one(function: Callable[[Tensor], Tensor], x: Value | Pointwise) -> object:
+    """In an activation that is written out."""
+    return pointwise(getattr(function, "__name__", "function"), function, x)
 
 
 def dropout(x: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Step:
@@ -61,6 +89,7 @@ def dropout(x: Value, p: float = 0.5, training: bool = True, inplace: bool = Fal
 
 
 def _joined(kind: str, values: Sequence[object]) -> Step:
+    refuse_parts(values)
     reads = tuple(value for value in values if isinstance(value, Value))
     if len(reads) < len(values):
         raise RuleError("joins a tensor with what is no layer's output: use layers alone")
@@ -73,43 +102,40 @@ def _joined(kind: str, values: Sequence[object]) -> Step:
 
 
 def add(x: object, other: object, *, alpha: object = 1) -> object:
-    """Two outputs; or the 3 of a hard activation, or the 0 that `sum` begins with."""
+    """Two outputs, an output and one weight a channel, or in an activation that is written out."""
     plain("alpha", alpha, 1, "add without a factor")
-    for one, two in ((x, other), (other, x)):
-        if isinstance(one, Value) and isinstance(two, int | float):
-            if two == 0:
-                return one
-            if two == 3:
-                return Pending(one, "plus 3")
-    return _joined("add", (x, other))
+    for value, summand in ((x, other), (other, x)):
+        if isinstance(value, Value) and isinstance(summand, Weight):
+            return shifted(value, summand)
+    return _of_one_or_joined("add", torch.add, x, other)
 
 
 def multiply(x: object, other: object) -> object:
-    """Two outputs, or an output and one weight a channel, which is a 1x1 depthwise convolution."""
+    """Two outputs, an output and one weight a channel, or in an activation that is written out."""
     for value, factor in ((x, other), (other, x)):
         if isinstance(value, Value) and isinstance(factor, Weight):
-            return _scaled(value, factor)
-        if isinstance(factor, Pending) and factor.state == "clipped" and value == factor.x:
-            return Pending(factor.x, "times x")
-        if isinstance(value, Pending) and isinstance(factor, float) and isclose(factor, 1 / 6):
-            return divide(value, 6)
+            return scaled(value, factor)
     if isinstance(x, Value) and isinstance(other, Value) and _is_gate(x) and not _is_gate(other):
         x, other = other, x
-    return _joined("multiply", (x, other))
+    return _of_one_or_joined("multiply", torch.mul, x, other)
+
+
+def _of_one_or_joined(
+    kind: str, function: Callable[..., Tensor], x: object, other: object
+) -> object:
+    """A sigmoid's output and its input are both functions of one tensor, and a SiLU together."""
+    for one, two in ((x, other), (written_out(x), other), (x, written_out(other))):
+        if is_of_one(one, two):
+            result = pointwise(kind, function, one, two)
+            if not (
+                isinstance(result, Pointwise) and isinstance(x, Value) and isinstance(other, Value)
+            ):
+                return result
+    return _joined(kind, (x, other))
 
 
 def _is_gate(value: Value) -> bool:
     return value.pixel or (len(value.shape) == 3 and value.shape[1:] == (1, 1))
-
-
-def _scaled(x: Value, weight: Weight) -> Step:
-    channels = x.shape[0]
-    shapes = [(channels,)] if x.channels_last else [(channels, 1, 1), (1, channels, 1, 1)]
-    if len(x.shape) != 3 or x.flat or weight.shape not in shapes:
-        raise RuleError(
-            f"multiplies by weights of {'x'.join(map(str, weight.shape))}: one a channel of a map"
-        )
-    return Step(Layer("depthwise", 1, 0, 1, 0, bias_free=True), (x,), path=weight.path)
 
 
 def concatenate(tensors: Sequence[Value], dim: int = 0, axis: int | None = None) -> object:
@@ -119,3 +145,20 @@ def concatenate(tensors: Sequence[Value], dim: int = 0, axis: int | None = None)
     if dim % len(tensors[0].sizes) != 1 or tensors[0].channels_last:
         raise RuleError(f"is along dim={dim}: concatenate along channels, dim 1")
     return step if len(tensors) > 1 else tensors[0]
+
+
+# What reads parts of an activation that is written out; nothing else does.
+ELEMENTWISE: frozenset[Callable[..., object]] = frozenset(
+    {
+        activation,
+        activation_module,
+        add,
+        between,
+        divide,
+        function_of_one,
+        hardtanh,
+        multiply,
+        power,
+        subtract,
+    }
+)

@@ -84,6 +84,19 @@ def unsqueeze(x: Value, dim: int) -> Value:
     return replace(x, flat=False, pixel=len(x.shape) == 1)
 
 
+def squeeze(x: Value, *dims: Any) -> Value:  # noqa: ANN401 an integer each, or one tuple
+    """A map of one pixel becomes a vector; the second of two calls finds it done."""
+    wanted = list(dims[0]) if dims and isinstance(dims[0], tuple | list) else list(dims)
+    one_pixel = len(x.sizes) == 4 and x.sizes[2:] == (1, 1)
+    if not one_pixel and len(x.sizes) == 2:
+        return x
+    places = {dim % 4 for dim in wanted} if wanted else {2, 3}
+    need(one_pixel and places <= {2, 3}, "a map of one pixel, B x C x 1 x 1,", x)
+    if x.pixel:
+        return replace(x, pixel=False)
+    return Value(x.index, x.shape, flat=True)
+
+
 def _not_turned(x: Value) -> None:
     if x.channels_last:
         raise RuleError("reshapes a map that was turned to B x H x W x C: turn it back before")
@@ -145,6 +158,22 @@ def item(x: Any, index: Any) -> object:  # noqa: ANN401 a value or a list; an in
     begin, end, step = index[1].indices(x.shape[0])
     plain("step", step, 1, "take channels that lie together")
     return part(x, begin, end)
+
+
+def take(
+    x: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> object:
+    """Some of the channels; of other axes all."""
+    axis = dim % len(x.sizes)
+    length = x.sizes[axis]
+    whole = (start or 0) == 0 and (end is None or not isinstance(length, int) or end >= length)
+    plain("step", step, 1, "take values that lie together")
+    if whole:
+        return x
+    if not x.is_map or axis != 1:
+        raise RuleError("takes a part of a tensor: only some of the channels, x[:, a:b]")
+    begin, last, _ = slice(start, end).indices(x.shape[0])
+    return part(x, begin, last)
 
 
 # --- sizes ---------------------------------------------------------------------------------------

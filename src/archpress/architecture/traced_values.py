@@ -1,8 +1,11 @@
 """What tracing reads forward as: values, weights and steps; and what their options mean."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
+
+from torch import Tensor
 
 from archpress.architecture.layers import OPTIONS, Layer
 from archpress.architecture.shape_rules import RuleError, Shape
@@ -24,6 +27,7 @@ class Value:
         groups: of its channels, where they stand apart: `B x groups x C / groups x H x W`.
         shuffled: whether groups and channels of a group have changed places.
         pixel: whether it is a vector that stands as one pixel, `B x C x 1 x 1`.
+        made: the step whose output it is, where it lies as that step gave it.
     """
 
     index: int
@@ -33,6 +37,7 @@ class Value:
     groups: int = 0
     shuffled: bool = False
     pixel: bool = False
+    made: "Step | None" = field(default=None, compare=False, repr=False)
 
     @property
     def sizes(self) -> tuple[Any, ...]:
@@ -63,28 +68,35 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A tensor of weights that forward uses by itself.
+    """A tensor that is no image: weights that forward uses by itself, or worked out of them.
 
     Attributes:
-        path: of it in the module.
-        shape: of it.
+        path: of it in the module, or of what it was worked out of; may be empty.
+        value: of it.
     """
 
     path: str
-    shape: tuple[int, ...]
+    value: Tensor = field(compare=False, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tensor."""
+        return tuple(self.value.shape)
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A number's part in an activation that is written out, as in `relu6(x + 3) / 6`.
+class Pointwise:
+    """The same function of every value of a tensor, part of an activation that is written out.
 
     Attributes:
-        x: what the activation reads.
-        state: what was done to it: "plus 3", "clipped" to 0 and 6 after that, "times x" after that.
+        x: what it is a function of.
+        function: of a tensor of any shape.
+        text: how an error message names it, as `add(x, 3)`.
     """
 
     x: Value
-    state: str
+    function: Callable[[Tensor], Tensor] = field(compare=False, repr=False)
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +106,14 @@ class Step:
     Attributes:
         flat: whether the output is flattened; None where it is as the first input is.
         path: of the module with the weights, or of the weights, where that is not the one called.
+        weights: by their names in the layer, where forward uses them by themselves.
     """
 
     layer: Layer
     reads: tuple[Value, ...]
     flat: bool | None = None
     path: str = ""
+    weights: tuple[tuple[str, Weight], ...] = ()
 
 
 def plain(option: str, value: object, taken: object, instead: str) -> None:

@@ -1,0 +1,193 @@
+"""The net that a user names: of the zoo, of a file, or a module of the user's code."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from archpress.architecture.architecture import Architecture
+from archpress.architecture.exported import ExportedNet, load_exported
+from archpress.architecture.importing import module_at, names_a_module
+from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs, read_onnx
+from archpress.architecture.reading import Traced, weights_of
+from archpress.architecture.tracing import trace
+from archpress.architecture.zoo import ZOO, InputShape, named
+from archpress.errors import ArchitectureError
+
+_WEIGHTS_ALONE = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNet:
+    """A net as it was read, with its weights where it has any.
+
+    Attributes:
+        architecture: its structure.
+        names: for each layer, what it is called where it was read from.
+        weights: float32, named as `build(architecture).state_dict()`; None where the source is a
+            structure alone.
+        run: images, `B x C x H x W`, to the outputs that the source itself gives, `B x K`; None
+            likewise.
+        parameters: weights that the source has, used or not; None where it does not say.
+    """
+
+    architecture: Architecture
+    names: tuple[str, ...]
+    weights: dict[str, Tensor] | None = None
+    run: Callable[[Tensor], Tensor] | None = None
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSource:
+    """A net that was found and opened, and not yet read.
+
+    Attributes:
+        net: as the user named it.
+        fixed_shape: `(C, H, W)` of the images it is for; None where it takes those that come.
+        opened: what it was found as.
+    """
+
+    net: str
+    fixed_shape: InputShape | None
+    opened: Architecture | nn.Module | ExportedNet | OnnxNet | None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it has a file with a shape and a last layer of its own."""
+        return isinstance(self.opened, Architecture | ExportedNet | OnnxNet)
+
+    def read(self, input_shape: InputShape | None = None, classes: int = 10) -> SourceNet:
+        """Its layers, and its weights.
+
+        Args:
+            input_shape: `(C, H, W)` of one image, for nets that take those that come.
+            classes: outputs that a net of the zoo gets.
+
+        Raises:
+            ArchitectureError: something has no layer, or the shape is missing or does not fit.
+        """
+        if self.opened is None:
+            return _structure(named(self.net, input_shape, classes))
+        if isinstance(self.opened, Architecture):
+            return _structure(self.opened)
+        shape = self._shape(input_shape)
+        match self.opened:
+            case nn.Module() as module:
+                parameters = sum(weight.numel() for weight in module.parameters())
+                return _read(trace(module, shape), module, _outputs_of(module), parameters)
+            case ExportedNet() as net:
+                return _read(net.read(shape), None, net.outputs, net.parameters)
+        return _read(read_onnx(self.opened, shape), None, _outputs_of_file(self.opened), None)
+
+    def _shape(self, input_shape: InputShape | None) -> InputShape:
+        shape = input_shape or self.fixed_shape
+        if shape is None:
+            raise ArchitectureError(
+                f"{self.net} needs the shape of its images, e.g. --input 3x224x224"
+            )
+        is_set = isinstance(self.opened, OnnxNet) and self.fixed_shape is not None
+        if is_set and shape != self.fixed_shape:
+            raise ArchitectureError(
+                f"{self.net} is for images of {_text(self.fixed_shape)}, not {_text(shape)}"
+            )
+        return shape
+
+
+def open_source(net: str) -> NamedSource:
+    """Find what a user names, without reading its layers.
+
+    Args:
+        net: a name of the zoo; an architecture file (.json), a program of torch.export (.pt2) or
+            an .onnx file; or FILE.py:callable, package.module:callable.
+
+    Raises:
+        ArchitectureError: there is no such net, or it cannot be opened.
+    """
+    path = Path(net).expanduser()
+    suffix = path.suffix.lower()
+    if net in ZOO:
+        return NamedSource(net, None, None)
+    if suffix in (".pt2", ".onnx"):
+        if not path.is_file():
+            raise ArchitectureError(f"there is no file {net}")
+        file = load_exported(path) if suffix == ".pt2" else load_onnx(path)
+        return NamedSource(net, file.shape, file)
+    if suffix == ".py" and path.is_file():
+        raise ArchitectureError(f"{net} is code: name what gives the module in it, {net}:callable")
+    if suffix == ".json" or path.exists():
+        if suffix in _WEIGHTS_ALONE:
+            raise ArchitectureError(
+                f"{net} does not say how its net computes: name the code that builds it, "
+                "FILE.py:callable, or save it with torch.export.save (.pt2) or torch.onnx.export"
+            )
+        architecture = Architecture.load(path)
+        return NamedSource(net, architecture.input_shape, architecture)
+    if names_a_module(net):
+        return NamedSource(net, None, module_at(net))
+    named(net)  # which says what there is
+    return NamedSource(net, None, None)
+
+
+def read_source(net: str, input_shape: InputShape | None = None, classes: int = 10) -> SourceNet:
+    """What a user names, its layers and its weights.
+
+    Args:
+        net: as `open_source` takes it.
+        input_shape: `(C, H, W)` of one image; None where the net says.
+        classes: outputs that a net of the zoo gets.
+
+    Raises:
+        ArchitectureError: there is no such net, it cannot be opened, or something in it has no
+            layer.
+
+    >>> source = read_source("conv7")
+    >>> source.architecture.parameters, source.weights
+    (708458, None)
+    """
+    return open_source(net).read(input_shape, classes)
+
+
+def _structure(architecture: Architecture) -> SourceNet:
+    from archpress.architecture.network import layer_names
+
+    return SourceNet(architecture, layer_names(architecture))
+
+
+def _read(
+    traced: Traced,
+    module: nn.Module | None,
+    run: Callable[[Tensor], Tensor],
+    parameters: int | None,
+) -> SourceNet:
+    found = weights_of(module, traced).items()
+    weights = {
+        name: (value.float() if value.is_floating_point() else value).cpu() for name, value in found
+    }
+    return SourceNet(traced.architecture, traced.names, weights, run, parameters)
+
+
+def _outputs_of(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    def outputs(images: Tensor) -> Tensor:
+        alone = copy.deepcopy(module).cpu().float().eval()
+        with torch.no_grad():
+            result: Tensor = alone(images.clone())
+        return result.flatten(1)
+
+    return outputs
+
+
+def _outputs_of_file(net: OnnxNet) -> Callable[[Tensor], Tensor]:
+    """Starts onnxruntime when it is called for, since reading does without."""
+
+    def outputs(images: Tensor) -> Tensor:
+        return onnx_outputs(net)(images)
+
+    return outputs
+
+
+def _text(shape: InputShape | None) -> str:
+    return "x".join(map(str, shape or ()))
