@@ -45,7 +45,12 @@ class ExportError(ArchpressError):
     """A network cannot be written in a form, or would compute something else in it."""
 
 
+def reason(error: Exception) -> str:
+    """The first line of another library's error, or its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def told(error: Exception) -> str:
     """Another library's error in one line: its class and the first line of its text."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    name, text = type(error).__name__, reason(error)
+    return f"{name}: {text}" if text != name else name

@@ -1,11 +1,6 @@
 """Networks by torch.export: a module that torch.fx cannot follow, and `.pt2` files."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from operator import getitem
 from pathlib import Path
 
@@ -13,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from archpress.architecture.graphs import read_graph
+from archpress.architecture.quiet import quiet
 from archpress.architecture.reading import Traced, in_batches
 from archpress.errors import ArchitectureError, told
 
@@ -130,20 +126,6 @@ def _leaves(value: object) -> list[Tensor]:
     if isinstance(value, dict):
         return _leaves(list(value.values()))
     return [value] if isinstance(value, Tensor) else []
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without torch.export's warnings about itself, and what it logs before it raises."""
-    nowhere = StringIO()
-    with warnings.catch_warnings(), redirect_stdout(nowhere), redirect_stderr(nowhere):
-        warnings.simplefilter("ignore")
-        disabled = logging.root.manager.disable
-        logging.disable()
-        try:
-            yield
-        finally:
-            logging.disable(disabled)
 
 
 def _changes_a_view(graph: fx.Graph) -> bool:

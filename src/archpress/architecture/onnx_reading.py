@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.kinds import ACTIVATIONS
+from archpress.architecture.onnx_session import open_session
 from archpress.architecture.operations_onnx import (
     ELEMENTWISE_ONNX,
     NEEDS_BATCH,
@@ -26,7 +27,7 @@ from archpress.architecture.reading import (
 )
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import BATCH, Step, Value, Weight
-from archpress.errors import ArchitectureError, told
+from archpress.errors import ArchitectureError, EvaluationError, told
 
 if TYPE_CHECKING:
     import onnx
@@ -126,24 +127,15 @@ def onnx_outputs(net: OnnxNet) -> Callable[[Tensor], Tensor]:
     """What onnxruntime gives for images, `B x C x H x W`; `B x K`.
 
     Raises:
-        ArchitectureError: the package onnxruntime is missing or cannot run the file.
+        EvaluationError: the package onnxruntime is missing or cannot run the file.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ArchitectureError(
-            f"running {net.path} needs the package onnxruntime: pip install 'archpress[onnx]'"
-        ) from None
-    try:
-        session = onnxruntime.InferenceSession(net.path, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has classes of its own
-        raise ArchitectureError(f"onnxruntime cannot run {net.path} ({told(error)})") from None
+    session = open_session(net.path)
 
     def outputs(images: Tensor) -> Tensor:
         try:
             (found,) = session.run(None, {net.input_name: images.numpy()})
-        except Exception as error:  # likewise
-            raise ArchitectureError(f"onnxruntime cannot run {net.path} ({told(error)})") from None
+        except Exception as error:  # onnxruntime has classes of its own
+            raise EvaluationError(f"onnxruntime cannot run {net.path} ({told(error)})") from None
         return torch.from_numpy(found).flatten(1)
 
     return in_batches(outputs, net.batch)

@@ -45,6 +45,7 @@ from archpress.architecture.operations_weights import (
     group_norm,
     layer_norm,
     linear,
+    matrix_product,
     turned,
 )
 from archpress.architecture.pointwise import pointwise
@@ -201,12 +202,6 @@ def _gemm(attributes: Attributes, x: Value, weight: Weight, bias: Weight | None 
     return linear(x, rows, bias)
 
 
-def _mat_mul(attributes: Attributes, x: object, weight: object) -> Step:
-    if not isinstance(x, Value) or not isinstance(weight, Weight):
-        raise RuleError("multiplies two tensors as matrices: no layer does, as attention is none")
-    return linear(x, turned(weight))
-
-
 def _layer_norm(
     attributes: Attributes, x: Value, scale: Weight, bias: Weight | None = None
 ) -> Step:
@@ -337,7 +332,7 @@ ONNX: dict[str, Handler] = {
     "Conv": _conv,
     "BatchNormalization": _batch_norm,
     "Gemm": _gemm,
-    "MatMul": _mat_mul,
+    "MatMul": lambda attributes, x, weight: matrix_product(x, weight),
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _instance_norm,

@@ -1,5 +1,6 @@
 """What a network is read into: layers one by one, their names and weights. See `tracing`."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -167,6 +168,18 @@ def _reshaped(weights: dict[str, Tensor], architecture: Architecture) -> dict[st
         ):  # where forward uses a norm's weights by themselves
             reshaped.setdefault(name, torch.zeros((), dtype=value.dtype))
     return reshaped
+
+
+def outputs_of(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Outputs, `B x K`, of a copy in evaluation and float32; forward may change its images."""
+
+    def outputs(images: Tensor) -> Tensor:
+        alone = copy.deepcopy(module).cpu().float().eval()
+        with torch.no_grad():
+            result: Tensor = alone(images.clone())
+        return result.flatten(1)
+
+    return outputs
 
 
 def in_batches(

@@ -1,18 +1,17 @@
 """The net that a user names: of the zoo, of a file, or a module of the user's code."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.exported import ExportedNet, load_exported
 from archpress.architecture.importing import module_at, names_a_module
+from archpress.architecture.network import layer_names
 from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs, read_onnx
-from archpress.architecture.reading import Traced, weights_of
+from archpress.architecture.reading import Traced, outputs_of, weights_of
 from archpress.architecture.tracing import trace
 from archpress.architecture.zoo import ZOO, InputShape, named
 from archpress.errors import ArchitectureError
@@ -55,11 +54,6 @@ class NamedSource:
     fixed_shape: InputShape | None
     opened: Architecture | nn.Module | ExportedNet | OnnxNet | None
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it has a file with a shape and a last layer of its own."""
-        return isinstance(self.opened, Architecture | ExportedNet | OnnxNet)
-
     def read(self, input_shape: InputShape | None = None, classes: int = 10) -> SourceNet:
         """Its layers, and its weights.
 
@@ -78,7 +72,7 @@ class NamedSource:
         match self.opened:
             case nn.Module() as module:
                 parameters = sum(weight.numel() for weight in module.parameters())
-                return _read(trace(module, shape), module, _outputs_of(module), parameters)
+                return _read(trace(module, shape), module, outputs_of(module), parameters)
             case ExportedNet() as net:
                 return _read(net.read(shape), None, net.outputs, net.parameters)
         return _read(read_onnx(self.opened, shape), None, _outputs_of_file(self.opened), None)
@@ -152,8 +146,6 @@ def read_source(net: str, input_shape: InputShape | None = None, classes: int = 
 
 
 def _structure(architecture: Architecture) -> SourceNet:
-    from archpress.architecture.network import layer_names
-
     return SourceNet(architecture, layer_names(architecture))
 
 
@@ -168,16 +160,6 @@ def _read(
         name: (value.float() if value.is_floating_point() else value).cpu() for name, value in found
     }
     return SourceNet(traced.architecture, traced.names, weights, run, parameters)
-
-
-def _outputs_of(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    def outputs(images: Tensor) -> Tensor:
-        alone = copy.deepcopy(module).cpu().float().eval()
-        with torch.no_grad():
-            result: Tensor = alone(images.clone())
-        return result.flatten(1)
-
-    return outputs
 
 
 def _outputs_of_file(net: OnnxNet) -> Callable[[Tensor], Tensor]:

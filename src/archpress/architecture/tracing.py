@@ -4,7 +4,6 @@ Forward is followed by torch.fx, and where that cannot, by torch.export. What is
 in the tables of `operations` and `operations_aten`; `graphs` walks over the graph.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from archpress.architecture.exported import read_exported
 from archpress.architecture.graphs import read_graph
 from archpress.architecture.network import Network, load_weights
 from archpress.architecture.operations import MODULES
-from archpress.architecture.reading import Traced, weights_of
-from archpress.errors import ArchitectureError
+from archpress.architecture.reading import Traced, outputs_of, weights_of
+from archpress.errors import ArchitectureError, reason
 
 __all__ = [
     "Agreement",
@@ -84,10 +83,9 @@ def _check_inputs(graph: fx.Graph) -> None:
 
 
 def _cannot_follow(module: nn.Module, error: Exception) -> ArchitectureError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
     return ArchitectureError(
-        f"cannot follow the forward of {type(module).__name__} ({lines[0]}): it must not branch "
-        f"on values of tensors, so keep such code outside the module that is traced"
+        f"cannot follow the forward of {type(module).__name__} ({reason(error)}): it must not "
+        "branch on values of tensors, so keep such code outside the module that is traced"
     )
 
 
@@ -166,11 +164,8 @@ def agreement(network: Network, module: Callable[[Tensor], Tensor]) -> Agreement
 
     Both get two images of normal noise.
     """
-    ours, theirs = copy.deepcopy(network).cpu().eval(), module
-    if isinstance(module, nn.Module):
-        theirs = copy.deepcopy(module).cpu().float().eval()
+    theirs = outputs_of(module) if isinstance(module, nn.Module) else module
     rng = torch.Generator().manual_seed(0)
     images = torch.randn((2, *network.architecture.input_shape), generator=rng)
-    with torch.no_grad():
-        expected, got = theirs(images.clone()).flatten(1), ours(images)
+    expected, got = theirs(images), outputs_of(network)(images)
     return Agreement(float((got - expected).abs().max()), float(expected.abs().max()))

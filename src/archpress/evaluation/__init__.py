@@ -22,7 +22,7 @@ from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
 from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
-from archpress.evaluation.latency_onnx import onnx_stopwatch, open_session
+from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.preparation import Normalisation
 from archpress.evaluation.recipe import Recipe, final, paper, quick
@@ -65,7 +65,6 @@ __all__ = [
     "measure_in_turns",
     "measure_latency",
     "onnx_stopwatch",
-    "open_session",
     "paper",
     "quick",
     "run_job",

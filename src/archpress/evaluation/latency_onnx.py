@@ -1,38 +1,10 @@
 """How long an ONNX file takes on this machine: the same measure, by onnxruntime."""
 
-from typing import Any
-
 import numpy as np
 from torch.utils.benchmark import Timer
 
-from archpress.errors import EvaluationError
+from archpress.architecture.onnx_session import open_session
 from archpress.evaluation.latency import Stopwatch
-
-SILENT = 4  # onnxruntime's severity "fatal"
-
-
-def open_session(model: bytes, *, threads: int = 1) -> Any:  # noqa: ANN401
-    """An `onnxruntime.InferenceSession` on the CPU.
-
-    Args:
-        model: the ONNX file.
-        threads: that one pass may use.
-
-    Raises:
-        EvaluationError: onnxruntime is not installed, or cannot run the model.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise EvaluationError("ONNX files need more: pip install 'archpress[onnx]'") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = SILENT
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # it raises classes of its own that share no other base
-        reason = str(error).strip().splitlines()[0]
-        raise EvaluationError(f"onnxruntime cannot run the network: {reason}") from None
 
 
 def onnx_stopwatch(

@@ -161,12 +161,25 @@ def logits_of(
     Returns:
         `N x K`, float32, on the CPU.
     """
-    network.eval().to(device)
+    return outputs_for(
+        network.eval().to(device), split, normalisation, device=device, mirrored=mirrored
+    )
+
+
+def outputs_for(
+    run: Callable[[Tensor], Tensor],
+    split: Split,
+    normalisation: Normalisation,
+    *,
+    device: str = "cpu",
+    mirrored: bool = False,
+) -> Tensor:
+    """`logits_of` for whatever gives outputs for images, as it is; arguments as of that."""
     parts = []
     with torch.inference_mode():
         for images in torch.split(split.images, EVALUATION_BATCH):
             batch = normalisation.apply(images.flip(3) if mirrored else images, device)
-            parts.append(network(batch).float().cpu())
+            parts.append(run(batch).float().cpu())
     return torch.cat(parts).clone()
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.network import Network
-from archpress.errors import ExportError
+from archpress.errors import ExportError, reason
 
 BATCHES = (1, 5)  # a fixed batch axis, or one that is not read, shows at one of them
 
@@ -38,9 +38,9 @@ def largest_difference(
             try:
                 got = shipped(images)
             except Exception as error:  # runtimes raise classes of their own
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise ExportError(
-                    f"{called} cannot run {batch} random images, it was not written: {reason}"
+                    f"{called} cannot run {batch} random images, it was not written: "
+                    f"{reason(error)}"
                 ) from error
         if got.shape != expected.shape:
             raise ExportError(

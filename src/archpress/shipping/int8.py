@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from archpress.architecture.quiet import quiet
 from archpress.data import Split
-from archpress.errors import ExportError
+from archpress.errors import ExportError, reason
 from archpress.shipping.onnx_file import INPUT, finished_file, require_onnx
-from archpress.shipping.quiet import quiet
 from archpress.shipping.trained import TrainedNet
 
 BATCH = 64  # images a pass; the ranges do not depend on it
@@ -55,8 +55,9 @@ def to_int8(model: bytes, trained: TrainedNet, calibration: Split | None) -> byt
                     per_channel=True,
                 )
         except Exception as error:  # the quantiser raises whatever its parts do
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ExportError(f"onnxruntime cannot quantise this network: {reason}") from error
+            raise ExportError(
+                f"onnxruntime cannot quantise this network: {reason(error)}"
+            ) from error
         quantised = onnx.load(after)
     return finished_file(quantised, trained)
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archpress.errors import ExportError
-from archpress.evaluation import open_session
-from archpress.shipping.quiet import quiet
+from archpress.architecture.onnx_session import open_session
+from archpress.architecture.quiet import quiet
+from archpress.errors import ExportError, reason
 from archpress.shipping.trained import TrainedNet
 from archpress.version import __version__
 
@@ -82,7 +82,7 @@ def to_onnx(trained: TrainedNet, opset: int = DEFAULT_OPSET) -> bytes:
                 verbose=False,
             )
     except Exception as error:  # the exporter raises whatever its parts do
-        raise ExportError(f"torch cannot export this network to ONNX: {_first(error)}") from error
+        raise ExportError(f"torch cannot export this network to ONNX: {reason(error)}") from error
     assert program is not None
     model: ModelProto = program.model_proto
     if model.opset_import[0].version != opset:
@@ -123,7 +123,7 @@ def finished_file(model: "ModelProto", trained: TrainedNet) -> bytes:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"onnx finds the exported network unsound: {_first(error)}") from error
+        raise ExportError(f"onnx finds the exported network unsound: {reason(error)}") from error
     return bytes(model.SerializeToString())
 
 
@@ -149,8 +149,3 @@ class OnnxNetwork:
 
 def _weights(trained: TrainedNet) -> list[Tensor]:
     return list(trained.network.state_dict().values())
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]

@@ -7,8 +7,8 @@ from io import BytesIO
 import torch
 from torch import Tensor
 
-from archpress.errors import ExportError
-from archpress.shipping.quiet import quiet
+from archpress.architecture.quiet import quiet
+from archpress.errors import ExportError, reason
 from archpress.shipping.trained import TrainedNet
 
 ABOUT_FILE = "archpress.json"  # in the archive
@@ -37,8 +37,7 @@ def to_program(trained: TrainedNet) -> bytes:
             about = json.dumps(trained.about(), indent=1, ensure_ascii=False)
             torch.export.save(program, file, extra_files={ABOUT_FILE: about})
     except Exception as error:  # the exporter raises whatever its parts do
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ExportError(f"torch cannot export this network: {reason}") from error
+        raise ExportError(f"torch cannot export this network: {reason(error)}") from error
     return file.getvalue()
 
 

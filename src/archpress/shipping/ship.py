@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from archpress.architecture.network import Network
 from archpress.compression.run_folder import write_bytes
 from archpress.compression.sentence import FASTER
 from archpress.data import ImageData, Split, require_shape
@@ -20,7 +20,7 @@ from archpress.evaluation import (
     torch_threads,
 )
 from archpress.evaluation.preparation import balanced_first
-from archpress.evaluation.training import EVALUATION_BATCH
+from archpress.evaluation.training import outputs_for
 from archpress.shipping.agreement import largest_difference
 from archpress.shipping.int8 import to_int8
 from archpress.shipping.onnx_file import (
@@ -230,7 +230,7 @@ def _measured(
     shape = trained.architecture.input_shape
     watches = {}
     for version in versions:
-        if isinstance(version.network, nn.Module) and version.name == "torch":
+        if isinstance(version.network, Network):
             watches[version.name] = stopwatch(version.network, shape, threads=threads)
         elif isinstance(version.network, OnnxNetwork):
             watches[version.name] = onnx_stopwatch(version.content, shape, threads=threads)
@@ -248,16 +248,8 @@ def _measured(
 
 
 def _accuracy(network: Callable[[Tensor], Tensor], trained: TrainedNet, split: Split) -> float:
-    right = 0
-    with torch.inference_mode():
-        for images, labels in zip(
-            torch.split(split.images, EVALUATION_BATCH),
-            torch.split(split.labels, EVALUATION_BATCH),
-            strict=True,
-        ):
-            logits = network(trained.normalisation.apply(images))
-            right += int((logits.argmax(1) == labels).sum())
-    return right / len(split.labels)
+    logits = outputs_for(network, split, trained.normalisation)
+    return float((logits.argmax(1) == split.labels).double().mean())
 
 
 def _sentence(forms: Sequence[Form]) -> str:
