@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
+from archpress.architecture.sources import read_source
 from archpress.data import ImageData
 from archpress.errors import ArchpressError, ExportError
 from archpress.shipping import FORMS, read_trained, ship, to_onnx
@@ -72,6 +73,13 @@ def test_int8_is_smaller_and_says_what_it_costs_and_the_test_images_stay_shut(fo
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx-int8", "onnx-int8-dynamic"])
+def test_a_file_of_eight_bits_is_no_net_to_start_from(folder, images, form, tmp_path):
+    shipment = ship(folder, form, data=images, out=tmp_path / "net.onnx")
+    with pytest.raises(ArchpressError, match="is of a quantised net"):
+        read_source(str(shipment.path))
+
+
 def test_int8_that_sets_its_ranges_as_it_runs_needs_no_images(folder, tmp_path):
     out = tmp_path / "new" / "net.onnx"
     shipment = ship(folder, "onnx-int8-dynamic", out=out)

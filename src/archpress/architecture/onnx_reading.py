@@ -183,13 +183,18 @@ class _Reader:
         inputs = [self.values[name] if name else None for name in node.input]
         if node.op_type in _CONTROL:
             raise RuleError("is control flow: export the net without it")
+        if _is_quantised(node.op_type):
+            raise RuleError("is of a quantised net: export the net before it is quantised")
         if node.op_type == "Shape" and isinstance(inputs[0], Value):
             return self._shape(node, inputs[0])
         if all(one is None or isinstance(one, Weight) for one in inputs):
             return self._worked_out(node, inputs)
         handler = ONNX.get(node.op_type) if node.domain in _DOMAINS else None
         if handler is None:
-            raise RuleError(_unknown(node.op_type))
+            raise RuleError(
+                "has no layer kind: use convolutions, linear layers, pools, batch, layer and group "
+                f"norms, {', '.join(ACTIVATIONS)}, Add, Mul, Concat and Split"
+            )
         attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         for name, value in attributes.items():
             attributes[name] = value.decode() if isinstance(value, bytes) else value
@@ -247,14 +252,9 @@ def _tensor(array: Any) -> Tensor:  # noqa: ANN401 an array of numpy
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _unknown(operation: str) -> str:
-    if "Quantize" in operation or operation.startswith("QLinear") or operation.endswith("Integer"):
-        return "is of a quantised net: export the net before it is quantised"
-    known = ", ".join(ACTIVATIONS)
-    return (
-        "has no layer kind: use convolutions, linear layers, pools, batch, layer and group norms, "
-        f"{known}, Add, Mul, Concat and Split"
-    )
+def _is_quantised(operation: str) -> bool:
+    names = ("quantize", "qlinear", "integer")
+    return any(name in operation.lower() for name in names)
 
 
 def _needed(graph: "onnx.GraphProto") -> list["onnx.NodeProto"]:
