@@ -10,6 +10,7 @@
       Averaged              several initialisations of each net, in a pool
       TableEvaluator        looks published results up
     measure_latency         how long a network takes on this machine
+    time_nets               how long many take; `save_times` and `load_times` keep it in a file
 
 A failure is a trial, never an exception that stops the others. The same architecture, data, recipe
 and seed give the same trial in every evaluator that trains.
@@ -23,6 +24,7 @@ from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_latency
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.preparation import Normalisation
+from archpress.evaluation.profiling import load_times, save_times, this_machine, time_nets
 from archpress.evaluation.recipe import Recipe, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
 from archpress.evaluation.training import (
@@ -59,13 +61,17 @@ __all__ = [
     "choose_device",
     "cores",
     "final",
+    "load_times",
     "logits_of",
     "measure_latency",
     "paper",
     "quick",
     "run_job",
+    "save_times",
     "save_weights",
     "teacher_logits_of",
+    "this_machine",
+    "time_nets",
     "torch_threads",
     "train",
 ]
