@@ -12,31 +12,20 @@ import typer
 from archpress.arguments import (
     DataOption,
     DeviceOption,
-    EffortOption,
     JsonOption,
-    MaxAccuracyLossOption,
-    MaxMacsOption,
-    MaxParametersOption,
-    MaxPeakMemoryOption,
-    MinAccuracyOption,
     NetArgument,
-    QuietOption,
     RunArgument,
-    RunOption,
     SeedOption,
     SizeOption,
     SortKey,
-    WorkersOption,
     costs,
-    net_name,
-    read_limits,
     read_net_and_images,
     require_file,
-    settings_of,
     whole,
 )
 from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
+from archpress.cli_compress import compress
 from archpress.cli_count import count
 from archpress.cli_diff import diff
 from archpress.cli_export import export
@@ -45,7 +34,7 @@ from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
 from archpress.errors import ArchpressError
 
-MET, BAD_INPUT, NOT_MET, STOPPED = 0, 2, 3, 130  # exit codes
+BAD_INPUT, STOPPED = 2, 130  # exit codes
 
 app = typer.Typer(
     name="archpress",
@@ -57,73 +46,7 @@ app = typer.Typer(
     epilog="Start with: archpress compress conv7 --data fashion-mnist-sample "
     "--max-parameters 93000 --run runs/first",
 )
-
-
-@app.command()
-def compress(
-    net: NetArgument,
-    data: DataOption,
-    run: RunOption,
-    max_parameters: MaxParametersOption = None,
-    max_macs: MaxMacsOption = None,
-    max_peak_memory: MaxPeakMemoryOption = None,
-    min_accuracy: MinAccuracyOption = None,
-    max_accuracy_loss: MaxAccuracyLossOption = None,
-    effort: EffortOption = None,
-    first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Final trainings of each net.")] = None,
-    size: SizeOption = None,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Find, train and measure a smaller net that keeps the limits.
-
-    With a limit on a cost, the most accurate net within it; with limits on accuracy alone, the
-    smallest that keeps them. Exit code 3 where the limits are not met: the closest net is in the
-    run folder all the same.
-
-    **Examples**
-
-    archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
-
-    archpress compress net.json --data photos/ --max-macs 5e6 --max-accuracy-loss 0.01 --run runs/p
-    """
-    from archpress import compression
-    from archpress.report import write_report
-    from archpress.terminal import TerminalProgress, result_table
-
-    limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
-    source, images = read_net_and_images(net, data, size, seed)
-    settings = settings_of(images, effort)
-    settings = compression.with_counts(
-        settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
-    )
-    with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
-        result = compression.compress(
-            source,
-            images,
-            limits,
-            run=run,
-            settings=settings,
-            name=net_name(net),
-            seed=seed,
-            device=device,
-            workers=workers,
-            progress=progress,
-        )
-    report = write_report(run)
-    if as_json:
-        _print_json(result.to_dict())
-    else:
-        _console().print(result_table(result))
-        _say(f"{result.sentence}\nReport: {report}")
-        _say(f"Use it: python {run / 'network.py'} {run / 'weights.pt'}")
-    raise typer.Exit(MET if result.met else NOT_MET)
+app.command()(compress)
 
 
 @app.command()

@@ -77,7 +77,7 @@ def count(
         "space": str(space),
         "most_layers": searched.most_layers,
         "all": asdict(_exactly(searched, None)),
-        "limits": {key: one for key, one in asdict(searched.limits).items() if one is not None},
+        "limits": searched.limits.to_dict(),
         "within_limits": asdict(_within(searched, searched.limits, samples, seed)),
     }
     if as_json:

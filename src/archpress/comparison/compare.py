@@ -166,7 +166,7 @@ def _begin(
             "validation": len(images.validation),
             "classes": images.classes,
         },
-        limits={key: one for key, one in asdict(conditions.limits).items() if one is not None},
+        limits=conditions.limits.to_dict(),
         recipes={
             "trial": {"key": settings.trial_key, **asdict(settings.trial)},
             "final": {"key": settings.final.key, **asdict(settings.final)},

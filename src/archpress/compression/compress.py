@@ -29,9 +29,11 @@ from archpress.compression.search import (
 )
 from archpress.compression.sentence import tell
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.compression.timing import quick_enough, timing_of, with_times
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import (
+    Latency,
     ProcessPool,
     Recipe,
     averaged,
@@ -41,8 +43,10 @@ from archpress.evaluation import (
 )
 from archpress.search.objective import Objective
 from archpress.search.progress import Progress, Silent
-from archpress.space import COSTS, Limits, space_around, with_joins_of_two
+from archpress.space import COSTS, Conditions, Limits, space_around, with_joins_of_two
 from archpress.store import Store
+
+LATENCIES = 5  # measurements of each net in the result, of which the middle one is told
 
 
 def compress(
@@ -68,7 +72,7 @@ def compress(
         source: the net to compress: an architecture, a module (which is traced; its weights are not
             used), or a name of the zoo. It is trained here too, for a fair comparison.
         data: images, or what `load_data` takes.
-        limits: at least one.
+        limits: at least one. Latency is that on this device unless `limits.latency` knows times.
         run: folder for all results.
         settings: how much work; by default by the size of the set, see `default_effort`.
         name: of the source, for people; by default what it is.
@@ -90,7 +94,7 @@ def compress(
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
-    space = space_around(source, limits)
+    space_around(source, replace(limits, max_latency=None))  # refuses limits that no net can keep
     settings = settings or settings_for(
         default_effort(images.name),
         mirrored=images.name in MIRRORED,
@@ -104,6 +108,9 @@ def compress(
         store = stack.enter_context(Store(folder / "trials.db"))
         write_text(folder / "source.json", source.to_json())
         write_plan(folder, _plan(images, settings, limits, name, seed))
+        timing = timing_of(limits, folder, listener)
+        aimed = with_times(limits, timing, source, seed) if timing else limits
+        space = space_around(source, aimed)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
             return ProcessPool(
@@ -123,12 +130,12 @@ def compress(
             clock.lap("source")
         with pool(settings.trial, limited=True) as workers_pool:
             evaluator = averaged(workers_pool, settings.initialisations)
-            task = Task(source, space, evaluator, store, settings, seed, folder, listener)
-            found = search(task, limits)
+            task = Task(source, space, evaluator, store, settings, seed, folder, listener, timing)
+            found = search(task, aimed)
             clock.add(found.seconds)
         with pool(settings.final, limited=False) as workers_pool:
             trainer = replace(trainer, pool=workers_pool)
-            outcome = _finish(trainer, task, found, limits, source_plan)
+            outcome = _finish(trainer, task, found, aimed, source_plan)
             clock.lap("final training")
         result = _measure(trainer, task, found, outcome, limits, images, name, clock)
         plan = outcome.compressed
@@ -154,7 +161,7 @@ def _plan(
         "source": name,
         "data": data.key,
         "data_name": data.name,
-        "limits": asdict(limits),
+        "limits": limits.to_dict(),
         "effort": settings.effort,
         "trial_recipe": settings.trial_key,
         "final_recipe": settings.final.key,
@@ -214,12 +221,15 @@ def _finish(
     finalists = found.finalists
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
+    reference = _reference(task, objective, finalists[0])
+    if task.timing:
+        hand_made = [reference.architecture] if reference else []
+        finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 
     def best(plans: Sequence[Plan]) -> Plan:
         return min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
 
     plans = [Plan(net, settings.final, source.seeds[:1], "finalist") for net in finalists]
-    reference = _reference(task, objective, finalists[0])
     trainer.train([*plans, *([reference] if reference else [])], "training finalists")
     if reference:
         plans.append(replace(reference, seeds=source.seeds[:1]))
@@ -271,7 +281,7 @@ def _measure(
 
     def measured(plan: Plan, called: str) -> Measured:
         net = plan.architecture
-        latency = measure_latency(trainer.network(plan, plan.seeds[0]), net.input_shape)
+        latency = _latency(trainer.network(plan, plan.seeds[0]), net, limits)
         return Measured(
             called,
             net.parameters,
@@ -312,6 +322,18 @@ def _measure(
     )
 
 
+def _latency(network: nn.Module, net: Architecture, limits: Limits) -> Latency:
+    """As the limit on it is meant, else of one image on one thread."""
+    conditions = limits.latency.conditions if limits.latency else Conditions()
+    times = [
+        measure_latency(
+            network, net.input_shape, batch=conditions.batch, threads=conditions.threads
+        )
+        for _ in range(LATENCIES)
+    ]
+    return sorted(times, key=lambda one: one.median_seconds)[LATENCIES // 2]
+
+
 def check_limits(
     limits: Limits, architecture: Architecture, source: Measured, compressed: Measured
 ) -> tuple[LimitCheck, ...]:
@@ -322,6 +344,10 @@ def check_limits(
         if allowed is not None:
             value = getattr(architecture, attribute)
             checks.append(LimitCheck(limit, allowed, value, value <= allowed))
+    if limits.max_latency is not None:
+        milliseconds = 1e3 * compressed.latency["median_seconds"]
+        met = milliseconds <= limits.max_latency
+        checks.append(LimitCheck("max_latency", limits.max_latency, milliseconds, met))
     accuracy = compressed.validation_accuracy.mean
     if limits.min_accuracy is not None:
         met = accuracy >= limits.min_accuracy

@@ -16,7 +16,7 @@ from scipy.special import expit
 from archpress.architecture import Architecture, simplify
 from archpress.compression.fitted import Fitted, encodable, fitted_embedding, labelled
 from archpress.compression.settings import Settings
-from archpress.embedding import Embedding, Guess, Surrogate, refit
+from archpress.embedding import Embedding, Guess, Surrogate, fit_latency_head, refit
 from archpress.evaluation import Trial
 from archpress.search import Objective, descend
 from archpress.search.objective import safe_logit
@@ -98,6 +98,11 @@ class EmbeddingLearner:
         rng = np.random.default_rng([self._seed, 3, number])
         refit(self.embedding, known, self.fitted.pool, self._settings.fit, rng)
         self.embedding.space = self._space.choices
+        latency = self._space.choices.limits.latency
+        if latency is not None:
+            times = [latency.milliseconds(net) for net in self.fitted.pool]
+            places = self.embedding.encode(self.fitted.pool)
+            self.embedding.latency = fit_latency_head(places, times, self._seed)
         self._surrogate = Surrogate(self.embedding, known)
 
     def guess(self, designs: Sequence[Architecture]) -> Guess:

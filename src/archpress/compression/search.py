@@ -14,6 +14,7 @@ from archpress.compression.first import first_candidates
 from archpress.compression.fitted import labelled
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
+from archpress.compression.timing import Timing
 from archpress.compression.trust import Trust, trust_of
 from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
 from archpress.evaluation import Candidate, Evaluator, Trial
@@ -60,6 +61,7 @@ class Task:
         seed: of trials and of every draw.
         folder: for the journal and the embedding.
         progress: who listens.
+        timing: of all nets that are trained, where their latency is limited.
     """
 
     source: Architecture
@@ -70,6 +72,7 @@ class Task:
     seed: int
     folder: Path
     progress: Progress
+    timing: Timing | None = None
 
     @property
     def neighbourhood(self) -> Neighbourhood:
@@ -99,6 +102,7 @@ def search(task: Task, limits: Limits) -> Search:
             _train(task, journal.rounds[0], "first trials", counts)
             task.progress.stage("fitting the embedding", 1)
             ranking = _ranking(learner.embedding, _trials(task), task)
+            _time(task)
         with _timed(seconds, "rounds"):
             for number in range(1, settings.rounds + 1):
                 _learn(task, learner, number)
@@ -106,10 +110,14 @@ def search(task: Task, limits: Limits) -> Search:
                     journal.add(_proposed(task, limits, learner, number))
                 name = f"round {number} of {settings.rounds}"
                 _train(task, journal.rounds[number], name, counts)
+                _time(task)
             _learn(task, learner, settings.rounds + 1)
         trials = _trials(task)
         objective = objective_of(task, limits)
         finalists = learner.finalists(trials, objective, settings.finalists)
+        if not finalists:  # all too slow: they will be narrowed
+            untimed = replace(objective, limits=replace(limits, max_latency=None))
+            finalists = learner.finalists(trials, untimed, settings.finalists)
         trust = trust_of(
             learner.embedding,
             trials,
@@ -153,6 +161,13 @@ def _train(task: Task, candidates: Sequence[Candidate], name: str, counts: Count
         task.progress.advance(done, f"best {best:.1%}")
 
 
+def _time(task: Task) -> None:
+    """Nothing else runs meanwhile: workers wait, and the embedding is fitted."""
+    if task.timing is not None:
+        nets = [trial.architecture for trial in _trials(task)]
+        task.timing.take(nets, "timing nets that were trained")
+
+
 def _trials(task: Task) -> list[Trial]:
     """All trials that count, in an order that does not depend on which ended first."""
     which = TrialFilter(
@@ -180,7 +195,8 @@ def objective_of(task: Task, limits: Limits) -> Objective:
 def _journal(task: Task, limits: Limits) -> Journal:
     settings = replace(task.settings, final=task.settings.trial)  # finals do not change a search
     about = (task.source.key, limits, settings, task.evaluator.data_key, task.seed)
-    return Journal(task.folder / "search.jsonl", repr(about))
+    device = repr((limits.max_latency, limits.latency)) if limits.max_latency else ""
+    return Journal(task.folder / "search.jsonl", repr(about) + device)
 
 
 # --- small machinery ---------------------------------------------------------------------------

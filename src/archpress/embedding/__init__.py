@@ -10,6 +10,7 @@ reconstruction          what decoding restores
 
 from archpress.embedding.embedding import Embedding
 from archpress.embedding.fitting import FitSettings, Labelled, fit_unlabelled, refit
+from archpress.embedding.latency_head import LatencyHead, fit_latency_head
 from archpress.embedding.model import ModelSize
 from archpress.embedding.quality import Ranking, Reconstruction, held_out_ranking, reconstruction
 from archpress.embedding.surrogate import Guess, Surrogate
@@ -21,11 +22,13 @@ __all__ = [
     "FitSettings",
     "Guess",
     "Labelled",
+    "LatencyHead",
     "ModelSize",
     "Ranking",
     "Reconstruction",
     "Surrogate",
     "Tokens",
+    "fit_latency_head",
     "fit_unlabelled",
     "held_out_ranking",
     "reconstruction",

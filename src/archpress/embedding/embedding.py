@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from archpress.architecture import Architecture
+from archpress.embedding.latency_head import LatencyHead
 from archpress.embedding.model import COSTS, EmbeddingModel, ModelSize
 from archpress.embedding.tokens import Alphabet, Tokens
 from archpress.errors import EmbeddingError
@@ -55,6 +56,7 @@ class Embedding:
         model: the modules; `fitting` trains them.
         cost_scale: of log costs, one entry for each of `COSTS`.
         accuracy_scale: of logits of accuracy.
+        latency: head for the latency, where that is limited; not in the file.
     """
 
     space: SearchSpace
@@ -64,6 +66,7 @@ class Embedding:
     model: EmbeddingModel = field(init=False)
     cost_scale: Scale = field(init=False)
     accuracy_scale: Scale = field(init=False)
+    latency: LatencyHead | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Set up the model with fresh weights drawn from the seed."""

@@ -11,6 +11,7 @@
       TableEvaluator        looks published results up
     measure_latency         how long a network takes on this machine
     measure_in_turns        several beside each other, an ONNX file among them
+    time_nets               how long many take; `save_times` and `load_times` keep it in a file
 
 A failure is a trial, never an exception that stops the others. The same architecture, data, recipe
 and seed give the same trial in every evaluator that trains.
@@ -25,6 +26,7 @@ from archpress.evaluation.latency import Latency, measure_in_turns, measure_late
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.preparation import Normalisation
+from archpress.evaluation.profiling import load_times, save_times, this_machine, time_nets
 from archpress.evaluation.recipe import Recipe, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
 from archpress.evaluation.training import (
@@ -61,6 +63,7 @@ __all__ = [
     "choose_device",
     "cores",
     "final",
+    "load_times",
     "logits_of",
     "measure_in_turns",
     "measure_latency",
@@ -68,9 +71,12 @@ __all__ = [
     "paper",
     "quick",
     "run_job",
+    "save_times",
     "save_weights",
     "stopwatch",
     "teacher_logits_of",
+    "this_machine",
+    "time_nets",
     "torch_threads",
     "train",
 ]

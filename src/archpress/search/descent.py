@@ -12,7 +12,7 @@ from archpress.architecture import Architecture
 from archpress.embedding import Embedding
 from archpress.embedding.model import COSTS
 from archpress.search.objective import Objective, safe_logit
-from archpress.space.limits import COSTS as COST_LIMITS
+from archpress.space.limits import COSTS as EXACT_COSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,13 @@ def _loss(
         goal = costs[:, COSTS.index("parameters")] + settings.limit_weight * short
     else:
         goal = -accuracy
-    for name, (cost, _) in COST_LIMITS.items():
+    for name, (cost, _) in EXACT_COSTS.items():
         allowed = getattr(objective.limits, name)
         if allowed is not None:
             over = torch.relu(costs[:, COSTS.index(cost)] + margins - math.log(allowed))
             goal = goal + settings.limit_weight * over
+    if objective.limits.max_latency is not None and embedding.latency is not None:
+        over = embedding.latency(path) + margins - math.log(objective.limits.max_latency)
+        goal = goal + settings.limit_weight * torch.relu(over)
     norm = (path.square().mean(1) - 1).square()
     return (goal + settings.doubt_weight * doubt + settings.norm_weight * norm).sum()

@@ -4,7 +4,8 @@ from archpress.space.approximate_count import approximate_log10
 from archpress.space.chains import ChainSampler
 from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
-from archpress.space.limits import COSTS, Limits
+from archpress.space.latency import LEAST_TIMED, Conditions, LatencyModel
+from archpress.space.limits import COST_LIMITS, COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
 from archpress.space.protocol import ChoiceSpace, Dial, Space
 from archpress.space.repair import (
@@ -21,10 +22,14 @@ from archpress.space.space import SearchSpace, paper_space, space_around
 
 __all__ = [
     "COSTS",
+    "COST_LIMITS",
+    "LEAST_TIMED",
     "ChainSampler",
     "ChoiceSpace",
+    "Conditions",
     "Dial",
     "Estimate",
+    "LatencyModel",
     "Limits",
     "Neighbourhood",
     "PaperSampler",

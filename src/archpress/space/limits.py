@@ -1,16 +1,21 @@
 """`Limits`: what a result must keep to, in the user's units."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
+from typing import cast
 
+from archpress.architecture import Architecture
 from archpress.architecture.design import Design
 from archpress.errors import SpaceError
+from archpress.space.latency import LatencyModel
 
 COSTS = {  # limit -> (attribute of Architecture, how a person says it)
     "max_parameters": ("parameters", "parameters"),
     "max_macs": ("macs", "multiply-adds"),
     "max_peak_memory": ("peak_memory", "bytes of activations"),
 }
+COST_LIMITS = (*COSTS, "max_latency")  # the latter hangs on a device, not on the net alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +28,11 @@ class Limits:
         max_peak_memory: bytes of activations alive at once, one float32 image.
         min_accuracy: fraction in [0, 1], on validation images under the final recipe.
         max_accuracy_loss: fraction in [0, 1], against the source under the same recipe.
+        max_latency: milliseconds of a pass, under the conditions of `latency`.
+        latency: tells how long nets take; needed where `max_latency` is judged.
 
     Raises:
-        SpaceError: a cost limit below 1, or an accuracy outside [0, 1].
+        SpaceError: a cost limit below 1, no time at all, or an accuracy outside [0, 1].
     """
 
     max_parameters: int | None = None
@@ -33,6 +40,8 @@ class Limits:
     max_peak_memory: int | None = None
     min_accuracy: float | None = None
     max_accuracy_loss: float | None = None
+    max_latency: float | None = field(default=None, repr=False)
+    latency: LatencyModel | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -44,16 +53,18 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise SpaceError(f"{name} is a fraction and must be in [0, 1], not {value}")
+        if self.max_latency is not None and not 0 < self.max_latency < math.inf:
+            raise SpaceError(f"max_latency must be milliseconds above 0, not {self.max_latency}")
 
     @property
     def any(self) -> bool:
         """Whether there is a limit at all."""
-        return any(getattr(self, field.name) is not None for field in fields(self))
+        return self.any_cost or self.any_accuracy
 
     @property
     def any_cost(self) -> bool:
         """Whether a cost is limited."""
-        return any(getattr(self, name) is not None for name in COSTS)
+        return any(getattr(self, name) is not None for name in COST_LIMITS)
 
     @property
     def any_accuracy(self) -> bool:
@@ -67,13 +78,38 @@ class Limits:
             floor = max(floor, source_accuracy - self.max_accuracy_loss)
         return floor
 
-    def broken(self, architecture: Design) -> Iterator[tuple[str, int, int]]:
-        """(limit, allowed, found) of each cost limit that the architecture exceeds."""
-        for name, (attribute, _) in COSTS.items():
-            allowed, found = getattr(self, name), getattr(architecture, attribute)
-            if allowed is not None and found > allowed:
+    def to_dict(self) -> dict[str, float | str]:
+        """The limits that there are, as plain values, and what latencies are measured with."""
+        names = (*COST_LIMITS, "min_accuracy", "max_accuracy_loss")
+        told = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.max_latency is not None and self.latency is not None:
+            told["latency"] = str(self.latency.conditions)
+        return told
+
+    def cost(self, name: str, design: Design) -> float:
+        """What a design has of a limited cost.
+
+        Args:
+            name: of the limit, one of `COST_LIMITS`.
+            design: an architecture; for all but the latency a row of a table is one too.
+        """
+        if name != "max_latency":
+            found: float = getattr(design, COSTS[name][0])
+            return found
+        if self.latency is None:
+            raise SpaceError("max_latency needs times of this device: see `archpress profile`")
+        return self.latency.milliseconds(cast("Architecture", design))
+
+    def broken(self, design: Design) -> Iterator[tuple[str, float, float]]:
+        """(limit, allowed, found) of each cost limit that the design exceeds."""
+        for name in COST_LIMITS:
+            allowed = getattr(self, name)
+            if allowed is None:
+                continue
+            found = self.cost(name, design)
+            if found > allowed:
                 yield name, allowed, found
 
-    def allow(self, architecture: Design) -> bool:
+    def allow(self, design: Design) -> bool:
         """Whether all cost limits are kept."""
-        return next(self.broken(architecture), None) is None
+        return next(self.broken(design), None) is None

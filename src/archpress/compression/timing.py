@@ -1,0 +1,171 @@
+"""A limit on latency: nets are timed on this device before and while they are searched for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from archpress.architecture import Architecture
+from archpress.compression.first import hand_made_nets
+from archpress.errors import SpaceError
+from archpress.evaluation import load_times, save_times, this_machine, time_nets
+from archpress.search.progress import Progress
+from archpress.space import (
+    LEAST_TIMED,
+    Conditions,
+    LatencyModel,
+    Limits,
+    SearchSpace,
+    distinct,
+    sample_neighbourhood,
+    scale_channels,
+    space_around,
+)
+
+HEADROOM = 0.92  # of the limit is what a search aims at: a time taken again is another
+SAMPLED = 64  # nets that are timed before anything is searched for
+WIDTHS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)  # of the source, timed as well
+BRIEFLY, CAREFULLY = (0.04, 3), (0.1, 5)  # seconds of a net in a pass, passes over all nets
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of nets under the limits of a run, and the model that learns from them.
+
+    Attributes:
+        model: of the device.
+        path: where its times are kept; None where they are of another machine, so that nets cannot
+            be timed here and its prices are all there is.
+        progress: who listens.
+    """
+
+    model: LatencyModel
+    path: Path | None
+    progress: Progress
+
+    def take(self, nets: Sequence[Architecture], stage: str, *, careful: bool = False) -> None:
+        """Time nets, and learn from it.
+
+        Args:
+            nets: those that were not timed before, or all where it must be careful.
+            stage: for the progress.
+            careful: longer, and the median of the passes, which a user who times a net would see;
+                else the lowest, which other work on the machine disturbs least.
+        """
+        if self.path is None:
+            return
+        wanted = list({net.key: net for net in nets}.values())
+        if not careful:
+            wanted = [net for net in wanted if self.model.measured(net) is None]
+        if not wanted:
+            return
+        seconds, passes = CAREFULLY if careful else BRIEFLY
+        self.progress.stage(stage, passes * len(wanted))
+        times = time_nets(
+            wanted,
+            self.model.conditions,
+            seconds=seconds,
+            passes=passes,
+            advance=self.progress.advance,
+        )
+        told = np.median(times, axis=0) if careful else times.min(0)
+        self.model.learn(zip(wanted, map(float, told), strict=True))
+        save_times(self.model, self.path)
+
+
+def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing | None:
+    """How the nets of a run are timed; None where their latency is not limited.
+
+    Args:
+        limits: the user's; a model of theirs that knows times already is of another device, unless
+            it is named as this machine.
+        folder: of the run, where times of an earlier call may lie.
+        progress: who listens.
+    """
+    if limits.max_latency is None:
+        return None
+    given = limits.latency or LatencyModel(Conditions())
+    machine = this_machine()
+    if given.timed and given.conditions.machine != machine:
+        return Timing(given, None, progress)
+    conditions = replace(given.conditions, machine=machine)
+    path = folder / f"times-{conditions.backend}-{conditions.batch}-{conditions.threads}.json"
+    model = LatencyModel(conditions, given.timed)
+    if path.exists():
+        known = load_times(path)
+        if known.conditions == conditions:
+            model.learn(known.timed)
+    return Timing(model, path, progress)
+
+
+def with_times(limits: Limits, timing: Timing, source: Architecture, seed: int) -> Limits:
+    """The limits as a search aims at them: a little below the user's, with a model of the device.
+
+    Nets around the source are timed first, where that was not done.
+    """
+    assert limits.max_latency is not None
+    aimed = replace(limits, max_latency=HEADROOM * limits.max_latency, latency=timing.model)
+    timing.take(nets_to_time(source, seed), "timing nets on this device")
+    if len(timing.model.timed) < LEAST_TIMED:
+        raise SpaceError(
+            f"{len(timing.model.timed)} timed nets are too few to tell times from, at least "
+            f"{LEAST_TIMED} are needed"
+        )
+    return aimed
+
+
+def nets_to_time(source: Architecture, seed: int, count: int = SAMPLED) -> list[Architecture]:
+    """Nets of all sizes around a source: it and it narrowed, hand-made ones, its neighbours.
+
+    The smallest are among them, so that what no net can keep is known, not guessed.
+    """
+    space = space_around(source)
+    narrowed = [scale_channels(source, width, space) for width in WIDTHS]
+    hand_made = [
+        net for share in (1.0, 0.3, 0.1, 0.03) for net in hand_made_nets(_smaller(space, share))
+    ]
+    rng = np.random.default_rng([seed, 5])
+    anchors = [source, *narrowed, *space.smallest_nets(), *hand_made]
+    unique = list({net.key: net for net in anchors}.values())
+    known = {net.key for net in unique}
+    neighbours = sample_neighbourhood(source, space, rng)
+    more = distinct(islice(neighbours, 20 * count), max(0, count - len(unique)), known=known)
+    return [*unique, *more]
+
+
+def _smaller(space: SearchSpace, share: float) -> SearchSpace:
+    allowed = round(share * (space.limits.max_parameters or 0))
+    try:
+        return space.with_limits(replace(space.limits, max_parameters=max(allowed, 1)))
+    except SpaceError:
+        return space
+
+
+def quick_enough(
+    finalists: Sequence[Architecture],
+    hand_made: Sequence[Architecture],
+    space: SearchSpace,
+    limits: Limits,
+    timing: Timing,
+) -> list[Architecture]:
+    """The finalists that keep the limits when they are timed with care, or the first made narrower.
+
+    Args:
+        finalists: first the best.
+        hand_made: nets that are timed as well.
+        space: of the search.
+        limits: as the search aims at them.
+        timing: of the run.
+    """
+    timing.take([*finalists, *hand_made], "timing the finalists", careful=True)
+    kept = [net for net in finalists if limits.allow(net)]
+    if kept:
+        return kept
+    for factor in np.geomspace(0.9, 0.1, 12):
+        narrower = scale_channels(finalists[0], float(factor), space)
+        timing.take([narrower], "narrowing until the latency is kept", careful=True)
+        if limits.allow(narrower):
+            return [narrower]
+    return list(finalists[:1])
