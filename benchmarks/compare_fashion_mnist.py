@@ -8,7 +8,7 @@ The recipes were chosen on other images of Fashion-MNIST than those of the sampl
 same command goes on after a kill; `--arms` and `--seeds` add to what is there.
 
     python benchmarks/compare_fashion_mnist.py 20200 runs/whole-20200 --whole \
-        --arms one-final,hand-made --seeds 3
+        --arms default,hand-made --seeds 3
 
 takes all 60,000 images and 30 epochs for the final trainings; trials are as brief as above.
 """

@@ -115,7 +115,7 @@ def failure_reasons(trials: Iterable[Trial]) -> tuple[tuple[str, int], ...]:
 def cost_limits(result: ResultRecord) -> Limits:
     """The limits of the run that are on costs."""
     costs = {record.name: int(record.limit) for record in result.limits if record.name in COSTS}
-    return Limits(*(costs.get(name) for name in COSTS))
+    return Limits(**costs)  # type: ignore[arg-type]
 
 
 def find(points: Sequence[TrialPoint], architecture: Architecture | None) -> TrialPoint | None:
