@@ -1,5 +1,6 @@
 """What a user types: the options of the commands, and how nets, images and numbers are read."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from archpress.architecture import Architecture
     from archpress.compression import Settings
     from archpress.data import ImageData
-    from archpress.space import Limits
+    from archpress.space import Conditions, Limits
 
 
 class Effort(StrEnum):
@@ -31,6 +32,13 @@ class ExportForm(StrEnum):
     TORCH_EXPORT = "torch-export"
     ONNX_INT8 = "onnx-int8"
     ONNX_INT8_DYNAMIC = "onnx-int8-dynamic"
+
+
+class Backend(StrEnum):
+    """What runs a network while it is timed."""
+
+    TORCH = "torch"
+    ONNXRUNTIME = "onnxruntime"
 
 
 class SortKey(StrEnum):
@@ -71,6 +79,16 @@ MaxPeakMemoryOption = Annotated[
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")
+]
+MaxLatencyOption = Annotated[
+    float | None, typer.Option(help="Milliseconds of a pass, see the options below.")
+]
+LatencyBatchOption = Annotated[int, typer.Option(help="Images of a pass that is timed.")]
+LatencyThreadsOption = Annotated[int, typer.Option(help="Of a pass that is timed.")]
+LatencyBackendOption = Annotated[Backend, typer.Option(help="What runs it.")]
+DeviceTimesOption = Annotated[
+    Path | None,
+    typer.Option(help="Times of another device, of `archpress profile`, instead of this one's."),
 ]
 EffortOption = Annotated[
     Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
@@ -150,6 +168,22 @@ def read_limits(
         min_accuracy,
         max_accuracy_loss,
     )
+
+
+def with_latency(
+    limits: "Limits",
+    milliseconds: float | None,
+    conditions: "Conditions",
+    device_times: Path | None,
+) -> "Limits":
+    """The limits with that on latency, and with what it is measured."""
+    from archpress.evaluation import load_times
+    from archpress.space import LatencyModel
+
+    if conditions.batch < 1 or conditions.threads < 1:
+        raise ArchpressError("--latency-batch and --latency-threads must be 1 or more")
+    model = load_times(device_times) if device_times else LatencyModel(conditions)
+    return replace(limits, max_latency=milliseconds, latency=model)
 
 
 def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":

@@ -30,6 +30,7 @@ from archpress.cli_count import count
 from archpress.cli_diff import diff
 from archpress.cli_export import export
 from archpress.cli_inspect import inspect
+from archpress.cli_profile import profile
 from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
 from archpress.errors import ArchpressError
@@ -265,6 +266,7 @@ def zoo(as_json: JsonOption = False) -> None:
 app.command()(inspect)
 app.command()(diff)
 app.command()(export)
+app.command()(profile)
 app.command()(compare)
 app.command()(count)
 app.command()(reproduce)

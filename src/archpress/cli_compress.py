@@ -6,11 +6,17 @@ from typing import Annotated
 import typer
 
 from archpress.arguments import (
+    Backend,
     DataOption,
     DeviceOption,
+    DeviceTimesOption,
     EffortOption,
     JsonOption,
+    LatencyBackendOption,
+    LatencyBatchOption,
+    LatencyThreadsOption,
     MaxAccuracyLossOption,
+    MaxLatencyOption,
     MaxMacsOption,
     MaxParametersOption,
     MaxPeakMemoryOption,
@@ -25,6 +31,7 @@ from archpress.arguments import (
     read_limits,
     read_net_and_images,
     settings_of,
+    with_latency,
 )
 
 MET, NOT_MET = 0, 3  # exit codes
@@ -39,6 +46,11 @@ def compress(
     max_peak_memory: MaxPeakMemoryOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
+    max_latency: MaxLatencyOption = None,
+    latency_batch: LatencyBatchOption = 1,
+    latency_threads: LatencyThreadsOption = 1,
+    latency_backend: LatencyBackendOption = Backend.TORCH,
+    device_times: DeviceTimesOption = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -67,9 +79,12 @@ def compress(
 
     from archpress import compression
     from archpress.report import write_report
+    from archpress.space import Conditions
     from archpress.terminal import TerminalProgress, result_table
 
     limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
+    conditions = Conditions(latency_batch, latency_threads, latency_backend.value)
+    limits = with_latency(limits, max_latency, conditions, device_times)
     source, images = read_net_and_images(net, data, size, seed)
     settings = settings_of(images, effort)
     settings = compression.with_counts(

@@ -13,6 +13,7 @@ from archpress.compression.settings import (
     settings_for,
     with_counts,
 )
+from archpress.compression.timing import Timing, nets_to_time
 from archpress.search.descent import DescentSettings, descend
 from archpress.search.journal import Journal
 from archpress.search.objective import Objective
@@ -36,10 +37,12 @@ __all__ = [
     "Silent",
     "Spread",
     "Task",
+    "Timing",
     "assess",
     "compress",
     "default_effort",
     "descend",
+    "nets_to_time",
     "propose",
     "search",
     "settings_for",

@@ -29,7 +29,14 @@ from archpress.compression.search import (
 )
 from archpress.compression.sentence import tell
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
-from archpress.compression.timing import quick_enough, timing_of, with_times
+from archpress.compression.timing import (
+    Timing,
+    latencies,
+    latency_record,
+    quick_enough,
+    timing_of,
+    with_times,
+)
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import (
@@ -38,15 +45,12 @@ from archpress.evaluation import (
     Recipe,
     averaged,
     choose_device,
-    measure_latency,
     torch_threads,
 )
 from archpress.search.objective import Objective
 from archpress.search.progress import Progress, Silent
-from archpress.space import COSTS, Conditions, Limits, space_around, with_joins_of_two
+from archpress.space import COSTS, Limits, space_around, with_joins_of_two
 from archpress.store import Store
-
-LATENCIES = 5  # measurements of each net in the result, of which the middle one is told
 
 
 def compress(
@@ -109,7 +113,7 @@ def compress(
         write_text(folder / "source.json", source.to_json())
         write_plan(folder, _plan(images, settings, limits, name, seed))
         timing = timing_of(limits, folder, listener)
-        aimed = with_times(limits, timing, source, seed) if timing else limits
+        aimed = with_times(limits, timing, source, seed)
         space = space_around(source, aimed)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
@@ -137,7 +141,7 @@ def compress(
             trainer = replace(trainer, pool=workers_pool)
             outcome = _finish(trainer, task, found, aimed, source_plan)
             clock.lap("final training")
-        result = _measure(trainer, task, found, outcome, limits, images, name, clock)
+        result = _measure(trainer, task, found, outcome, limits, timing, images, name, clock)
         plan = outcome.compressed
         network = trainer.network(plan, trainer.best_seed(plan))
         write_network(folder, plan.architecture, network, images, plan.recipe)
@@ -222,7 +226,7 @@ def _finish(
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
     reference = _reference(task, objective, finalists[0])
-    if task.timing:
+    if task.timing and limits.max_latency is not None:
         hand_made = [reference.architecture] if reference else []
         finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 
@@ -271,6 +275,7 @@ def _measure(
     found: Search,
     outcome: Outcome,
     limits: Limits,
+    timing: Timing,
     data: ImageData,
     name: str,
     clock: _Clock,
@@ -279,9 +284,8 @@ def _measure(
     trainer.progress.stage("measuring on the test images", 1)
     split = data.read_test() if data.test_reader is not None else None
 
-    def measured(plan: Plan, called: str) -> Measured:
+    def measured(plan: Plan, called: str, latency: Latency) -> Measured:
         net = plan.architecture
-        latency = _latency(trainer.network(plan, plan.seeds[0]), net, limits)
         return Measured(
             called,
             net.parameters,
@@ -294,11 +298,21 @@ def _measure(
             distilled=plan.recipe.distillation > 0,
         )
 
-    source = measured(outcome.source, name)
-    compressed = measured(outcome.compressed, f"compressed {name}")
-    reference = measured(outcome.reference, "plain hand-made net") if outcome.reference else None
+    plans = [(outcome.source, name), (outcome.compressed, f"compressed {name}")]
+    if outcome.reference:
+        plans.append((outcome.reference, "plain hand-made net"))
+    networks = [trainer.network(plan, plan.seeds[0]) for plan, _ in plans]
+    times = latencies(networks, task.source.input_shape, timing)
+    source, compressed, *rest = (
+        measured(plan, called, time) for (plan, called), time in zip(plans, times, strict=True)
+    )
+    reference = rest[0] if rest else None
     clock.lap("measuring")
-    checks = check_limits(limits, outcome.compressed.architecture, source, compressed)
+    net = outcome.compressed.architecture
+    milliseconds = 1e3 * compressed.latency["median_seconds"]
+    if timing.is_elsewhere:
+        milliseconds = timing.model.milliseconds(net)
+    checks = check_limits(limits, net, source, compressed, milliseconds)
     return Result(
         met=all(check.met for check in checks),
         sentence=tell(checks, source, compressed, is_plain=outcome.is_plain),
@@ -316,28 +330,29 @@ def _measure(
         data=_about(data, (split is not None and len(split)) or 0),
         surrogate=_surrogate(found),
         trust=asdict(found.trust),
+        latency=latency_record(timing),
         versions=versions(),
         seed=task.seed,
         folder=task.folder,
     )
 
 
-def _latency(network: nn.Module, net: Architecture, limits: Limits) -> Latency:
-    """As the limit on it is meant, else of one image on one thread."""
-    conditions = limits.latency.conditions if limits.latency else Conditions()
-    times = [
-        measure_latency(
-            network, net.input_shape, batch=conditions.batch, threads=conditions.threads
-        )
-        for _ in range(LATENCIES)
-    ]
-    return sorted(times, key=lambda one: one.median_seconds)[LATENCIES // 2]
-
-
 def check_limits(
-    limits: Limits, architecture: Architecture, source: Measured, compressed: Measured
+    limits: Limits,
+    architecture: Architecture,
+    source: Measured,
+    compressed: Measured,
+    milliseconds: float,
 ) -> tuple[LimitCheck, ...]:
-    """Each limit with what was found; accuracies are means on the validation images."""
+    """Each limit with what was found; accuracies are means on the validation images.
+
+    Args:
+        limits: the user's.
+        architecture: of the result.
+        source: as it was measured.
+        compressed: likewise.
+        milliseconds: the latency of the result under the conditions of the limit.
+    """
     checks = []
     for limit, (attribute, _) in COSTS.items():
         allowed = getattr(limits, limit)
@@ -345,7 +360,6 @@ def check_limits(
             value = getattr(architecture, attribute)
             checks.append(LimitCheck(limit, allowed, value, value <= allowed))
     if limits.max_latency is not None:
-        milliseconds = 1e3 * compressed.latency["median_seconds"]
         met = milliseconds <= limits.max_latency
         checks.append(LimitCheck("max_latency", limits.max_latency, milliseconds, met))
     accuracy = compressed.validation_accuracy.mean

@@ -89,6 +89,8 @@ class Result:
         data: name, key and counts of the images.
         surrogate: rank correlation, calibration and reconstruction; values may be None.
         trust: what was guessed against what was measured afterwards, by round and along descents.
+        latency: conditions of the times, and each trained net timed beside what the others make of
+            it: "points", pairs of predicted and measured milliseconds, with their "kendall".
         versions: of what it was made with.
         seed: of the run.
         folder: where it lies.
@@ -107,6 +109,7 @@ class Result:
     data: dict[str, Any]
     surrogate: dict[str, float | None]
     trust: dict[str, Any]
+    latency: dict[str, Any]
     versions: dict[str, str]
     seed: int
     folder: Path
@@ -151,7 +154,7 @@ class Result:
             "limits": tuple(LimitCheck(**row) for row in content["limits"]),
             "folder": Path(folder),
         }
-        return cls(**{"trust": {}, **content, **parsed})
+        return cls(**{"trust": {}, "latency": {}, **content, **parsed})
 
 
 def _measured(content: dict[str, Any]) -> Measured:

@@ -61,7 +61,7 @@ class Task:
         seed: of trials and of every draw.
         folder: for the journal and the embedding.
         progress: who listens.
-        timing: of all nets that are trained, where their latency is limited.
+        timing: of all nets that are trained; None: they are not timed.
     """
 
     source: Architecture

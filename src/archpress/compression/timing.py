@@ -1,16 +1,26 @@
-"""A limit on latency: nets are timed on this device before and while they are searched for."""
+"""Nets are timed while they are searched for, and before where their latency is limited."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import nn
 
 from archpress.architecture import Architecture
 from archpress.compression.first import hand_made_nets
 from archpress.errors import SpaceError
-from archpress.evaluation import load_times, save_times, this_machine, time_nets
+from archpress.evaluation import (
+    Latency,
+    load_times,
+    measure_in_turns,
+    ready_to_time,
+    save_times,
+    this_machine,
+    time_nets,
+)
 from archpress.search.progress import Progress
 from archpress.space import (
     LEAST_TIMED,
@@ -19,6 +29,7 @@ from archpress.space import (
     Limits,
     SearchSpace,
     distinct,
+    fit_of,
     sample_neighbourhood,
     scale_channels,
     space_around,
@@ -28,11 +39,12 @@ HEADROOM = 0.92  # of the limit is what a search aims at: a time taken again is 
 SAMPLED = 64  # nets that are timed before anything is searched for
 WIDTHS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)  # of the source, timed as well
 BRIEFLY, CAREFULLY = (0.04, 3), (0.1, 5)  # seconds of a net in a pass, passes over all nets
+FINALLY = (0.2, 5)  # likewise, of the nets of the result
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of nets under the limits of a run, and the model that learns from them.
+    """Times of the nets of a run, and the model that learns from them.
 
     Attributes:
         model: of the device.
@@ -45,14 +57,18 @@ class Timing:
     path: Path | None
     progress: Progress
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the times are of another device than this one."""
+        return self.path is None
+
     def take(self, nets: Sequence[Architecture], stage: str, *, careful: bool = False) -> None:
-        """Time nets, and learn from it.
+        """Time nets, and learn from it: of some medians the lowest, which least was disturbed.
 
         Args:
             nets: those that were not timed before, or all where it must be careful.
             stage: for the progress.
-            careful: longer, and the median of the passes, which a user who times a net would see;
-                else the lowest, which other work on the machine disturbs least.
+            careful: longer.
         """
         if self.path is None:
             return
@@ -70,13 +86,12 @@ class Timing:
             passes=passes,
             advance=self.progress.advance,
         )
-        told = np.median(times, axis=0) if careful else times.min(0)
-        self.model.learn(zip(wanted, map(float, told), strict=True))
+        self.model.learn(zip(wanted, map(float, times.min(0)), strict=True))
         save_times(self.model, self.path)
 
 
-def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing | None:
-    """How the nets of a run are timed; None where their latency is not limited.
+def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing:
+    """How the nets of a run are timed: one image on one thread, where the limits say nothing else.
 
     Args:
         limits: the user's; a model of theirs that knows times already is of another device, unless
@@ -84,8 +99,6 @@ def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing | None
         folder: of the run, where times of an earlier call may lie.
         progress: who listens.
     """
-    if limits.max_latency is None:
-        return None
     given = limits.latency or LatencyModel(Conditions())
     machine = this_machine()
     if given.timed and given.conditions.machine != machine:
@@ -101,11 +114,15 @@ def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing | None
 
 
 def with_times(limits: Limits, timing: Timing, source: Architecture, seed: int) -> Limits:
-    """The limits as a search aims at them: a little below the user's, with a model of the device.
+    """The limits as a search aims at them: that on latency is lower, and knows the device.
 
     Nets around the source are timed first, where that was not done.
+
+    Raises:
+        SpaceError: the times of another device are too few.
     """
-    assert limits.max_latency is not None
+    if limits.max_latency is None:
+        return limits
     aimed = replace(limits, max_latency=HEADROOM * limits.max_latency, latency=timing.model)
     timing.take(nets_to_time(source, seed), "timing nets on this device")
     if len(timing.model.timed) < LEAST_TIMED:
@@ -114,6 +131,22 @@ def with_times(limits: Limits, timing: Timing, source: Architecture, seed: int) 
             f"{LEAST_TIMED} are needed"
         )
     return aimed
+
+
+def latencies(
+    networks: Sequence[nn.Module], input_shape: tuple[int, int, int], timing: Timing
+) -> list[Latency]:
+    """Networks timed on this device in turns; of some medians the lowest of each.
+
+    Under the conditions of a run; where these are of another device, with torch, batch and threads
+    as there.
+    """
+    asked = timing.model.conditions
+    conditions = Conditions(asked.batch, asked.threads) if timing.is_elsewhere else asked
+    watches = [ready_to_time(network, input_shape, conditions) for network in networks]
+    seconds, turns = FINALLY
+    times = [measure_in_turns(watches, seconds=seconds, rounds=1) for _ in range(turns)]
+    return [min(one, key=lambda time: time.median_seconds) for one in zip(*times, strict=True)]
 
 
 def nets_to_time(source: Architecture, seed: int, count: int = SAMPLED) -> list[Architecture]:
@@ -141,6 +174,17 @@ def _smaller(space: SearchSpace, share: float) -> SearchSpace:
         return space.with_limits(replace(space.limits, max_parameters=max(allowed, 1)))
     except SpaceError:
         return space
+
+
+def latency_record(timing: Timing) -> dict[str, Any]:
+    """What `Result.latency` tells, as plain values; without pairs where few nets were timed."""
+    model = timing.model
+    told: dict[str, Any] = {"conditions": str(model.conditions), "elsewhere": timing.is_elsewhere}
+    if len(model.timed) < LEAST_TIMED:
+        return told
+    pairs = model.held_out()
+    points = [[float(f"{time:.4g}") for time in pair] for pair in pairs.tolist()]
+    return {**told, **asdict(fit_of(pairs)), "points": points}
 
 
 def quick_enough(

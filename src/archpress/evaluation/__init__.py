@@ -24,9 +24,16 @@ from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
+from archpress.evaluation.measure_on_target import this_machine
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.preparation import Normalisation
-from archpress.evaluation.profiling import load_times, save_times, this_machine, time_nets
+from archpress.evaluation.profiling import (
+    BACKENDS,
+    load_times,
+    ready_to_time,
+    save_times,
+    time_nets,
+)
 from archpress.evaluation.recipe import Recipe, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
 from archpress.evaluation.training import (
@@ -41,6 +48,7 @@ from archpress.evaluation.training import (
 from archpress.evaluation.trial import Candidate, Trial, TrialState
 
 __all__ = [
+    "BACKENDS",
     "Averaged",
     "Candidate",
     "DivergedError",
@@ -70,6 +78,7 @@ __all__ = [
     "onnx_stopwatch",
     "paper",
     "quick",
+    "ready_to_time",
     "run_job",
     "save_times",
     "save_weights",

@@ -2,33 +2,25 @@
 
 import json
 import os
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import build
+from archpress.architecture.onnx_writing import to_onnx_model
 from archpress.errors import ArchpressError, EvaluationError
-from archpress.evaluation.latency import measure_latency
+from archpress.evaluation.latency import Stopwatch, measure_in_turns, stopwatch
+from archpress.evaluation.latency_onnx import onnx_stopwatch
+from archpress.evaluation.measure_on_target import FORMAT, FORMAT_VERSION
 from archpress.space import Conditions, LatencyModel
 
-FORMAT, FORMAT_VERSION = "archpress-device-times", 1
-BACKENDS = ("torch",)
-
-
-def this_machine() -> str:
-    """A name for the processor of this machine, by which its times are known again."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = models[0] if models else name
-    return f"{name}, {platform.node()}"
+BACKENDS = ("torch", "onnxruntime")
+MOST_WEIGHTS = 2 * 10**8  # of the networks that wait for their turn: 0.8 GB
 
 
 def time_nets(
@@ -41,8 +33,8 @@ def time_nets(
 ) -> NDArray[np.float64]:
     """Milliseconds, `passes x nets`, each the median of some passes; weights have any values.
 
-    All nets are timed in one pass, then in another: what disturbs the machine for a while disturbs
-    one time of many nets, not all times of one.
+    All nets are timed in one pass, then in another, as far as they fit the memory together: what
+    disturbs the machine for a while disturbs one time of many nets, not all times of one.
 
     Args:
         nets: to time.
@@ -52,27 +44,63 @@ def time_nets(
         advance: is told how many nets of `passes * len(nets)` are done.
 
     Raises:
-        EvaluationError: no such backend.
+        EvaluationError: no such backend, or onnxruntime is not installed or cannot run a net.
+        ExportError: torch cannot export a net to ONNX.
     """
-    if conditions.backend not in BACKENDS:
-        raise EvaluationError(
-            f"no backend is called {conditions.backend!r}; known are {', '.join(BACKENDS)}"
-        )
     medians = np.empty((passes, len(nets)))
-    networks = [build(net) for net in nets]
-    for number in range(passes):
-        for index, (net, network) in enumerate(zip(nets, networks, strict=True)):
-            latency = measure_latency(
-                network,
-                net.input_shape,
-                batch=conditions.batch,
-                threads=conditions.threads,
-                device=conditions.device,
-                seconds=seconds,
-            )
-            medians[number, index] = 1e3 * latency.median_seconds
-            advance(number * len(nets) + index + 1)
+    done = 0
+    for group in _groups(nets):
+        watches: list[Stopwatch] = []
+        for number in range(passes):
+            for place, index in enumerate(group):
+                net = nets[index]
+                if number == 0:
+                    watches.append(ready_to_time(build(net).eval(), net.input_shape, conditions))
+                (latency,) = measure_in_turns([watches[place]], seconds=seconds, rounds=1)
+                medians[number, index] = 1e3 * latency.median_seconds
+                done += 1
+                advance(done)
     return medians
+
+
+def ready_to_time(
+    network: nn.Module, input_shape: tuple[int, int, int], conditions: Conditions
+) -> Stopwatch:
+    """A network under conditions, see `measure_in_turns`.
+
+    Args:
+        network: in evaluation mode.
+        input_shape: `(C, H, W)` of an image.
+        conditions: their device is one of this machine.
+
+    Raises:
+        EvaluationError: no such backend, or onnxruntime is not installed or cannot run it.
+        ExportError: torch cannot export it to ONNX.
+    """
+    batch, threads = conditions.batch, conditions.threads
+    match conditions.backend:
+        case "torch":
+            device = conditions.device
+            return stopwatch(network, input_shape, batch=batch, threads=threads, device=device)
+        case "onnxruntime":
+            model = bytes(to_onnx_model(network, input_shape).SerializeToString())
+            return onnx_stopwatch(model, input_shape, batch=batch, threads=threads)
+    known = ", ".join(BACKENDS)
+    raise EvaluationError(f"no backend is called {conditions.backend!r}; known are {known}")
+
+
+def _groups(nets: Sequence[Architecture]) -> Iterator[list[int]]:
+    """Neighbours that fit the memory together."""
+    group: list[int] = []
+    held = 0
+    for index, net in enumerate(nets):
+        if group and held + net.parameters > MOST_WEIGHTS:
+            yield group
+            group, held = [], 0
+        group.append(index)
+        held += net.parameters
+    if group:
+        yield group
 
 
 def save_times(model: LatencyModel, path: Path) -> None:
@@ -96,7 +124,7 @@ def save_times(model: LatencyModel, path: Path) -> None:
 
 
 def load_times(path: Path) -> LatencyModel:
-    """The model that learned from a file of `save_times`, or of `measure.py` on a target.
+    """The model that learned from a file of `save_times` or of `measure_on_target.py`.
 
     Raises:
         EvaluationError: the file cannot be read, or holds no times.

@@ -5,10 +5,12 @@ read_trained    the network of a run folder, with what its images need
 to_onnx         as ONNX
 to_program      as a torch.export program
 to_int8         ONNX with weights and activations of eight bits
+pack            nets to be timed on another device
 """
 
 from archpress.shipping.int8 import to_int8
 from archpress.shipping.onnx_file import to_onnx
+from archpress.shipping.pack import pack
 from archpress.shipping.program import to_program
 from archpress.shipping.ship import FORMS, Form, Shipment, ship
 from archpress.shipping.trained import TrainedNet, read_trained
@@ -18,6 +20,7 @@ __all__ = [
     "Form",
     "Shipment",
     "TrainedNet",
+    "pack",
     "read_trained",
     "ship",
     "to_int8",

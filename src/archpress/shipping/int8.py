@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from archpress.architecture.onnx_writing import INPUT, require_onnx
 from archpress.architecture.quiet import quiet
 from archpress.data import Split
 from archpress.errors import ExportError, reason
-from archpress.shipping.onnx_file import INPUT, finished_file, require_onnx
+from archpress.shipping.onnx_file import finished_file
 from archpress.shipping.trained import TrainedNet
 
 BATCH = 64  # images a pass; the ranges do not depend on it

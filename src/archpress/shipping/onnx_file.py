@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.onnx_session import open_session
-from archpress.architecture.quiet import quiet
+from archpress.architecture.onnx_writing import (
+    DEFAULT_OPSET,
+    INPUT,
+    require_onnx,
+    require_opset,
+    to_onnx_model,
+)
 from archpress.errors import ExportError, reason
 from archpress.shipping.trained import TrainedNet
 from archpress.version import __version__
@@ -16,38 +22,7 @@ from archpress.version import __version__
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-LOWEST_OPSET, DEFAULT_OPSET = 18, 18  # torch writes no lower one; runtimes since 2023 read it
 MOST_BYTES = 2**31 - 2**20  # of a protobuf, less what is not weights
-INPUT, OUTPUT = "images", "logits"
-
-
-def require_onnx() -> None:
-    """Refuse to go on without the packages of the extra.
-
-    Raises:
-        ExportError: one of them is not installed; says how to install them.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError(
-            f"exporting to ONNX needs {error.name}: pip install 'archpress[onnx]'"
-        ) from None
-
-
-def require_opset(opset: int) -> None:
-    """Refuse an opset that cannot be written here.
-
-    Raises:
-        ExportError: it is too low for torch, or too high for the onnx that is installed.
-    """
-    import onnx
-
-    highest = onnx.defs.onnx_opset_version()
-    if not LOWEST_OPSET <= opset <= highest:
-        raise ExportError(f"the opset must be {LOWEST_OPSET} to {highest}, not {opset}")
 
 
 def to_onnx(trained: TrainedNet, opset: int = DEFAULT_OPSET) -> bytes:
@@ -68,26 +43,7 @@ def to_onnx(trained: TrainedNet, opset: int = DEFAULT_OPSET) -> bytes:
     sizes = (math.prod(value.shape) * value.element_size() for value in _weights(trained))
     if sum(sizes) > MOST_BYTES:
         raise ExportError("one ONNX file holds weights of 2 GiB, and the network has more")
-    shape = trained.architecture.input_shape
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                trained.network,
-                (torch.zeros(2, *shape),),
-                dynamo=True,
-                opset_version=opset,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                verbose=False,
-            )
-    except Exception as error:  # the exporter raises whatever its parts do
-        raise ExportError(f"torch cannot export this network to ONNX: {reason(error)}") from error
-    assert program is not None
-    model: ModelProto = program.model_proto
-    if model.opset_import[0].version != opset:
-        written = model.opset_import[0].version
-        raise ExportError(f"torch writes this network in opset {written}, not in {opset}")
+    model = to_onnx_model(trained.network, trained.architecture.input_shape, opset)
     return finished_file(model, trained)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from archpress.architecture.network import Network
+from archpress.architecture.onnx_writing import DEFAULT_OPSET, require_onnx, require_opset
 from archpress.compression.run_folder import write_bytes
 from archpress.compression.sentence import FASTER
 from archpress.data import ImageData, Split, require_shape
@@ -23,13 +24,7 @@ from archpress.evaluation.preparation import balanced_first
 from archpress.evaluation.training import outputs_for
 from archpress.shipping.agreement import largest_difference
 from archpress.shipping.int8 import to_int8
-from archpress.shipping.onnx_file import (
-    DEFAULT_OPSET,
-    OnnxNetwork,
-    require_onnx,
-    require_opset,
-    to_onnx,
-)
+from archpress.shipping.onnx_file import OnnxNetwork, to_onnx
 from archpress.shipping.program import load_program, to_program
 from archpress.shipping.trained import TrainedNet, read_trained
 

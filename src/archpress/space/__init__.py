@@ -4,7 +4,7 @@ from archpress.space.approximate_count import approximate_log10
 from archpress.space.chains import ChainSampler
 from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
-from archpress.space.latency import LEAST_TIMED, Conditions, LatencyModel
+from archpress.space.latency import LEAST_TIMED, Conditions, LatencyModel, fit_of
 from archpress.space.limits import COST_LIMITS, COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
 from archpress.space.protocol import ChoiceSpace, Dial, Space
@@ -43,6 +43,7 @@ __all__ = [
     "distinct",
     "edit",
     "estimate",
+    "fit_of",
     "most_pools",
     "narrow_to_fit",
     "paper_space",

@@ -135,15 +135,16 @@ class LatencyModel:
             guessed[held] = [_sum(quantities(self._nets[i]), prices) for i in held]
         return np.stack([guessed, times], axis=1)
 
-    def fit(self, seed: int = 0) -> Fit:
-        """How good the prices are; at least `LEAST_TIMED` nets were timed."""
-        guessed, times = self.held_out(seed).T
-        errors = np.abs(guessed / times - 1)
-        tau = float(kendalltau(guessed, times).statistic)
-        return Fit(float(errors.mean()), float(np.quantile(errors, 0.9)), tau, len(times))
-
     def _times(self) -> Array:
         return np.array([self._measured[net.key] for net in self._nets])
+
+
+def fit_of(pairs: Array) -> Fit:
+    """How good predictions are, `n x 2`, predicted and measured."""
+    guessed, times = pairs.T
+    errors = np.abs(guessed / times - 1)
+    tau = float(kendalltau(guessed, times).statistic)
+    return Fit(float(errors.mean()), float(np.quantile(errors, 0.9)), tau, len(times))
 
 
 def quantities(net: Architecture) -> Counter[str]:

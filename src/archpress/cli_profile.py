@@ -1,0 +1,145 @@
+"""The command `profile`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archpress.arguments import (
+    Backend,
+    ClassesOption,
+    InputOption,
+    JsonOption,
+    NetArgument,
+    QuietOption,
+    SeedOption,
+    read_net,
+    shape_of,
+)
+from archpress.errors import ArchpressError
+
+if TYPE_CHECKING:
+    from archpress.architecture import Architecture
+    from archpress.compression import Timing
+    from archpress.space import Conditions, LatencyModel
+    from archpress.terminal import TerminalProgress
+
+
+def profile(
+    net: NetArgument,
+    out: Annotated[Path | None, typer.Option(help="Write this device's times here.")] = None,
+    pack: Annotated[
+        Path | None, typer.Option(help="Write the nets here, to be timed on another device.")
+    ] = None,
+    input_shape: InputOption = None,
+    classes: ClassesOption = 10,
+    batch: Annotated[int, typer.Option(help="Images of a pass.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of a pass.")] = 1,
+    backend: Annotated[Backend, typer.Option(help="What runs it.")] = Backend.TORCH,
+    nets: Annotated[int, typer.Option(help="That are timed, at least.")] = 100,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """How long a net takes on a device, layer by layer; times for `compress --device-times`.
+
+    Nets around the given one are timed whole, and a price of every kind of layer is fitted to them.
+    With --pack they are not timed here: copy the folder to a device that has torch or onnxruntime
+    alone, run `python measure.py` there, and take its device.json back.
+
+    **Examples**
+
+    archpress profile conv7 --out device.json
+
+    archpress profile mymodel.py:build --input 3x32x32 --pack runs/pack --backend onnxruntime
+    """
+    from rich.console import Console
+
+    from archpress.compression import nets_to_time
+    from archpress.evaluation import this_machine
+    from archpress.shipping import pack as write_pack
+    from archpress.space import Conditions
+    from archpress.terminal import TerminalProgress
+
+    if (out is None) == (pack is None):
+        raise ArchpressError("give either --out, to time nets here, or --pack, to time elsewhere")
+    if min(batch, threads, nets) < 1:
+        raise ArchpressError("--batch, --threads and --nets must be 1 or more")
+    architecture = read_net(net, shape_of(input_shape, "--input"), classes)
+    chosen = nets_to_time(architecture, seed, nets)
+    with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
+        if pack is not None:
+            progress.stage("writing nets", len(chosen))
+            write_pack(chosen, pack, backend=backend.value, advance=progress.advance)
+        else:
+            conditions = Conditions(batch, threads, backend.value, machine=this_machine())
+            model = _timed(chosen, out, conditions, progress).model
+    if pack is not None:
+        typer.echo(
+            f"{len(chosen)} nets are in {pack}: copy it to the device, run `python measure.py "
+            f"--batch {batch} --threads {threads}` there, and give the device.json that it writes "
+            "to archpress compress --device-times"
+        )
+    elif as_json:
+        typer.echo(json.dumps(_told(architecture, model), indent=1))
+    else:
+        _show(architecture, model)
+        typer.echo(f"Written: {out}")
+
+
+def _timed(
+    chosen: "list[Architecture]",
+    out: Path | None,
+    conditions: "Conditions",
+    progress: "TerminalProgress",
+) -> "Timing":
+    from archpress.compression import Timing
+    from archpress.space import LatencyModel
+
+    assert out is not None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    timing = Timing(LatencyModel(conditions), out, progress)
+    timing.take(chosen, "timing nets on this device")
+    return timing
+
+
+def _told(architecture: "Architecture", model: "LatencyModel") -> dict[str, Any]:
+    from archpress.space import fit_of
+
+    return {
+        "conditions": asdict(model.conditions),
+        "milliseconds": model.milliseconds(architecture),
+        "predicted": model.predicted(architecture),
+        "layers": [
+            {"kind": layer.kind, "milliseconds": time}
+            for layer, time in zip(architecture.layers, model.by_layer(architecture), strict=True)
+        ],
+        "fit": asdict(fit_of(model.held_out())),
+    }
+
+
+def _show(architecture: "Architecture", model: "LatencyModel") -> None:
+    from rich.console import Console
+
+    from archpress.space import fit_of
+    from archpress.terminal import table
+
+    times = model.by_layer(architecture)
+    share = [time / max(sum(times), 1e-12) for time in times]
+    rows = [
+        [str(index), layer.kind, "x".join(map(str, shape)), f"{time:.4f}", f"{part:.0%}"]
+        for index, (layer, shape, time, part) in enumerate(
+            zip(architecture.layers, architecture.shapes, times, share, strict=True)
+        )
+    ]
+    columns = ["", "layer", "output", "predicted (ms)", "share"]
+    fit = fit_of(model.held_out())
+    Console(soft_wrap=False).print(table(str(model.conditions), columns, rows))
+    typer.echo(
+        f"Measured {model.milliseconds(architecture):.3f} ms, predicted from its layers "
+        f"{model.predicted(architecture):.3f} ms. Of {fit.n} nets, each predicted from the others: "
+        f"mean error {fit.error:.0%}, nine of ten within {fit.within:.0%}, Kendall's tau "
+        f"{fit.kendall:.2f}."
+    )
