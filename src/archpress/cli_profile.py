@@ -70,13 +70,13 @@ def profile(
     architecture = read_net(net, shape_of(input_shape, "--input"), classes)
     chosen = nets_to_time(architecture, seed, nets)
     with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
-        if pack is not None:
+        if pack:
             progress.stage("writing nets", len(chosen))
             write_pack(chosen, pack, backend=backend.value, advance=progress.advance)
-        else:
+        elif out:
             conditions = Conditions(batch, threads, backend.value, machine=this_machine())
             model = _timed(chosen, out, conditions, progress).model
-    if pack is not None:
+    if pack:
         typer.echo(
             f"{len(chosen)} nets are in {pack}: copy it to the device, run `python measure.py "
             f"--batch {batch} --threads {threads}` there, and give the device.json that it writes "
@@ -91,14 +91,13 @@ def profile(
 
 def _timed(
     chosen: "list[Architecture]",
-    out: Path | None,
+    out: Path,
     conditions: "Conditions",
     progress: "TerminalProgress",
 ) -> "Timing":
     from archpress.compression import Timing
     from archpress.space import LatencyModel
 
-    assert out is not None
     out.parent.mkdir(parents=True, exist_ok=True)
     timing = Timing(LatencyModel(conditions), out, progress)
     timing.take(chosen, "timing nets on this device")

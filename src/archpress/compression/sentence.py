@@ -33,7 +33,7 @@ def tell(
     origin = " It is the plain hand-made net: no net of the search was better." if is_plain else ""
     if not missed:
         return f"All limits met: {facts}.{origin}"
-    named = ", ".join(f"{c.name} {_number(c.limit)} but {_number(c.value)}" for c in missed)
+    named = ", ".join(f"{c.name} {_told(c, c.limit)} but {_told(c, c.value)}" for c in missed)
     return f"Not met: {named}; the closest: {facts}.{origin}"
 
 
@@ -42,5 +42,7 @@ def _change(before: Spread, after: Spread) -> str:
     return f"{abs(points):.2f} points {'more' if points >= 0 else 'less'} accurate"
 
 
-def _number(value: float) -> str:
+def _told(check: LimitCheck, value: float) -> str:
+    if check.name == "max_latency":
+        return f"{value:.3g} ms"
     return f"{value:,.0f}" if value >= 1 else f"{value:.4f}"

@@ -35,6 +35,7 @@ from archpress.space import (
     space_around,
 )
 
+TIMES = "times.json"  # in the folder of a run
 HEADROOM = 0.92  # of the limit is what a search aims at: a time taken again is another
 SAMPLED = 64  # nets that are timed before anything is searched for
 WIDTHS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)  # of the source, timed as well
@@ -48,19 +49,16 @@ class Timing:
 
     Attributes:
         model: of the device.
-        path: where its times are kept; None where they are of another machine, so that nets cannot
-            be timed here and its prices are all there is.
+        path: where its times are kept.
         progress: who listens.
+        is_elsewhere: whether the times are of another device, so that nets cannot be timed here and
+            its prices are all there is.
     """
 
     model: LatencyModel
-    path: Path | None
+    path: Path
     progress: Progress
-
-    @property
-    def is_elsewhere(self) -> bool:
-        """Whether the times are of another device than this one."""
-        return self.path is None
+    is_elsewhere: bool = False
 
     def take(self, nets: Sequence[Architecture], stage: str, *, careful: bool = False) -> None:
         """Time nets, and learn from it: of some medians the lowest, which least was disturbed.
@@ -70,7 +68,7 @@ class Timing:
             stage: for the progress.
             careful: longer.
         """
-        if self.path is None:
+        if self.is_elsewhere:
             return
         wanted = list({net.key: net for net in nets}.values())
         if not careful:
@@ -101,10 +99,11 @@ def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing:
     """
     given = limits.latency or LatencyModel(Conditions())
     machine = this_machine()
+    path = folder / TIMES
     if given.timed and given.conditions.machine != machine:
-        return Timing(given, None, progress)
+        save_times(given, path)
+        return Timing(given, path, progress, is_elsewhere=True)
     conditions = replace(given.conditions, machine=machine)
-    path = folder / f"times-{conditions.backend}-{conditions.batch}-{conditions.threads}.json"
     model = LatencyModel(conditions, given.timed)
     if path.exists():
         known = load_times(path)

@@ -23,6 +23,7 @@ from archpress.report.trials import (
     rank_agreement,
     trial_points,
 )
+from archpress.space.latency import LatencyModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ class Content:
         return sum(point.predicted is not None for point in self.points)
 
     @property
+    def timed(self) -> tuple[TrialPoint, ...]:
+        """Trials whose architecture was timed."""
+        return tuple(point for point in self.points if point.milliseconds is not None)
+
+    @property
     def total_seconds(self) -> float:
         """Wall time of all stages, seconds."""
         return sum(self.result.seconds.values())
@@ -117,6 +123,7 @@ def gather(
     source: Architecture | None,
     compressed: Architecture | None,
     trials: Iterable[Trial],
+    times: LatencyModel | None = None,
 ) -> Content:
     """The content of the report.
 
@@ -125,9 +132,10 @@ def gather(
         source: the net that was to be compressed.
         compressed: what came of it; None where nothing did.
         trials: of this run's data under its trial recipe, in any order.
+        times: of the nets, where they were timed.
     """
     trials = list(trials)
-    points = trial_points(trials, cost_limits(result))
+    points = trial_points(trials, cost_limits(result, times))
     places = {"source": find(points, source), "result": find(points, compressed)}
     recipes, recipe_rows = _recipe_table(result.recipes)
     return Content(

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from archpress.report import wording
+from archpress.report.record import TimesRecord
 from archpress.report.trials import BestSoFar, Cost, TrialPoint, front
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 HOVER_LENGTH = 46  # characters of a line of hover text that fit on a phone
-COST_TITLES: dict[Cost, str] = {"parameters": "parameters", "macs": "multiply-adds an image"}
+COST_TITLES: dict[Cost, str] = {
+    "parameters": "parameters",
+    "macs": "multiply-adds an image",
+    "milliseconds": "measured latency (ms)",
+}
 ACCURACY_TITLE = "validation accuracy, trial recipe (%)"
 
 
@@ -92,7 +97,8 @@ def cost_figure(
     """
     figure = blank_figure(theme, COST_TITLES[cost], ACCURACY_TITLE)
     ticks = _log_ticks([getattr(point, cost) for point in points])
-    figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(wording.short_count, ticks)))
+    told = [f"{tick:g}" if tick < 1 else wording.short_count(tick) for tick in ticks]
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=told)
     for index, origin in enumerate(origin_order(points)):
         group = [point for point in points if point.origin == origin]
         figure.add_scatter(
@@ -126,11 +132,7 @@ def prediction_figure(points: Sequence[TrialPoint], theme: Theme) -> "Figure":
     predicted = [100 * (point.predicted or 0.0) for point in known]
     measured = [100 * point.accuracy for point in known]
     figure = blank_figure(theme, "predicted before the training (%)", "measured, trial recipe (%)")
-    ends = [min(predicted + measured), max(predicted + measured)]
-    figure.add_scatter(
-        x=ends, y=ends, mode="lines", hoverinfo="skip", showlegend=False,
-        line={"color": theme.muted, "width": 1, "dash": "dot"},
-    )  # fmt: skip
+    _diagonal(figure, [*predicted, *measured], theme)
     rounds = [point.round for point in known]
     several = max(rounds) > min(rounds)
     figure.add_scatter(
@@ -148,6 +150,25 @@ def prediction_figure(points: Sequence[TrialPoint], theme: Theme) -> "Figure":
         },
         text=[_hover(point) for point in known],
         hovertemplate="%{text}<br>predicted %{x:.2f} %<extra></extra>",
+    )
+    return figure
+
+
+def times_figure(times: TimesRecord, theme: Theme) -> "Figure":
+    """Predicted against measured latency, both logarithmic, with the diagonal."""
+    predicted, measured = zip(*times.points, strict=True)
+    figure = blank_figure(theme, "predicted from the layers (ms)", "measured (ms)")
+    ticks = _log_ticks([*predicted, *measured])
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    _diagonal(figure, [*predicted, *measured], theme)
+    figure.add_scatter(
+        x=predicted,
+        y=measured,
+        mode="markers",
+        showlegend=False,
+        marker={"size": 8, "color": theme.accent, "opacity": 0.85},
+        hovertemplate="predicted %{x:.3g} ms<br>measured %{y:.3g} ms<extra></extra>",
     )
     return figure
 
@@ -239,11 +260,20 @@ def _line(figure: "Figure", label: str, place: float, theme: Theme) -> None:
     )
 
 
-def _log_ticks(values: Sequence[int]) -> list[int]:
+def _diagonal(figure: "Figure", values: Sequence[float], theme: Theme) -> None:
+    """A perfect prediction."""
+    ends = [min(values), max(values)]
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", hoverinfo="skip", showlegend=False,
+        line={"color": theme.muted, "width": 1, "dash": "dot"},
+    )  # fmt: skip
+
+
+def _log_ticks(values: Sequence[float]) -> list[float]:
     """Round numbers around the values, few enough for a phone."""
-    low, high = len(str(min(values))) - 1, len(str(max(values)))
+    low, high = math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1
     steps = {1: (1, 2, 5), 2: (1, 2, 5), 3: (1, 3)}.get(high - low, (1,))  # by powers of ten
-    return [step * 10**power for power in range(low, high + 1) for step in steps]
+    return [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
 
 
 def _marker(theme: Theme, index: int) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from archpress.architecture import Architecture
+from archpress.compression.timing import TIMES
 from archpress.errors import StoreError
+from archpress.evaluation import load_times
 from archpress.evaluation.trial import Trial
 from archpress.report import figures, wording
 from archpress.report.content import Content, gather
@@ -15,9 +16,11 @@ from archpress.report.record import ResultRecord, read_result
 from archpress.report.trials import Cost, front
 from archpress.store import Store, TrialFilter
 
-if TYPE_CHECKING:
-    pass
-
+LIMITS: dict[Cost, str] = {
+    "parameters": "max_parameters",
+    "macs": "max_macs",
+    "milliseconds": "max_latency",
+}
 REPORT_FILE = "report.html"
 SOURCE_FILE, COMPRESSED_FILE, TRIALS_FILE = "source.json", "compressed.json", "trials.db"
 
@@ -44,6 +47,7 @@ def write_report(run: Path) -> Path:
         _architecture(run / SOURCE_FILE),
         _architecture(run / COMPRESSED_FILE),
         _trials(run / TRIALS_FILE, result),
+        load_times(run / TIMES) if (run / TIMES).exists() else None,
     )
     path = run / REPORT_FILE
     try:
@@ -65,6 +69,15 @@ def draw(content: Content) -> Iterator[Drawing]:
     if content.points:
         yield _cost_drawing(content, "parameters")
         yield _cost_drawing(content, "macs")
+    if len(content.timed) > 1:
+        yield _cost_drawing(content, "milliseconds")
+    if content.result.latency.points:
+        times = content.result.latency
+        yield drawing(
+            "times",
+            f"Scatter of {times.n} architectures: predicted against measured latency.",
+            lambda theme: figures.times_figure(times, theme),
+        )
     if content.predicted_count:
         yield drawing(
             "predictions",
@@ -85,21 +98,22 @@ def draw(content: Content) -> Iterator[Drawing]:
 
 def _cost_drawing(content: Content, cost: Cost) -> Drawing:
     limits = {row.name: row.limit for row in content.result.limits}
-    lines = {"limit": limits[f"max_{cost}"]} if f"max_{cost}" in limits else {}
-    if "source" not in content.marked:
+    limit = LIMITS[cost]
+    lines = {"limit": limits[limit]} if limit in limits else {}
+    if "source" not in content.marked and cost != "milliseconds":
         lines["source"] = getattr(content.result.source, cost)
-    accuracies = [point.accuracy for point in content.points]
+    points = content.timed if cost == "milliseconds" else content.points
+    marked = {label: point for label, point in content.marked.items() if point in points}
+    accuracies = [point.accuracy for point in points]
     label = (
         f"Scatter of {len(accuracies)} trials: validation accuracy, "
         f"{wording.percent(min(accuracies))} to {wording.percent(max(accuracies))}, against "
-        f"{figures.COST_TITLES[cost]}; {len(front(content.points, cost))} lie on the Pareto front."
+        f"{figures.COST_TITLES[cost]}; {len(front(points, cost))} lie on the Pareto front."
     )
     return drawing(
         cost,
         label,
-        lambda theme: figures.cost_figure(
-            content.points, cost, theme, marked=content.marked, lines=lines
-        ),
+        lambda theme: figures.cost_figure(points, cost, theme, marked=marked, lines=lines),
     )
 
 

@@ -121,6 +121,22 @@ class TrustRecord(_Record):
     path: tuple[PathRecord, ...] = ()
 
 
+class TimesRecord(_Record):
+    """Nets timed whole, each beside what a model of the device makes of it that the others fitted.
+
+    `error` is the mean relative error, nine of ten predictions are `within` the other; `points` are
+    pairs of predicted and measured milliseconds.
+    """
+
+    conditions: str = ""
+    elsewhere: bool = False
+    error: float | None = None
+    within: float | None = None
+    kendall: float | None = None
+    n: int = 0
+    points: tuple[tuple[float, float], ...] = ()
+
+
 class ResultRecord(_Record):
     """All of `result.json`."""
 
@@ -139,6 +155,7 @@ class ResultRecord(_Record):
     data: DataRecord
     surrogate: SurrogateRecord | None = None
     trust: TrustRecord = TrustRecord()
+    latency: TimesRecord = TimesRecord()
     versions: dict[str, str] = {}
     seed: int | None = None
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
@@ -15,9 +15,10 @@ from archpress.architecture import Architecture
 from archpress.evaluation.trial import Trial
 from archpress.report.layer_table import outline
 from archpress.report.record import ResultRecord
-from archpress.space.limits import COSTS, Limits
+from archpress.space.latency import LatencyModel
+from archpress.space.limits import COST_LIMITS, COSTS, Limits
 
-Cost = Literal["parameters", "macs"]
+Cost = Literal["parameters", "macs", "milliseconds"]
 RESAMPLES = 1000  # of the bootstrap behind an interval; its ends move by less than 0.01
 LEAST_FOR_RANKS = 3  # points; two are always in perfect order or its reverse
 
@@ -38,6 +39,7 @@ class TrialPoint:
         outline: the architecture in one line.
         key: of the architecture.
         within: whether it keeps to the limits on costs.
+        milliseconds: measured latency, or None.
     """
 
     number: int
@@ -51,6 +53,7 @@ class TrialPoint:
     outline: str
     key: str
     within: bool
+    milliseconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def _point(number: int, trial: Trial, limits: Limits) -> TrialPoint:
         outline=outline(architecture),
         key=architecture.key,
         within=limits.allow(architecture),
+        milliseconds=limits.latency.measured(architecture) if limits.latency else None,
     )
 
 
@@ -112,10 +116,17 @@ def failure_reasons(trials: Iterable[Trial]) -> tuple[tuple[str, int], ...]:
     return tuple(reasons.most_common())
 
 
-def cost_limits(result: ResultRecord) -> Limits:
-    """The limits of the run that are on costs."""
-    costs = {record.name: int(record.limit) for record in result.limits if record.name in COSTS}
-    return Limits(**costs)  # type: ignore[arg-type]
+def cost_limits(result: ResultRecord, times: LatencyModel | None = None) -> Limits:
+    """The limits of the run that are on costs.
+
+    Args:
+        result: of the run.
+        times: of its nets; without them nothing is known of a limit on latency.
+    """
+    allowed = {record.name: record.limit for record in result.limits}
+    costs = {name: int(limit) for name, limit in allowed.items() if name in COSTS}
+    limits = replace(Limits(**costs), latency=times)  # type: ignore[arg-type]
+    return replace(limits, max_latency=allowed.get("max_latency")) if times else limits
 
 
 def find(points: Sequence[TrialPoint], architecture: Architecture | None) -> TrialPoint | None:
@@ -125,7 +136,12 @@ def find(points: Sequence[TrialPoint], architecture: Architecture | None) -> Tri
 
 
 def front(points: Sequence[TrialPoint], cost: Cost) -> tuple[TrialPoint, ...]:
-    """The Pareto front: more accurate than everything that costs no more; cheapest first."""
+    """The Pareto front: more accurate than everything that costs no more; cheapest first.
+
+    Args:
+        points: of which the cost is known.
+        cost: name of it.
+    """
     best, kept = float("-inf"), []
     for point in sorted(points, key=lambda point: (getattr(point, cost), -point.accuracy)):
         if point.accuracy > best:
@@ -167,9 +183,10 @@ def best_so_far(
     size of the smallest net that loses no more against the source's own trial.
     """
     loss = _allowed_loss(result)
-    if loss is None or source is None or cost_limits(result).any_cost:
+    is_cost_limited = any(record.name in COST_LIMITS for record in result.limits)
+    if loss is None or source is None or is_cost_limited:
         rule = "Highest accuracy of a trial"
-        if cost_limits(result).any_cost:
+        if is_cost_limited:
             rule += " whose architecture keeps to the limits on costs"
         reached = [point.accuracy if point.within else None for point in points]
         return BestSoFar(rule + ".", "accuracy", _running(reached, max))

@@ -87,6 +87,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def milliseconds(value: float) -> str:
+    """A time that is told in milliseconds.
+
+    >>> milliseconds(0.61234)
+    '612 µs'
+    """
+    return duration(value / 1e3)
+
+
 def latency(measured: Latency | None) -> tuple[str, str]:
     """The median, and how it was measured."""
     if measured is None:
@@ -111,6 +120,7 @@ def limit(record: LimitRecord) -> tuple[str, str]:
         "max_parameters": (count, "at most {} parameters"),
         "max_macs": (count, "at most {} multiply-adds an image"),
         "max_peak_memory": (memory, "at most {} of activations"),
+        "max_latency": (milliseconds, "at most {} a pass"),
         "min_accuracy": (percent, "at least {} validation accuracy"),
         "max_accuracy_loss": (points, "at most {} of accuracy lost"),
     }.get(record.name, (lambda value: f"{value:g}", record.name.replace("{", "") + ": {}"))
