@@ -4,8 +4,8 @@
 
 For each of batch 1 and 32, one and two threads: ten limits, log-uniform between 0.2 and 0.9 of the
 source's latency. Searches and trainings are as brief as can be: nothing here is about accuracy. A
-line of JSON a run: the limit, what `compress` measured, and what came when the result was timed once
-more. The same command goes on after a kill. Wants a machine that does nothing else.
+line of JSON a run: the limit, what `compress` measured, and what came when the result was timed
+once more. The same command goes on after a kill. Wants a machine that does nothing else.
 """
 
 import argparse
