@@ -8,6 +8,7 @@ from archpress.compression import timing
 from archpress.compression.timing import (
     HEADROOM,
     Timing,
+    latency_check,
     latency_record,
     nets_to_time,
     quick_enough,
@@ -109,3 +110,18 @@ def test_the_record_tells_how_well_the_device_is_known(tmp_path, by_size):
     assert record["kendall"] > 0.8
     assert record["error"] < 0.3
     assert replace(run.model.conditions, machine="") == Conditions()
+
+
+def test_a_share_is_one_of_the_sources_latency(tmp_path, by_size):
+    limits = Limits(max_latency_share=0.5)
+    run = timing_of(limits, tmp_path, Silent())
+    aimed = with_times(limits, run, SOURCE, 0)
+    whole = 0.01 + SOURCE.macs / 1e6
+    assert aimed.max_latency == pytest.approx(HEADROOM * 0.5 * whole)
+    assert aimed.max_latency_share is None
+    nets = (SOURCE, named("tiny"))
+    (check,) = latency_check(limits, run, nets, (3e-3, 1.6e-3))
+    assert (check.limit, check.value, check.met) == (1.5, 1.6, False)
+    (check,) = latency_check(Limits(max_latency=1.6), run, nets, (3e-3, 1.6e-3))
+    assert check.met
+    assert latency_check(Limits(max_parameters=5), run, nets, (3e-3, 1.6e-3)) == []

@@ -113,3 +113,11 @@ def test_without_times_a_limit_on_latency_cannot_be_judged():
 
 def test_limits_without_latency_look_as_they_always_did():
     assert "latency" not in repr(Limits(max_parameters=5))
+
+
+@pytest.mark.parametrize("share", [0, 1, 1.5, -0.2])
+def test_a_share_of_the_sources_latency_lies_between_nothing_and_all(share):
+    with pytest.raises(SpaceError, match=r"must be in \(0, 1\)"):
+        Limits(max_latency_share=share)
+    with pytest.raises(SpaceError, match="one is enough"):
+        Limits(max_latency=1.0, max_latency_share=0.5)

@@ -32,6 +32,7 @@ from archpress.compression.settings import MIRRORED, Settings, default_effort, s
 from archpress.compression.timing import (
     Timing,
     latencies,
+    latency_check,
     latency_record,
     quick_enough,
     timing_of,
@@ -98,7 +99,8 @@ def compress(
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
-    space_around(source, replace(limits, max_latency=None))  # refuses limits that no net can keep
+    timeless = replace(limits, max_latency=None, max_latency_share=None)
+    space_around(source, timeless)  # refuses limits that no net can keep
     settings = settings or settings_for(
         default_effort(images.name),
         mirrored=images.name in MIRRORED,
@@ -226,7 +228,7 @@ def _finish(
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
     reference = _reference(task, objective, finalists[0])
-    if task.timing and limits.max_latency is not None:
+    if task.timing and limits.limits_latency:
         hand_made = [reference.architecture] if reference else []
         finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 
@@ -308,11 +310,15 @@ def _measure(
     )
     reference = rest[0] if rest else None
     clock.lap("measuring")
-    net = outcome.compressed.architecture
-    milliseconds = 1e3 * compressed.latency["median_seconds"]
-    if timing.is_elsewhere:
-        milliseconds = timing.model.milliseconds(net)
-    checks = check_limits(limits, net, source, compressed, milliseconds)
+    checks = (
+        *check_limits(limits, outcome.compressed.architecture, source, compressed),
+        *latency_check(
+            limits,
+            timing,
+            (outcome.source.architecture, outcome.compressed.architecture),
+            (source.latency["median_seconds"], compressed.latency["median_seconds"]),
+        ),
+    )
     return Result(
         met=all(check.met for check in checks),
         sentence=tell(checks, source, compressed, is_plain=outcome.is_plain),
@@ -338,30 +344,15 @@ def _measure(
 
 
 def check_limits(
-    limits: Limits,
-    architecture: Architecture,
-    source: Measured,
-    compressed: Measured,
-    milliseconds: float,
+    limits: Limits, architecture: Architecture, source: Measured, compressed: Measured
 ) -> tuple[LimitCheck, ...]:
-    """Each limit with what was found; accuracies are means on the validation images.
-
-    Args:
-        limits: the user's.
-        architecture: of the result.
-        source: as it was measured.
-        compressed: likewise.
-        milliseconds: the latency of the result under the conditions of the limit.
-    """
+    """Each limit with what was found; accuracies are means on the validation images."""
     checks = []
     for limit, (attribute, _) in COSTS.items():
         allowed = getattr(limits, limit)
         if allowed is not None:
             value = getattr(architecture, attribute)
             checks.append(LimitCheck(limit, allowed, value, value <= allowed))
-    if limits.max_latency is not None:
-        met = milliseconds <= limits.max_latency
-        checks.append(LimitCheck("max_latency", limits.max_latency, milliseconds, met))
     accuracy = compressed.validation_accuracy.mean
     if limits.min_accuracy is not None:
         met = accuracy >= limits.min_accuracy

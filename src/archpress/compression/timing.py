@@ -11,6 +11,7 @@ from torch import nn
 
 from archpress.architecture import Architecture
 from archpress.compression.first import hand_made_nets
+from archpress.compression.result import LimitCheck
 from archpress.errors import SpaceError
 from archpress.evaluation import (
     Latency,
@@ -120,16 +121,17 @@ def with_times(limits: Limits, timing: Timing, source: Architecture, seed: int) 
     Raises:
         SpaceError: the times of another device are too few.
     """
-    if limits.max_latency is None:
+    if not limits.limits_latency:
         return limits
-    aimed = replace(limits, max_latency=HEADROOM * limits.max_latency, latency=timing.model)
     timing.take(nets_to_time(source, seed), "timing nets on this device")
     if len(timing.model.timed) < LEAST_TIMED:
         raise SpaceError(
             f"{len(timing.model.timed)} timed nets are too few to tell times from, at least "
             f"{LEAST_TIMED} are needed"
         )
-    return aimed
+    allowed = limits.max_latency or timing.model.milliseconds(source)
+    allowed *= HEADROOM * (limits.max_latency_share or 1)
+    return replace(limits, max_latency=allowed, latency=timing.model, max_latency_share=None)
 
 
 def latencies(
@@ -173,6 +175,31 @@ def _smaller(space: SearchSpace, share: float) -> SearchSpace:
         return space.with_limits(replace(space.limits, max_parameters=max(allowed, 1)))
     except SpaceError:
         return space
+
+
+def latency_check(
+    limits: Limits,
+    timing: Timing,
+    nets: tuple[Architecture, Architecture],
+    measured: tuple[float, float],
+) -> list[LimitCheck]:
+    """What became of a limit on latency; nothing where there is none.
+
+    A share is that of the source's latency as it was measured beside the result's.
+
+    Args:
+        limits: the user's.
+        timing: of the run.
+        nets: source and result.
+        measured: seconds of both on this device.
+    """
+    if not limits.limits_latency:
+        return []
+    source, compressed = (1e3 * seconds for seconds in measured)
+    if timing.is_elsewhere:
+        source, compressed = map(timing.model.milliseconds, nets)
+    allowed = limits.max_latency or source * (limits.max_latency_share or 1)
+    return [LimitCheck("max_latency", allowed, compressed, compressed <= allowed)]
 
 
 def latency_record(timing: Timing) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Limits:
         max_accuracy_loss: fraction in [0, 1], against the source under the same recipe.
         max_latency: milliseconds of a pass, under the conditions of `latency`.
         latency: tells how long nets take; needed where `max_latency` is judged.
+        max_latency_share: of the source's latency, in (0, 1), in the place of `max_latency`.
 
     Raises:
         SpaceError: a cost limit below 1, no time at all, or an accuracy outside [0, 1].
@@ -42,6 +43,7 @@ class Limits:
     max_accuracy_loss: float | None = None
     max_latency: float | None = field(default=None, repr=False)
     latency: LatencyModel | None = field(default=None, repr=False, compare=False)
+    max_latency_share: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -55,6 +57,11 @@ class Limits:
                 raise SpaceError(f"{name} is a fraction and must be in [0, 1], not {value}")
         if self.max_latency is not None and not 0 < self.max_latency < math.inf:
             raise SpaceError(f"max_latency must be milliseconds above 0, not {self.max_latency}")
+        share = self.max_latency_share
+        if share is not None and not 0 < share < 1:
+            raise SpaceError(f"a share of the source's latency must be in (0, 1), not {share:g}")
+        if share is not None and self.max_latency is not None:
+            raise SpaceError("max_latency is given as milliseconds and as a share: one is enough")
 
     @property
     def any(self) -> bool:
@@ -64,7 +71,12 @@ class Limits:
     @property
     def any_cost(self) -> bool:
         """Whether a cost is limited."""
-        return any(getattr(self, name) is not None for name in COST_LIMITS)
+        return self.limits_latency or any(getattr(self, name) is not None for name in COSTS)
+
+    @property
+    def limits_latency(self) -> bool:
+        """Whether the latency is limited, in milliseconds or as a share of the source's."""
+        return self.max_latency is not None or self.max_latency_share is not None
 
     @property
     def any_accuracy(self) -> bool:
@@ -80,9 +92,9 @@ class Limits:
 
     def to_dict(self) -> dict[str, float | str]:
         """The limits that there are, as plain values, and what latencies are measured with."""
-        names = (*COST_LIMITS, "min_accuracy", "max_accuracy_loss")
+        names = (*COST_LIMITS, "max_latency_share", "min_accuracy", "max_accuracy_loss")
         told = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.max_latency is not None and self.latency is not None:
+        if self.limits_latency and self.latency is not None:
             told["latency"] = str(self.latency.conditions)
         return told
 
