@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archpress.amounts import BYTES, COUNTS, TypedLimits, read_amount
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
     from archpress.compression import Settings
     from archpress.data import ImageData
-    from archpress.space import Limits
 
 
 class Effort(StrEnum):
@@ -50,6 +50,8 @@ NET = (
 )
 IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
 
+AMOUNT = "AMOUNT"
+
 NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
@@ -63,10 +65,15 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 RunOption = Annotated[
     Path, typer.Option(help="Folder for all results; goes on from what it holds.")
 ]
-MaxParametersOption = Annotated[float | None, typer.Option(help="Weights.")]
-MaxMacsOption = Annotated[float | None, typer.Option(help="Multiply-adds of one image.")]
+MaxParametersOption = Annotated[
+    str | None, typer.Option(metavar=AMOUNT, help="Weights: 93000, 93K, or 50% of the source's.")
+]
+MaxMacsOption = Annotated[
+    str | None, typer.Option(metavar=AMOUNT, help="Multiply-adds of one image: 5e6, 5M or 50%.")
+]
 MaxPeakMemoryOption = Annotated[
-    float | None, typer.Option(help="Bytes of activations alive at once, one image.")
+    str | None,
+    typer.Option(metavar=AMOUNT, help="Bytes of activations alive at once, one image: 64KB, 50%."),
 ]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
@@ -134,22 +141,29 @@ def read_net_and_images(
 
 
 def read_limits(
-    max_parameters: float | None,
-    max_macs: float | None,
-    max_peak_memory: float | None,
-    min_accuracy: float | None,
-    max_accuracy_loss: float | None,
-) -> "Limits":
-    """The limits of a command line; costs may have been typed as 5e6."""
-    from archpress.space import Limits
+    *,
+    max_parameters: str | None = None,
+    max_macs: str | None = None,
+    max_peak_memory: str | None = None,
+    min_accuracy: float | None = None,
+    max_accuracy_loss: float | None = None,
+) -> TypedLimits:
+    """The limits of a command line, before the source is known of which they may be shares.
 
-    return Limits(
-        whole(max_parameters, "--max-parameters"),
-        whole(max_macs, "--max-macs"),
-        whole(max_peak_memory, "--max-peak-memory"),
-        min_accuracy,
-        max_accuracy_loss,
-    )
+    Raises:
+        ArchpressError: what was typed is no amount.
+    """
+    typed = {
+        "max_parameters": (max_parameters, COUNTS),
+        "max_macs": (max_macs, COUNTS),
+        "max_peak_memory": (max_peak_memory, BYTES),
+    }
+    amounts = {
+        name: read_amount(text, f"--{name.replace('_', '-')}", units)
+        for name, (text, units) in typed.items()
+        if text is not None
+    }
+    return TypedLimits(amounts, min_accuracy, max_accuracy_loss)
 
 
 def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":

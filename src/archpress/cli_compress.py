@@ -61,7 +61,7 @@ def compress(
 
     archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
 
-    archpress compress net.json --data photos/ --max-macs 5e6 --max-accuracy-loss 0.01 --run runs/p
+    archpress compress net.json --data photos/ --max-macs 50% --max-accuracy-loss 0.01 --run runs/p
     """
     from rich.console import Console
 
@@ -69,8 +69,15 @@ def compress(
     from archpress.report import write_report
     from archpress.terminal import TerminalProgress, result_table
 
-    limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
+    typed = read_limits(
+        max_parameters=max_parameters,
+        max_macs=max_macs,
+        max_peak_memory=max_peak_memory,
+        min_accuracy=min_accuracy,
+        max_accuracy_loss=max_accuracy_loss,
+    )
     source, images = read_net_and_images(net, data, size, seed)
+    limits = typed.of(source)
     settings = settings_of(images, effort)
     settings = compression.with_counts(
         settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds

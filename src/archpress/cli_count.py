@@ -61,6 +61,9 @@ def count(
 
     if samples < 2:
         raise ArchpressError(f"--samples must be at least 2, not {samples}")
+    typed = read_limits(
+        max_parameters=max_parameters, max_macs=max_macs, max_peak_memory=max_peak_memory
+    )
     architecture = read_net(net, shape_of(input_shape, "--input"), classes)
     if space is SpaceName.PAPER:
         searched = paper_space(architecture.input_shape, architecture.classes)
@@ -68,7 +71,7 @@ def count(
         searched = space_around(architecture)
     if max_layers is not None:
         searched = replace(searched, most_layers=max_layers)
-    limits = read_limits(max_parameters, max_macs, max_peak_memory, None, None)
+    limits = typed.of(architecture)
     if limits.any:  # the user's count, not the space's own
         searched = replace(searched, most_activations=None, limits=limits)
     found = {
