@@ -248,6 +248,7 @@ def test_no_limit_at_all_is_refused(capsys, nowhere):
         ("--max-parameters", 20, "max_parameters=20"),
         ("--max-macs", 1, "max_macs=1"),
         ("--max-peak-memory", 10, "max_peak_memory=10"),
+        ("--max-file-size", "500B", "max_file_size=500 but it has"),
         ("--max-parameters", -5, "at least 1"),
         ("--min-accuracy", 1.5, "must be in [0, 1]"),
         ("--max-parameters", "nan", "must be a number"),

@@ -75,6 +75,10 @@ MaxPeakMemoryOption = Annotated[
     str | None,
     typer.Option(metavar=AMOUNT, help="Bytes of activations alive at once, one image: 64KB, 50%."),
 ]
+MaxFileSizeOption = Annotated[
+    str | None,
+    typer.Option(metavar=AMOUNT, help="Bytes of weights.safetensors: 200KB, 1.5MB or 50%."),
+]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")
@@ -145,6 +149,7 @@ def read_limits(
     max_parameters: str | None = None,
     max_macs: str | None = None,
     max_peak_memory: str | None = None,
+    max_file_size: str | None = None,
     min_accuracy: float | None = None,
     max_accuracy_loss: float | None = None,
 ) -> TypedLimits:
@@ -157,6 +162,7 @@ def read_limits(
         "max_parameters": (max_parameters, COUNTS),
         "max_macs": (max_macs, COUNTS),
         "max_peak_memory": (max_peak_memory, BYTES),
+        "max_file_size": (max_file_size, BYTES),
     }
     amounts = {
         name: read_amount(text, f"--{name.replace('_', '-')}", units)
@@ -212,4 +218,5 @@ def costs(architecture: "Architecture") -> dict[str, str | int]:
         "parameters": architecture.parameters,
         "macs": architecture.macs,
         "peak_memory": architecture.peak_memory,
+        "file_size": architecture.file_size,
     }

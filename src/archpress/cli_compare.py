@@ -13,6 +13,7 @@ from archpress.arguments import (
     EffortOption,
     JsonOption,
     MaxAccuracyLossOption,
+    MaxFileSizeOption,
     MaxMacsOption,
     MaxParametersOption,
     MaxPeakMemoryOption,
@@ -41,6 +42,7 @@ def compare(
     max_parameters: MaxParametersOption = None,
     max_macs: MaxMacsOption = None,
     max_peak_memory: MaxPeakMemoryOption = None,
+    max_file_size: MaxFileSizeOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     arms: Annotated[
@@ -82,6 +84,7 @@ def compare(
         max_parameters=max_parameters,
         max_macs=max_macs,
         max_peak_memory=max_peak_memory,
+        max_file_size=max_file_size,
         min_accuracy=min_accuracy,
         max_accuracy_loss=max_accuracy_loss,
     )

@@ -11,6 +11,7 @@ from archpress.arguments import (
     EffortOption,
     JsonOption,
     MaxAccuracyLossOption,
+    MaxFileSizeOption,
     MaxMacsOption,
     MaxParametersOption,
     MaxPeakMemoryOption,
@@ -37,6 +38,7 @@ def compress(
     max_parameters: MaxParametersOption = None,
     max_macs: MaxMacsOption = None,
     max_peak_memory: MaxPeakMemoryOption = None,
+    max_file_size: MaxFileSizeOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     effort: EffortOption = None,
@@ -73,6 +75,7 @@ def compress(
         max_parameters=max_parameters,
         max_macs=max_macs,
         max_peak_memory=max_peak_memory,
+        max_file_size=max_file_size,
         min_accuracy=min_accuracy,
         max_accuracy_loss=max_accuracy_loss,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from archpress.architecture import Architecture
+from archpress.architecture.architecture import BYTES_PER_VALUE
 from archpress.architecture.design import Design
 from archpress.errors import SpaceError
 from archpress.space.latency import LatencyModel
@@ -14,6 +15,7 @@ COSTS = {  # limit -> (attribute of Architecture, how a person says it)
     "max_parameters": ("parameters", "parameters"),
     "max_macs": ("macs", "multiply-adds"),
     "max_peak_memory": ("peak_memory", "bytes of activations"),
+    "max_file_size": ("file_size", "bytes of weights.safetensors"),
 }
 COST_LIMITS = (*COSTS, "max_latency")  # the latter hangs on a device, not on the net alone
 
@@ -30,6 +32,7 @@ class Limits:
         max_accuracy_loss: fraction in [0, 1], against the source under the same recipe.
         max_latency: milliseconds of a pass, under the conditions of `latency`.
         latency: tells how long nets take; needed where `max_latency` is judged.
+        max_file_size: bytes of `weights.safetensors` of the run folder, float32.
 
     Raises:
         SpaceError: a cost limit below 1, no time at all, or an accuracy outside [0, 1].
@@ -42,6 +45,7 @@ class Limits:
     max_accuracy_loss: float | None = None
     max_latency: float | None = field(default=None, repr=False)
     latency: LatencyModel | None = field(default=None, repr=False, compare=False)
+    max_file_size: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -55,6 +59,20 @@ class Limits:
                 raise SpaceError(f"{name} is a fraction and must be in [0, 1], not {value}")
         if self.max_latency is not None and not 0 < self.max_latency < math.inf:
             raise SpaceError(f"max_latency must be milliseconds above 0, not {self.max_latency}")
+
+    def __repr__(self) -> str:
+        """Runs know their earlier rounds by it: what they did not have stands there only if set."""
+        names = ("max_parameters", "max_macs", "max_peak_memory", "min_accuracy")
+        shown = [f"{name}={getattr(self, name)!r}" for name in (*names, "max_accuracy_loss")]
+        if self.max_file_size is not None:
+            shown.append(f"max_file_size={self.max_file_size}")
+        return f"Limits({', '.join(shown)})"
+
+    @property
+    def most_parameters(self) -> int | None:
+        """That a net can have at most: by their own limit, and by the bytes that they take."""
+        by_size = None if self.max_file_size is None else self.max_file_size // BYTES_PER_VALUE
+        return min((m for m in (self.max_parameters, by_size) if m is not None), default=None)
 
     @property
     def any(self) -> bool:
@@ -91,10 +109,13 @@ class Limits:
 
         Args:
             name: of the limit, one of `COST_LIMITS`.
-            design: an architecture; for all but the latency a row of a table is one too.
+            design: an architecture; a row of a table is one too, without layers: it has no latency
+                and no file.
         """
         if name != "max_latency":
-            found: float = getattr(design, COSTS[name][0])
+            found: float | None = getattr(design, COSTS[name][0], None)
+            if found is None:
+                raise SpaceError(f"{name} cannot be told of a {type(design).__name__}")
             return found
         if self.latency is None:
             raise SpaceError("max_latency needs times of this device: see `archpress profile`")
