@@ -79,6 +79,9 @@ MaxFileSizeOption = Annotated[
     str | None,
     typer.Option(metavar=AMOUNT, help="Bytes of weights.safetensors: 200KB, 1.5MB or 50%."),
 ]
+RoundChannelsOption = Annotated[
+    int, typer.Option(metavar="N", help="All widths that may change become multiples of it.")
+]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")

@@ -18,6 +18,7 @@ from archpress.arguments import (
     MinAccuracyOption,
     NetArgument,
     QuietOption,
+    RoundChannelsOption,
     RunOption,
     SeedOption,
     SizeOption,
@@ -41,6 +42,7 @@ def compress(
     max_file_size: MaxFileSizeOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
+    round_channels: RoundChannelsOption = 1,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -69,8 +71,10 @@ def compress(
 
     from archpress import compression
     from archpress.report import write_report
+    from archpress.space import Form
     from archpress.terminal import TerminalProgress, result_table
 
+    form = Form(round_channels)
     typed = read_limits(
         max_parameters=max_parameters,
         max_macs=max_macs,
@@ -91,6 +95,7 @@ def compress(
             images,
             limits,
             run=run,
+            form=form,
             settings=settings,
             name=net_name(net),
             seed=seed,
