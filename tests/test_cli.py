@@ -248,9 +248,14 @@ def test_no_limit_at_all_is_refused(capsys, nowhere):
         ("--max-parameters", 20, "max_parameters=20"),
         ("--max-macs", 1, "max_macs=1"),
         ("--max-peak-memory", 10, "max_peak_memory=10"),
+        ("--max-file-size", "500B", "max_file_size=500 but it has"),
         ("--max-parameters", -5, "at least 1"),
         ("--min-accuracy", 1.5, "must be in [0, 1]"),
         ("--max-parameters", "nan", "must be a number"),
+        ("--max-parameters", "ten", "must be a number such as 93000, 93K or 50%, not 'ten'"),
+        ("--max-parameters", "0%", "max_parameters must be at least 1"),
+        ("--max-macs", "3%%", "--max-macs must be a number"),
+        ("--max-peak-memory", "1%", "max_peak_memory=40 but it has"),
     ],
 )
 def test_limits_that_no_net_can_meet_are_refused(capsys, nowhere, option, value, said):

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from archpress.evaluation import Evaluator, ProcessPool, Recipe, TableEvaluator, Trial
     from archpress.report import write_report
     from archpress.shipping import ship
-    from archpress.space import Limits, SearchSpace, repair, space_around
+    from archpress.space import Form, Limits, SearchSpace, repair, space_around
     from archpress.store import Store
 
 _HOME = {  # public name -> module; imported when first used, since torch takes two seconds
@@ -51,6 +51,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "ArchpressError": "errors",
     "Embedding": "embedding",
     "Evaluator": "evaluation",
+    "Form": "space",
     "ImageData": "data",
     "Layer": "architecture",
     "Limits": "space",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archpress.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amount
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ NET = (
 )
 IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
 
+AMOUNT = "AMOUNT"
+
 NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
@@ -71,17 +74,29 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 RunOption = Annotated[
     Path, typer.Option(help="Folder for all results; goes on from what it holds.")
 ]
-MaxParametersOption = Annotated[float | None, typer.Option(help="Weights.")]
-MaxMacsOption = Annotated[float | None, typer.Option(help="Multiply-adds of one image.")]
+MaxParametersOption = Annotated[
+    str | None, typer.Option(metavar=AMOUNT, help="Weights: 93000, 93K, or 50% of the source's.")
+]
+MaxMacsOption = Annotated[
+    str | None, typer.Option(metavar=AMOUNT, help="Multiply-adds of one image: 5e6, 5M or 50%.")
+]
 MaxPeakMemoryOption = Annotated[
-    float | None, typer.Option(help="Bytes of activations alive at once, one image.")
+    str | None,
+    typer.Option(metavar=AMOUNT, help="Bytes of activations alive at once, one image: 64KB, 50%."),
+]
+MaxFileSizeOption = Annotated[
+    str | None,
+    typer.Option(metavar=AMOUNT, help="Bytes of weights.safetensors: 200KB, 1.5MB or 50%."),
+]
+RoundChannelsOption = Annotated[
+    int, typer.Option(metavar="N", help="All widths that may change become multiples of it.")
 ]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")
 ]
 MaxLatencyOption = Annotated[
-    float | None, typer.Option(help="Milliseconds of a pass, see the options below.")
+    str | None, typer.Option(metavar=AMOUNT, help="Of a pass, see below: 2.5ms, or 50%.")
 ]
 LatencyBatchOption = Annotated[int, typer.Option(help="Images of a pass that is timed.")]
 LatencyThreadsOption = Annotated[int, typer.Option(help="Of a pass that is timed.")]
@@ -152,38 +167,57 @@ def read_net_and_images(
 
 
 def read_limits(
-    max_parameters: float | None,
-    max_macs: float | None,
-    max_peak_memory: float | None,
-    min_accuracy: float | None,
-    max_accuracy_loss: float | None,
-) -> "Limits":
-    """The limits of a command line; costs may have been typed as 5e6."""
-    from archpress.space import Limits
+    *,
+    max_parameters: str | None = None,
+    max_macs: str | None = None,
+    max_peak_memory: str | None = None,
+    max_file_size: str | None = None,
+    min_accuracy: float | None = None,
+    max_accuracy_loss: float | None = None,
+) -> TypedLimits:
+    """The limits of a command line, before the source is known of which they may be shares.
 
-    return Limits(
-        whole(max_parameters, "--max-parameters"),
-        whole(max_macs, "--max-macs"),
-        whole(max_peak_memory, "--max-peak-memory"),
-        min_accuracy,
-        max_accuracy_loss,
-    )
+    Raises:
+        ArchpressError: what was typed is no amount.
+    """
+    typed = {
+        "max_parameters": (max_parameters, COUNTS),
+        "max_macs": (max_macs, COUNTS),
+        "max_peak_memory": (max_peak_memory, BYTES),
+        "max_file_size": (max_file_size, BYTES),
+    }
+    amounts = {
+        name: read_amount(text, f"--{name.replace('_', '-')}", units)
+        for name, (text, units) in typed.items()
+        if text is not None
+    }
+    return TypedLimits(amounts, min_accuracy, max_accuracy_loss)
 
 
 def with_latency(
     limits: "Limits",
-    milliseconds: float | None,
+    typed: str | None,
     conditions: "Conditions",
     device_times: Path | None,
 ) -> "Limits":
-    """The limits with that on latency, and with what it is measured."""
+    """The limits with that on latency, and with what it is measured.
+
+    Raises:
+        ArchpressError: what was typed is no time, or the times of the device cannot be read.
+    """
     from archpress.evaluation import load_times
     from archpress.space import LatencyModel
 
     if conditions.batch < 1 or conditions.threads < 1:
         raise ArchpressError("--latency-batch and --latency-threads must be 1 or more")
     model = load_times(device_times) if device_times else LatencyModel(conditions)
-    return replace(limits, max_latency=milliseconds, latency=model)
+    limits = replace(limits, latency=model)
+    if typed is None:
+        return limits
+    amount = read_amount(typed, "--max-latency", MILLISECONDS)
+    if amount.is_share:
+        return replace(limits, max_latency_share=amount.of(1.0))
+    return replace(limits, max_latency=amount.value)
 
 
 def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
@@ -232,4 +266,5 @@ def costs(architecture: "Architecture") -> dict[str, str | int]:
         "parameters": architecture.parameters,
         "macs": architecture.macs,
         "peak_memory": architecture.peak_memory,
+        "file_size": architecture.file_size,
     }

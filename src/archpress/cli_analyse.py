@@ -70,8 +70,9 @@ def analyse(
         least = 2 if option == "nets" else 1
         if count < least:
             raise ArchpressError(f"--{option} must be at least {least}, not {count}")
-    limits = read_limits(max_parameters, max_macs, None, None, None)
+    typed = read_limits(max_parameters=max_parameters, max_macs=max_macs)
     source, images = read_net_and_images(net, data, size, seed=0)
+    limits = typed.of(source)
     settings = AnalysisSettings(
         nets,
         quick(epochs=trial_epochs, train_images=trial_images, spare_images=3000),

@@ -13,6 +13,7 @@ from archpress.arguments import (
     EffortOption,
     JsonOption,
     MaxAccuracyLossOption,
+    MaxFileSizeOption,
     MaxMacsOption,
     MaxParametersOption,
     MaxPeakMemoryOption,
@@ -41,6 +42,7 @@ def compare(
     max_parameters: MaxParametersOption = None,
     max_macs: MaxMacsOption = None,
     max_peak_memory: MaxPeakMemoryOption = None,
+    max_file_size: MaxFileSizeOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     arms: Annotated[
@@ -78,8 +80,16 @@ def compare(
 
     names = [name.strip() for name in arms.split(",") if name.strip()]
     comparison.pick(names)  # an unknown arm is told before images are read
-    limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
+    typed = read_limits(
+        max_parameters=max_parameters,
+        max_macs=max_macs,
+        max_peak_memory=max_peak_memory,
+        max_file_size=max_file_size,
+        min_accuracy=min_accuracy,
+        max_accuracy_loss=max_accuracy_loss,
+    )
     source, images = read_net_and_images(net, data, size, seed=0)
+    limits = typed.of(source)
     settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
         result = comparison.compare(

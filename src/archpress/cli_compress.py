@@ -16,6 +16,7 @@ from archpress.arguments import (
     LatencyBatchOption,
     LatencyThreadsOption,
     MaxAccuracyLossOption,
+    MaxFileSizeOption,
     MaxLatencyOption,
     MaxMacsOption,
     MaxParametersOption,
@@ -23,6 +24,7 @@ from archpress.arguments import (
     MinAccuracyOption,
     NetArgument,
     QuietOption,
+    RoundChannelsOption,
     RunOption,
     SeedOption,
     SizeOption,
@@ -44,6 +46,7 @@ def compress(
     max_parameters: MaxParametersOption = None,
     max_macs: MaxMacsOption = None,
     max_peak_memory: MaxPeakMemoryOption = None,
+    max_file_size: MaxFileSizeOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     max_latency: MaxLatencyOption = None,
@@ -51,6 +54,7 @@ def compress(
     latency_threads: LatencyThreadsOption = 1,
     latency_backend: LatencyBackendOption = Backend.TORCH,
     device_times: DeviceTimesOption = None,
+    round_channels: RoundChannelsOption = 1,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -73,19 +77,29 @@ def compress(
 
     archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
 
-    archpress compress net.json --data photos/ --max-macs 5e6 --max-accuracy-loss 0.01 --run runs/p
+    archpress compress net.json --data photos/ --max-macs 50% --max-accuracy-loss 0.01 --run runs/p
+
+    archpress compress conv7 --data fashion-mnist-sample --max-latency 0.5ms --run runs/quick
     """
     from rich.console import Console
 
     from archpress import compression
     from archpress.report import write_report
-    from archpress.space import Conditions
+    from archpress.space import Conditions, Form
     from archpress.terminal import TerminalProgress, result_table
 
-    limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
-    conditions = Conditions(latency_batch, latency_threads, latency_backend.value)
-    limits = with_latency(limits, max_latency, conditions, device_times)
+    form = Form(round_channels)
+    typed = read_limits(
+        max_parameters=max_parameters,
+        max_macs=max_macs,
+        max_peak_memory=max_peak_memory,
+        max_file_size=max_file_size,
+        min_accuracy=min_accuracy,
+        max_accuracy_loss=max_accuracy_loss,
+    )
     source, images = read_net_and_images(net, data, size, seed)
+    conditions = Conditions(latency_batch, latency_threads, latency_backend.value)
+    limits = with_latency(typed.of(source), max_latency, conditions, device_times)
     settings = settings_of(images, effort)
     settings = compression.with_counts(
         settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
@@ -96,6 +110,7 @@ def compress(
             images,
             limits,
             run=run,
+            form=form,
             settings=settings,
             name=net_name(net),
             seed=seed,

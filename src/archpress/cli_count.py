@@ -12,6 +12,7 @@ from archpress.arguments import (
     ClassesOption,
     InputOption,
     JsonOption,
+    MaxFileSizeOption,
     MaxMacsOption,
     MaxParametersOption,
     MaxPeakMemoryOption,
@@ -44,6 +45,7 @@ def count(
     max_parameters: MaxParametersOption = None,
     max_macs: MaxMacsOption = None,
     max_peak_memory: MaxPeakMemoryOption = None,
+    max_file_size: MaxFileSizeOption = None,
     samples: Annotated[int, typer.Option(help="Where other costs are limited.")] = 2000,
     input_shape: InputOption = None,
     classes: ClassesOption = 10,
@@ -61,6 +63,12 @@ def count(
 
     if samples < 2:
         raise ArchpressError(f"--samples must be at least 2, not {samples}")
+    typed = read_limits(
+        max_parameters=max_parameters,
+        max_macs=max_macs,
+        max_peak_memory=max_peak_memory,
+        max_file_size=max_file_size,
+    )
     architecture = read_net(net, shape_of(input_shape, "--input"), classes)
     if space is SpaceName.PAPER:
         searched = paper_space(architecture.input_shape, architecture.classes)
@@ -68,7 +76,7 @@ def count(
         searched = space_around(architecture)
     if max_layers is not None:
         searched = replace(searched, most_layers=max_layers)
-    limits = read_limits(max_parameters, max_macs, max_peak_memory, None, None)
+    limits = typed.of(architecture)
     if limits.any:  # the user's count, not the space's own
         searched = replace(searched, most_activations=None, limits=limits)
     found = {

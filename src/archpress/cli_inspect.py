@@ -57,7 +57,10 @@ def inspect(
         typer.echo(json.dumps(told, indent=1))
     else:
         Console(soft_wrap=False).print(architecture_table(architecture))
-        typer.echo(f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak")
+        typer.echo(
+            f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak, "
+            f"{architecture.file_size:,} bytes as weights.safetensors"
+        )
     if check and not as_json:
         if "module_parameters" in checked:
             typer.echo(

@@ -14,7 +14,7 @@ from archpress.arguments import (
     MaxParametersOption,
     QuietOption,
     WorkersOption,
-    whole,
+    read_limits,
 )
 
 if TYPE_CHECKING:
@@ -75,12 +75,13 @@ def reproduce(
     from archpress.data import load_data
     from archpress.terminal import TerminalProgress, table
 
+    typed = read_limits(max_parameters=max_parameters)
     row = reproduction.TABLE_ONE[data.value]
     experiment = reproduction.Experiment(
         row,
         reproduction.scale_of(scale.value, row),
         [name.strip() for name in methods.split(",") if name.strip()],
-        whole(max_parameters, "--max-parameters"),
+        typed.of(row.source).max_parameters,
         seeds,
     )
     with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:

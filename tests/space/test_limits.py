@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
 from archpress.architecture import named
 from archpress.errors import SpaceError
-from archpress.space import Limits
+from archpress.space import Limits, Row, repair, space_around
 
 NET = named("tiny")
 
 
-@pytest.mark.parametrize("name", ["max_parameters", "max_macs", "max_peak_memory"])
+@pytest.mark.parametrize("name", ["max_parameters", "max_macs", "max_peak_memory", "max_file_size"])
 def test_a_cost_limit_below_one_is_refused(name):
     with pytest.raises(SpaceError, match=rf"{name} must be at least 1 \(.*\), not 0"):
         Limits(**{name: 0})
@@ -46,3 +48,28 @@ def test_the_least_accuracy_is_the_stricter_of_the_two():
     assert Limits(min_accuracy=0.8).least_accuracy(0.9) == 0.8
     assert Limits(max_accuracy_loss=0.05).least_accuracy(0.9) == pytest.approx(0.85)
     assert Limits(min_accuracy=0.88, max_accuracy_loss=0.05).least_accuracy(0.9) == 0.88
+
+
+def test_a_limit_on_the_file_is_kept_by_repair_and_bounds_the_parameters():
+    limits = Limits(max_file_size=40_000)
+    assert limits.most_parameters == 10_000
+    assert replace(limits, max_parameters=300).most_parameters == 300
+    assert Limits().most_parameters is None
+    source = named("resnet20")
+    space = space_around(source, limits)
+    net = repair(source.layers, space).architecture
+    assert 20_000 < net.file_size <= 40_000
+    assert list(limits.broken(source)) == [("max_file_size", 40_000, source.file_size)]
+
+
+def test_runs_know_their_limits_by_a_text_that_older_limits_keep():
+    names = "max_parameters=5, max_macs=None, max_peak_memory=None"
+    accuracies = "min_accuracy=None, max_accuracy_loss=0.1"
+    assert repr(Limits(5, max_accuracy_loss=0.1)) == f"Limits({names}, {accuracies})"
+    sized = Limits(5, max_accuracy_loss=0.1, max_file_size=900)
+    assert repr(sized) == f"Limits({names}, {accuracies}, max_file_size=900)"
+
+
+def test_a_row_of_a_table_has_no_file():
+    with pytest.raises(SpaceError, match="max_file_size cannot be told of a Row"):
+        Limits(max_file_size=900).allow(Row((1,), 100))

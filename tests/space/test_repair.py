@@ -39,6 +39,10 @@ SPACES = (
     SearchSpace((3, 1, 1), 2, ("conv", "add", "relu", "linear"), least_channels=4, kernels=(1,)),
     SearchSpace((1, 5, 7), 3, ("conv", "add", "concat", "max_pool", "linear"), most_layers=8),
     paper_space((3, 12, 12), 10, limits=Limits(max_parameters=5_000, max_macs=10**6)),
+    replace(EVERYTHING, least_channels=8, round_channels=8),
+    replace(
+        EVERYTHING, least_channels=6, most_channels=30, round_channels=6, limits=Limits(900, 30_000)
+    ),
 )
 HEAD, CONV = Layer("linear", channels=3), Layer("conv", 3, 8, 1, 1)
 

@@ -146,6 +146,13 @@ class Architecture:
         return BYTES_PER_VALUE * peak
 
     @cached_property
+    def file_size(self) -> int:
+        """Bytes of `weights.safetensors` of a run: weights, running statistics, the file's head."""
+        from archpress.architecture.file_size import weights_file_size  # which reads Architectures
+
+        return weights_file_size(self)
+
+    @cached_property
     def activations(self) -> int:
         """Values of all layers' outputs together, one image: what training must keep."""
         return sum(_size(shape) for shape in self.shapes)

@@ -50,7 +50,7 @@ from archpress.evaluation import (
 )
 from archpress.search.objective import Objective
 from archpress.search.progress import Progress, Silent
-from archpress.space import COSTS, Limits, space_around, with_joins_of_two
+from archpress.space import COSTS, Form, Limits, space_around, with_joins_of_two
 from archpress.store import Store
 
 
@@ -60,6 +60,7 @@ def compress(
     limits: Limits,
     *,
     run: Path | str,
+    form: Form | None = None,
     settings: Settings | None = None,
     name: str | None = None,
     seed: int = 0,
@@ -79,6 +80,7 @@ def compress(
         data: images, or what `load_data` takes.
         limits: at least one. Latency is that on this device unless `limits.latency` knows times.
         run: folder for all results.
+        form: what all candidates are like, whatever they cost.
         settings: how much work; by default by the size of the set, see `default_effort`.
         name: of the source, for people; by default what it is.
         seed: of everything that is random.
@@ -88,7 +90,8 @@ def compress(
 
     Raises:
         ArchitectureError: the module cannot be traced, or no net has that name.
-        SpaceError: there is no limit, no net can meet them, or the source cannot be compressed.
+        SpaceError: there is no limit, no net can meet them or has the form, or the source cannot be
+            compressed.
         DataError: the images cannot be read or do not fit the source.
         StoreError: the run folder or its store cannot be used.
         EvaluationError: the device is not there, or a final training failed.
@@ -100,7 +103,8 @@ def compress(
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
     timeless = replace(limits, max_latency=None, max_latency_share=None)
-    space_around(source, timeless)  # refuses limits that no net can keep
+    form = form or Form()
+    space_around(source, timeless, form)  # refuses what no net can keep
     settings = settings or settings_for(
         default_effort(images.name),
         mirrored=images.name in MIRRORED,
@@ -113,10 +117,10 @@ def compress(
         stack.enter_context(torch_threads(1))
         store = stack.enter_context(Store(folder / "trials.db"))
         write_text(folder / "source.json", source.to_json())
-        write_plan(folder, _plan(images, settings, limits, name, seed))
+        write_plan(folder, _plan(images, settings, limits, form, name, seed))
         timing = timing_of(limits, folder, listener)
         aimed = with_times(limits, timing, source, seed)
-        space = space_around(source, aimed)
+        space = space_around(source, aimed, form)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
             return ProcessPool(
@@ -161,13 +165,14 @@ def _architecture(source: Architecture | nn.Module | str, data: ImageData) -> Ar
 
 
 def _plan(
-    data: ImageData, settings: Settings, limits: Limits, name: str, seed: int
+    data: ImageData, settings: Settings, limits: Limits, form: Form, name: str, seed: int
 ) -> dict[str, Any]:
     return {
         "source": name,
         "data": data.key,
         "data_name": data.name,
         "limits": limits.to_dict(),
+        **form.to_dict(),
         "effort": settings.effort,
         "trial_recipe": settings.trial_key,
         "final_recipe": settings.final.key,

@@ -95,7 +95,7 @@ def search(task: Task, limits: Limits) -> Search:
     counts: Counter[str] = Counter()
     seconds: dict[str, float] = {}
     if not journal.rounds:
-        known = {trial.architecture.key for trial in _trials(task)}
+        known = {trial.architecture.key for trial in _of_form(task)}
         journal.add(first_candidates(task.neighbourhood, limits, settings, task.rng(0), known))
     with EmbeddingLearner(task.neighbourhood, settings, task.seed, task.folder) as learner:
         with _timed(seconds, "first trials, embedding"):
@@ -139,7 +139,7 @@ def _learn(task: Task, learner: EmbeddingLearner, number: int) -> None:
 def _proposed(
     task: Task, limits: Limits, learner: EmbeddingLearner, number: int
 ) -> list[Candidate]:
-    settings, trials = task.settings, _trials(task)
+    settings, trials = task.settings, _of_form(task)
     problem = Problem(
         task.neighbourhood, objective_of(task, limits), len(trials) + settings.batch, seed=task.seed
     )
@@ -176,6 +176,12 @@ def _trials(task: Task) -> list[Trial]:
     return sorted(task.store.trials(which), key=lambda trial: trial.architecture.key)
 
 
+def _of_form(task: Task) -> list[Trial]:
+    """Those whose nets may be a result; a folder may hold trials of runs that asked for less."""
+    found = _trials(task)
+    return [trial for trial in found if task.space.out_of_form(trial.architecture) is None]
+
+
 def _ranking(embedding: Embedding, trials: Sequence[Trial], task: Task) -> Ranking | None:
     known = labelled(trials, embedding, task.source.classes)
     return held_out_ranking(embedding, known, task.seed) if len(known) >= LEAST_RANKED else None
@@ -196,7 +202,7 @@ def _journal(task: Task, limits: Limits) -> Journal:
     settings = replace(task.settings, final=task.settings.trial)  # finals do not change a search
     about = (task.source.key, limits, settings, task.evaluator.data_key, task.seed)
     device = repr((limits.max_latency, limits.latency)) if limits.max_latency else ""
-    return Journal(task.folder / "search.jsonl", repr(about) + device)
+    return Journal(task.folder / "search.jsonl", repr(about) + device + task.space.form_text)
 
 
 # --- small machinery ---------------------------------------------------------------------------

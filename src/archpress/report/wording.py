@@ -121,6 +121,7 @@ def limit(record: LimitRecord) -> tuple[str, str]:
         "max_macs": (count, "at most {} multiply-adds an image"),
         "max_peak_memory": (memory, "at most {} of activations"),
         "max_latency": (milliseconds, "at most {} a pass"),
+        "max_file_size": (count, "at most {} bytes of weights.safetensors"),
         "min_accuracy": (percent, "at least {} validation accuracy"),
         "max_accuracy_loss": (points, "at most {} of accuracy lost"),
     }.get(record.name, (lambda value: f"{value:g}", record.name.replace("{", "") + ": {}"))

@@ -111,10 +111,13 @@ def _loss(
         goal = costs[:, COSTS.index("parameters")] + settings.limit_weight * short
     else:
         goal = -accuracy
-    for name, (cost, _) in EXACT_COSTS.items():
-        allowed = getattr(objective.limits, name)
+    limits = objective.limits
+    allowed_costs = {cost: getattr(limits, name) for name, (cost, _) in EXACT_COSTS.items()}
+    allowed_costs["parameters"] = limits.most_parameters  # there is no head for sizes of files
+    for cost in COSTS:
+        allowed = allowed_costs[cost]
         if allowed is not None:
-            over = torch.relu(costs[:, COSTS.index(cost)] + margins - math.log(allowed))
+            over = torch.relu(costs[:, COSTS.index(cost)] + margins - math.log(max(allowed, 1)))
             goal = goal + settings.limit_weight * over
     if objective.limits.max_latency is not None and embedding.latency is not None:
         over = embedding.latency(path) + margins - math.log(objective.limits.max_latency)

@@ -4,6 +4,7 @@ from archpress.space.approximate_count import approximate_log10
 from archpress.space.chains import ChainSampler
 from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
+from archpress.space.form import Form
 from archpress.space.latency import LEAST_TIMED, Conditions, LatencyModel, fit_of
 from archpress.space.limits import COST_LIMITS, COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
@@ -29,6 +30,7 @@ __all__ = [
     "Conditions",
     "Dial",
     "Estimate",
+    "Form",
     "LatencyModel",
     "Limits",
     "Neighbourhood",

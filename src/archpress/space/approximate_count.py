@@ -69,11 +69,11 @@ class _Groups:
 
     @classmethod
     def of(cls, space: SearchSpace) -> "_Groups":
-        low, members = space.least_channels, []
+        step, low, members = space.round_channels, space.least_channels, []
         while low <= space.most_channels:
-            high = min(max(low, math.floor(low * GROWTH)), space.most_channels)
-            members.append(range(low, high + 1))
-            low = high + 1
+            high = min(max(low, step * math.floor(low * GROWTH / step)), space.most_channels)
+            members.append(range(low, high + 1, step))
+            low = high + step
         means = [(one[0] + one[-1]) / 2 for one in members]
         sizes = [float(len(one)) for one in members]
         return cls(np.array([*means, space.input_shape[0]]), np.array([*sizes, 0.0]))

@@ -68,7 +68,7 @@ class Steps:
         self.start = Place(space.input_shape[1:], has_conv=False)
         self.head = Layer("linear", channels=space.classes)
         self._layers = tuple(_layers(space))
-        self.widths = range(space.least_channels, space.most_channels + 1)
+        self.widths = space.widths
         self._known: dict[Shape, tuple[Step, ...]] = {}
         self._ways: dict[Place, Counter[tuple[Place, bool]]] = {}
 
@@ -135,7 +135,7 @@ class ChainSampler:
         self, space: SearchSpace, tilt: float = 0.0, *, steps: Steps | None = None
     ) -> None:
         self._steps, self._tilt = steps or Steps(space), tilt
-        self._widths = np.arange(space.least_channels, space.most_channels + 1)
+        self._widths = np.array(space.widths)
         weights = self._widths**-tilt
         self._width_weight = float(weights.sum())
         self._width_chances = weights / self._width_weight

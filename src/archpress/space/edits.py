@@ -245,7 +245,7 @@ def sample_neighbourhood(
         rng: source of randomness.
         smallest: share of the allowed parameters that sizes go down to.
     """
-    most = space.limits.max_parameters or source.parameters
+    most = space.limits.most_parameters or source.parameters
     while True:
         size = math.exp(rng.uniform(math.log(most * smallest), math.log(most)))
         limits = replace(space.limits, max_parameters=max(1, round(size)))

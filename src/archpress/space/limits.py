@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from archpress.architecture import Architecture
+from archpress.architecture.architecture import BYTES_PER_VALUE
 from archpress.architecture.design import Design
 from archpress.errors import SpaceError
 from archpress.space.latency import LatencyModel
@@ -14,6 +15,7 @@ COSTS = {  # limit -> (attribute of Architecture, how a person says it)
     "max_parameters": ("parameters", "parameters"),
     "max_macs": ("macs", "multiply-adds"),
     "max_peak_memory": ("peak_memory", "bytes of activations"),
+    "max_file_size": ("file_size", "bytes of weights.safetensors"),
 }
 COST_LIMITS = (*COSTS, "max_latency")  # the latter hangs on a device, not on the net alone
 
@@ -31,6 +33,7 @@ class Limits:
         max_latency: milliseconds of a pass, under the conditions of `latency`.
         latency: tells how long nets take; needed where `max_latency` is judged.
         max_latency_share: of the source's latency, in (0, 1), in the place of `max_latency`.
+        max_file_size: bytes of `weights.safetensors` of the run folder, float32.
 
     Raises:
         SpaceError: a cost limit below 1, no time at all, or an accuracy outside [0, 1].
@@ -41,9 +44,10 @@ class Limits:
     max_peak_memory: int | None = None
     min_accuracy: float | None = None
     max_accuracy_loss: float | None = None
-    max_latency: float | None = field(default=None, repr=False)
-    latency: LatencyModel | None = field(default=None, repr=False, compare=False)
-    max_latency_share: float | None = field(default=None, repr=False)
+    max_latency: float | None = None
+    latency: LatencyModel | None = field(default=None, compare=False)
+    max_latency_share: float | None = None
+    max_file_size: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -62,6 +66,20 @@ class Limits:
             raise SpaceError(f"a share of the source's latency must be in (0, 1), not {share:g}")
         if share is not None and self.max_latency is not None:
             raise SpaceError("max_latency is given as milliseconds and as a share: one is enough")
+
+    def __repr__(self) -> str:
+        """Runs know their earlier rounds by it: what they did not have stands there only if set."""
+        names = ("max_parameters", "max_macs", "max_peak_memory", "min_accuracy")
+        shown = [f"{name}={getattr(self, name)!r}" for name in (*names, "max_accuracy_loss")]
+        if self.max_file_size is not None:
+            shown.append(f"max_file_size={self.max_file_size}")
+        return f"Limits({', '.join(shown)})"
+
+    @property
+    def most_parameters(self) -> int | None:
+        """That a net can have at most: by their own limit, and by the bytes that they take."""
+        by_size = None if self.max_file_size is None else self.max_file_size // BYTES_PER_VALUE
+        return min((m for m in (self.max_parameters, by_size) if m is not None), default=None)
 
     @property
     def any(self) -> bool:
@@ -103,10 +121,13 @@ class Limits:
 
         Args:
             name: of the limit, one of `COST_LIMITS`.
-            design: an architecture; for all but the latency a row of a table is one too.
+            design: an architecture; a row of a table is one too, without layers: it has no latency
+                and no file.
         """
         if name != "max_latency":
-            found: float = getattr(design, COSTS[name][0])
+            found: float | None = getattr(design, COSTS[name][0], None)
+            if found is None:
+                raise SpaceError(f"{name} cannot be told of a {type(design).__name__}")
             return found
         if self.latency is None:
             raise SpaceError("max_latency needs times of this device: see `archpress profile`")

@@ -7,7 +7,6 @@ the space and its limits, changed as little as is easy, and each kind of change 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,7 +198,7 @@ class _Assembly:
         wanted = next((count for row, count in choosers.items() if row != last), None)
         if wanted is None or rows[last].channels == wanted:
             return None
-        if not self.space.least_channels <= wanted <= self.space.most_channels:
+        if wanted not in self.space.widths:
             return None
         return last, wanted
 
@@ -236,8 +235,7 @@ class _Assembly:
             stride = _nearest(layer.stride, self.space.strides)
         channels = 0
         if "channels" in fields:
-            least, most = self.space.least_channels, self.space.most_channels
-            channels = int(min(max(layer.channels, least), most))
+            channels = int(self.space.nearest_width(layer.channels))
         rate = (layer.rate or self.space.dropout_rate) if "rate" in fields else 0.0
         bias_free = bool(layer.bias_free) and "bias_free" in fields
         fitted = Layer(layer.kind, kernel, channels, stride, padding, layer.inputs, bias_free, rate)
@@ -305,15 +303,12 @@ def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architectur
 
 
 def scale_channels(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
-    """All chosen channels but the classes times one factor, kept in the space's range."""
-
-    def scaled(channels: int) -> int:
-        wanted = floor(channels * factor + 0.5)
-        return min(max(wanted, space.least_channels), space.most_channels)
-
+    """All chosen channels but the classes times one factor, the nearest that the space has."""
     *body, head = architecture.layers
     layers = [
-        replace(layer, channels=scaled(layer.channels)) if layer.channels else layer
+        replace(layer, channels=space.nearest_width(layer.channels * factor))
+        if layer.channels
+        else layer
         for layer in body
     ]
     try:

@@ -82,7 +82,9 @@ class PaperSampler:
         kind = kinds[self.rng.integers(len(kinds))]
         fields = KINDS[kind].fields
         kernel = space.kernels[self.rng.integers(len(space.kernels))]
-        channels = int(self.rng.integers(space.least_channels, space.most_channels + 1))
+        step = space.round_channels
+        least, most = space.least_channels // step, space.most_channels // step
+        channels = step * int(self.rng.integers(least, most + 1))
         stride = space.strides[self.rng.integers(len(space.strides))]
         padding = space.paddings[self.rng.integers(len(space.paddings))]
         return Layer(

@@ -9,6 +9,7 @@ from archpress.architecture.architecture import chain
 from archpress.architecture.kinds import PAPER_KINDS
 from archpress.architecture.layers import Joining
 from archpress.errors import SpaceError
+from archpress.space.form import Form
 from archpress.space.limits import Limits
 
 
@@ -26,6 +27,7 @@ class SearchSpace:
         dropout_rate: of every dropout layer.
         most_activations: values of all outputs together for one image; bounds the time to train.
         limits: cost limits; accuracy limits are for others to judge.
+        round_channels: the channels that a layer may choose are its multiples.
 
     Raises:
         SpaceError: a choice is empty or unknown, or no net of the space keeps the limits.
@@ -43,6 +45,7 @@ class SearchSpace:
     dropout_rate: float = 0.1
     most_activations: int | None = None
     limits: Limits = field(default_factory=Limits)
+    round_channels: int = field(default=1, repr=False)
 
     def __post_init__(self) -> None:
         """Check the choices and that there is a net at all."""
@@ -63,6 +66,11 @@ class SearchSpace:
         if not 1 <= self.least_channels <= self.most_channels:
             raise SpaceError(
                 f"channels from {self.least_channels} to {self.most_channels} are no range"
+            )
+        if self.least_channels % self.round_channels or self.most_channels % self.round_channels:
+            raise SpaceError(
+                f"channels from {self.least_channels} to {self.most_channels} must begin and end "
+                f"with a multiple of {self.round_channels}"
             )
         if self.most_layers < 3:
             raise SpaceError(f"most_layers must be at least 3, not {self.most_layers}")
@@ -149,9 +157,39 @@ class SearchSpace:
         free = KINDS[layer.kind].chooses_channels and not is_last
         if free and not least <= layer.channels <= most:
             return f"{layer.channels} channels are not in {least} to {most}"
+        if free and layer.channels % self.round_channels:
+            return f"{layer.channels} channels are no multiple of {self.round_channels}"
         if "rate" in KINDS[layer.kind].fields and not layer.rate and self.dropout_rate:
             return "rate 0 does nothing"
         return None
+
+    def out_of_form(self, architecture: Architecture) -> str | None:
+        """Why a net is not of the form asked for, in words; None where it is, whatever it costs."""
+        if self.round_channels == 1:
+            return None
+        for index, layer in enumerate(architecture.layers[:-1]):
+            if layer.channels % self.round_channels:
+                return (
+                    f"layer {index} ({layer.kind}): {layer.channels} channels are no multiple of "
+                    f"{self.round_channels}"
+                )
+        return None
+
+    @property
+    def form_text(self) -> str:
+        """By which runs know what was asked for; "" where nothing was."""
+        return f"multiples of {self.round_channels}" if self.round_channels > 1 else ""
+
+    @property
+    def widths(self) -> range:
+        """The channels that a layer may choose."""
+        return range(self.least_channels, self.most_channels + 1, self.round_channels)
+
+    def nearest_width(self, channels: float) -> int:
+        """Of the channels that a layer may choose, the nearest to a number."""
+        step = self.round_channels
+        wanted = step * math.floor(channels / step + 0.5)
+        return min(max(wanted, self.least_channels), self.most_channels)
 
     @property
     def has_joins(self) -> bool:
@@ -214,17 +252,24 @@ DEFAULT_KINDS = (
 )
 
 
-def space_around(source: Architecture, limits: Limits | None = None) -> SearchSpace:
+def space_around(
+    source: Architecture, limits: Limits | None = None, form: Form | None = None
+) -> SearchSpace:
     """The default space for compressing a net: its own choices, and those of small nets.
 
     Nothing in it has more parameters or multiply-adds than the source, or more than half of its
     activations: on a CPU they, not the multiply-adds, decide how long a small net trains.
 
+    Args:
+        source: need not be in it.
+        limits: the user's.
+        form: likewise.
+
     Raises:
-        SpaceError: no net of the space keeps the limits, or the source does not end in a linear
-            layer.
+        SpaceError: no net of the space keeps the limits, none has the form, or the source does not
+            end in a linear layer.
     """
-    limits = limits or Limits()
+    limits, form = limits or Limits(), form or Form()
     last = source.layers[-1]
     if last.kind != "linear":
         raise SpaceError(
@@ -243,6 +288,10 @@ def space_around(source: Architecture, limits: Limits | None = None) -> SearchSp
     strides = {1, 2} | {layer.stride for layer in source.layers if layer.stride}
     paddings = {0, 1, 2} | {layer.padding for layer in source.layers}
     widths = [layer.channels for layer in source.layers[:-1] if layer.channels]
+    step = form.round_channels
+    widest = max(64, *(layer.channels for layer in source.layers))
+    if step > widest:
+        raise SpaceError(f"no width up to {widest} is a multiple of round_channels={step}")
     return SearchSpace(
         source.input_shape,
         source.classes,
@@ -250,9 +299,10 @@ def space_around(source: Architecture, limits: Limits | None = None) -> SearchSp
         kernels=tuple(sorted(kernels)),
         strides=tuple(sorted(strides)),
         paddings=tuple(sorted(paddings)),
-        least_channels=min(4, *widths) if widths else 4,
-        most_channels=max(64, *(layer.channels for layer in source.layers)),
+        least_channels=step * math.ceil((min(4, *widths) if widths else 4) / step),
+        most_channels=step * (widest // step),
         most_layers=8 * math.ceil(max(40, len(source.layers) + 8) / 8),
         most_activations=max(source.activations // 2, 8 * math.prod(source.input_shape)),
         limits=bounds,
+        round_channels=step,
     )
