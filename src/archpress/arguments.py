@@ -143,7 +143,7 @@ def read_net_and_images(
     """The net for these images, and they.
 
     A net of the zoo, and a module of the user's, take the images' shape; a file keeps its own. Of
-    files and modules the last layer may change.
+    files and modules the last layer may change, and a softmax at the end goes: the loss has one.
     """
     from archpress.architecture.sources import open_source
     from archpress.data import load_data
@@ -156,6 +156,7 @@ def read_net_and_images(
     images = load_data(data, seed=seed, input_shape=wanted)
     if architecture is None:
         architecture = source.read(images.input_shape, images.classes).architecture
+    architecture = architecture.of_logits
     if architecture.classes == images.classes:
         return architecture, images
     typer.echo(

@@ -45,12 +45,12 @@ class ExportError(ArchpressError):
     """A network cannot be written in a form, or would compute something else in it."""
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """The first line of another library's error, or its class where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Another library's error in one line: its class and the first line of its text."""
     name, text = type(error).__name__, reason(error)
     return f"{name}: {text}" if text != name else name

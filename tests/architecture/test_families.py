@@ -3,8 +3,10 @@
 import pytest
 import torch
 from families import FAMILIES, IMAGE
+from more_families import MORE_FAMILIES
 from torch.utils.flop_counter import FlopCounterMode
 
+from archpress.architecture import Architecture
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.network import build
 from archpress.architecture.tracing import carry_into, trace
@@ -13,15 +15,20 @@ from archpress.shipping.agreement import largest_difference
 from archpress.shipping.onnx_file import OnnxNetwork
 from archpress.shipping.program import load_program
 
+ALL = FAMILIES | MORE_FAMILIES
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+
+@pytest.mark.parametrize("family", list(ALL))
 def test_a_family_is_read_exactly(family, shake, outputs):
-    module = shake(FAMILIES[family]())
+    module = shake(ALL[family]())
     traced = trace(module, IMAGE)
     network = carry_into(build(traced.architecture), module, traced)
     expected, got = outputs(module, IMAGE).flatten(1), outputs(network, IMAGE)
     assert torch.allclose(got, expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
     assert traced.architecture.parameters == sum(w.numel() for w in module.parameters())
+    assert Architecture.from_json(traced.architecture.to_json()) == traced.architecture
+    if family in MORE_FAMILIES:  # which multiply where no convolution is, or have fixed ones
+        return
     with FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, *IMAGE))
     scales = sum(  # a factor a channel is no convolution where it comes from
@@ -32,9 +39,9 @@ def test_a_family_is_read_exactly(family, shake, outputs):
     assert 2 * (traced.architecture.macs - scales) == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(ALL))
 def test_the_source_of_a_family_is_plain_pytorch_that_computes_the_same(family, shake, outputs):
-    module = shake(FAMILIES[family]())
+    module = shake(ALL[family]())
     traced = trace(module, IMAGE)
     network = carry_into(build(traced.architecture), module, traced)
     classes = tuple("abcde")
@@ -47,9 +54,9 @@ def test_the_source_of_a_family_is_plain_pytorch_that_computes_the_same(family, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(ALL))
 def test_a_family_computes_the_same_as_an_onnx_file_and_as_a_program(family, shake):
-    module = shake(FAMILIES[family]())
+    module = shake(ALL[family]())
     traced = trace(module, IMAGE)
     network = carry_into(build(traced.architecture), module, traced).eval()
     trained = TrainedNet(network, Preprocessing((0.0,) * 3, (1.0,) * 3, tuple("abcde")))

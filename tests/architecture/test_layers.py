@@ -25,7 +25,8 @@ def test_the_papers_types_are_numbered_as_in_its_section_9():
 def test_activations_are_the_kinds_that_work_element_by_element():
     assert set(ACTIVATIONS) == {
         "relu", "sigmoid", "relu6", "leaky_relu", "elu", "gelu", "silu", "hardswish", "tanh",
-        "hardsigmoid",
+        "hardsigmoid", "mish", "selu", "celu", "softplus", "softsign", "logsigmoid", "hardtanh",
+        "hardshrink", "softshrink", "tanhshrink",
     }  # fmt: skip
 
 
@@ -43,6 +44,15 @@ def test_activations_are_the_kinds_that_work_element_by_element():
         (Layer("batch_norm"), IMAGE),
         (Layer("dropout", rate=0.5), IMAGE),
         (Layer("linear", channels=7), (7,)),
+        (Layer("pad", options=(("above", 1), ("right", -2))), (3, 9, 6)),
+        (Layer("pad_channels", channels=5, options=(("begin", 1),)), (5, 8, 8)),
+        (Layer("channel_mean"), (1, 8, 8)),
+        (Layer("channel_max"), (1, 8, 8)),
+        (Layer("flatten"), (192,)),
+        (Layer("upsample"), (3, 16, 16)),
+        (Layer("adaptive_average_pool", options=(("height", 3), ("width", 5))), (3, 3, 5)),
+        (Layer("scale", options=(("factor", 0.5),)), IMAGE),
+        (Layer("gain"), IMAGE),
     ],
 )
 def test_shapes_follow_pytorchs_formulas(layer, shape):
@@ -61,6 +71,10 @@ def test_a_kind_refuses_every_field_it_does_not_have(kind):
     good = {"kernel": 1, "channels": 2, "stride": 1, "padding": 0, "bias_free": True, "rate": 0.5}
     shapes = [IMAGE, IMAGE] if KINDS[kind].joining != "none" else [IMAGE]
     options = (("end", 2),) if kind == "slice" else ()
+    if kind == "channel_conv":
+        shapes = [(3, 1, 1)]
+    if kind == "pad_channels":
+        good["channels"] = 4
     output_shape(Layer(kind, **{name: good[name] for name in fields}, options=options), shapes)
     for name in set(good) - fields - {"padding"} | {"padding"} - fields:
         value = good[name] or 1

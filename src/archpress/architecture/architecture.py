@@ -94,6 +94,16 @@ class Architecture:
             )
         return Architecture(self.input_shape, (*body, replace(head, channels=classes)))
 
+    @property
+    def of_logits(self) -> "Architecture":
+        """The same net without a softmax at its end, or its logarithm: the loss has one."""
+        layers = self.layers
+        while len(layers) > 1 and layers[-1].kind in ("softmax", "log_softmax"):
+            if layers[-1].inputs != (1,):
+                break
+            layers = layers[:-1]
+        return self if layers == self.layers else Architecture(self.input_shape, layers)
+
     # --- exact costs ---
 
     @cached_property

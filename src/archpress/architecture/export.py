@@ -141,6 +141,9 @@ def _indented(lines: list[str]) -> str:
 
 
 def _call_text(call: ModuleCall) -> str:
+    if call.name == "ParameterDict":
+        parts = [f'"{name}": torch.full({shape}, {value})' for name, shape, value in call.arguments]
+        return f"nn.ParameterDict({{{', '.join(parts)}}})"
     parts = [str(value) for value in call.arguments]
     parts += [f"{name}={value!r}" for name, value in call.options]
     return f"nn.{call.name}({', '.join(parts)})"
@@ -248,13 +251,43 @@ def _factors(architecture: Architecture, index: int, read: list[str]) -> list[st
 
 def _alone(architecture: Architecture, index: int, module: str, read: str) -> str:
     """What a layer makes of the one value that it reads."""
-    layer = architecture.layers[index]
+    layer, is_map = architecture.layers[index], len(architecture.shapes[index]) == 3
+    alone = f"({read})" if _is_term(read) else read
     match layer.kind:
         case "slice":
-            return f"{read}[:, {layer.option('begin')}:{layer.option('end')}]"
-        case "layer_norm" if len(architecture.shapes[index]) == 3:
-            read = f"({read})" if " " in read else read  # a sum
-            return f"{module}({read}.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)"
+            return f"{alone}[:, {layer.option('begin')}:{layer.option('end')}]"
+        case "scale":
+            factor, shift = layer.option("factor"), layer.option("shift")
+            scaled = alone if factor == 1 else f"{alone} * {factor!r}"
+            return f"{scaled} + {shift!r}" if shift else scaled
+        case "pad_channels":
+            begin = int(layer.option("begin"))
+            after = layer.channels - begin - architecture.input_shapes(index)[0][0]
+            sides = (0, 0, 0, 0, begin, after) if is_map else (begin, after)
+            return f"nn.functional.pad({read}, {sides})"
+        case "channel_mean":
+            return f"{alone}.mean(1, keepdim=True)"
+        case "channel_max":
+            return f"{alone}.amax(1, keepdim=True)"
+        case "gain":
+            return f"{alone} * {module}.weight"
+        case "offset":
+            return f"{alone} + {module}.bias"
+        case "channel_conv":
+            row = f"{module}({alone}.flatten(1).unsqueeze(1)).squeeze(1)"
+            return f"{row}[:, :, None, None]" if is_map else row
+        case "layer_norm" if is_map:
+            return f"{module}({alone}.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)"
         case "linear":
-            return f"{module}({read}.flatten(1))"
+            return f"{module}({alone}.flatten(1))"
     return f"{module}({read})"
+
+
+def _is_term(read: str) -> bool:
+    """Whether it is a sum or a product, of which a method would take the last part alone."""
+    depth = 0
+    for character in read:
+        depth += (character in "([{") - (character in ")]}")
+        if character == " " and depth == 0:
+            return True
+    return False

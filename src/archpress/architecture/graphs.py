@@ -1,5 +1,6 @@
 """Reads a torch.fx graph, of calls as forward makes them or of torch.export's operations."""
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,15 +8,22 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from archpress.architecture.operations import FUNCTIONS, MODULES, WRAPPED
+from archpress.architecture.layers import Layer
+from archpress.architecture.operations import FUNCTIONS, MODULES, OF_VECTORS, WRAPPED
 from archpress.architecture.operations_aten import ELEMENTWISE_ATEN, operation
 from archpress.architecture.operations_elementwise import ELEMENTWISE
-from archpress.architecture.pointwise import refuse_parts
+from archpress.architecture.operations_parts import Stack
+from archpress.architecture.operations_pools import OVER_AXES, spread
+from archpress.architecture.operations_shapes import attribute, rank, same, size, unsqueeze
 from archpress.architecture.reading import SHARED, Layers, Traced, check_not_shared, checked_output
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import BATCH, Pointwise, Step, Value, Weight
+from archpress.architecture.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
 from archpress.errors import ArchitectureError, told
 
+# What reads functions as they are; for all else they become layers.
+_OF_FUNCTIONS = ELEMENTWISE | ELEMENTWISE_ATEN | OVER_AXES | {spread}
+# What reads a tensor in another shape.
+_OF_SHAPES = OVER_AXES | {attribute, rank, same, size, unsqueeze}
 _SHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand", "as_strided"})
 
 
@@ -92,8 +100,10 @@ class _Reader:
             case "output":
                 given = arguments[0]
                 is_single = self.batch is not None and len(given) == 1
-                refuse_parts(given, "is")
-                self.output = checked_output(given[0] if is_single else given)
+                found = given[0] if is_single else given
+                if isinstance(found, Pointwise):
+                    found = self.layers.as_layers(found, "output")
+                self.output = checked_output(found)
                 return self.output
             case "call_module":
                 return self._called(str(node.target), arguments, options)
@@ -101,10 +111,27 @@ class _Reader:
             return _worked_out(node, arguments, options)
         handler = self._handler(node)
         if handler is None:
-            raise RuleError(f"has no layer kind: write it with {_known()}, add and cat")
-        if getattr(handler, "func", handler) not in ELEMENTWISE | ELEMENTWISE_ATEN:
-            refuse_parts((arguments, options))
+            raise RuleError(_NO_LAYER)
+        arguments, options = self._read_by(handler, (arguments, options), _path(node))
         return handler(*self._with_batch(node, arguments), **options)
+
+    def _read_by(self, handler: Callable[..., object], given: Any, name: str) -> Any:  # noqa: ANN401
+        """What an entry of the tables is called with: layers, but for those that read more."""
+        bare = getattr(handler, "func", handler)
+        if bare not in _OF_SHAPES:
+            _refuse_other_shapes(given)
+        if bare not in _OF_FUNCTIONS:
+            given = self.layers.as_layers(given, name)
+        return self._as_vectors(given, name) if bare in OF_VECTORS else given
+
+    def _as_vectors(self, given: Any, name: str) -> Any:  # noqa: ANN401
+        """With maps that are flattened as vectors, of which each value is a channel."""
+        match given:
+            case Value(flat=True) if math.prod(given.shape) != given.shape[0]:
+                return self.layers.taken(Step(Layer("flatten"), (given,), flat=False), name)
+            case tuple():
+                return tuple(self._as_vectors(one, name) for one in given)
+        return given
 
     def _handler(self, node: fx.Node) -> Callable[..., object] | None:
         if self.batch is not None and node.target is not operator.getitem:
@@ -127,13 +154,12 @@ class _Reader:
 
     def _called(self, path: str, arguments: Any, options: Any) -> object:  # noqa: ANN401
         module = self.module.get_submodule(path)
-        if next(module.parameters(), None) is not None:
-            self._check_not_shared(module)
+        for weight in module.parameters():
+            self._check_not_shared(id(weight))
         handler = MODULES.get(type(module))
         if handler is None:
-            raise RuleError(f"has no layer kind: write it with {_known()}, add and cat")
-        if getattr(handler, "func", handler) not in ELEMENTWISE:
-            refuse_parts(arguments)
+            raise RuleError(_NO_LAYER)
+        arguments = self._read_by(handler, arguments, path)
         result = handler(module, *arguments, **options)
         if isinstance(result, Step) and result.weights:
             return replace(result, path=path)
@@ -146,7 +172,8 @@ class _Reader:
         value = self.layers.taken(step, path)
         assert isinstance(value, Value)
         weight = Weight(path, module.get_parameter("weight").detach())
-        return replace(value, made=replace(step, weights=(("weight", weight),), path=path))
+        assert value.made is not None
+        return replace(value, made=replace(value.made, weights=(("weight", weight),), path=path))
 
     def _weight(self, path: str) -> Weight:
         found: object = self.module
@@ -154,7 +181,7 @@ class _Reader:
             found = getattr(found, part)
         if not isinstance(found, Tensor):
             raise RuleError(f"is a {type(found).__name__}, of which no layer knows")
-        return Weight(path, found.detach())
+        return Weight(path, found.detach(), isinstance(found, nn.Parameter))
 
     def _check_not_shared(self, holder: object) -> None:
         if holder in self.with_weights:
@@ -175,8 +202,27 @@ class _Reader:
         return f"operation {_path(node)} ({_name(node)})"
 
 
-def _known() -> str:
-    return ", ".join(sorted(kind.__name__ for kind in MODULES))
+def _refuse_other_shapes(value: object) -> None:
+    match value:
+        case Reshaped():
+            sizes = " x ".join(map(str, value.sizes))
+            raise RuleError(
+                f"reads a map as {sizes}: only means and maxima over pixels do, as "
+                "attention and recurrence are no layers"
+            )
+        case Stack():
+            raise RuleError("reads a stack, of which only sums and means are taken")
+        case dict():
+            _refuse_other_shapes(list(value.values()))
+        case list() | tuple():
+            for one in value:
+                _refuse_other_shapes(one)
+
+
+_NO_LAYER = (
+    "has no layer kind: write it with convolutions, linear layers, pools, norms and activations of "
+    "torch.nn, sums, products and cat"
+)
 
 
 def _name(node: fx.Node) -> str:
@@ -194,19 +240,21 @@ def _is_constant(value: object) -> bool:
             return all(map(_is_constant, value))
         case slice():
             return all(map(_is_constant, (value.start, value.stop, value.step)))
-    return not isinstance(value, Value | Pointwise) and value != BATCH
+    return not isinstance(value, Value | Pointwise | Reshaped | Stack) and value != BATCH
 
 
 def _worked_out(node: fx.Node, arguments: Any, options: Any) -> object:  # noqa: ANN401
     """What a call on numbers and weights gives; the weights of the module stay as they are."""
-    paths = [w.path for w in _weights_in((arguments, options)) if w.path]
+    weights = _weights_in((arguments, options))
+    paths = [weight.path for weight in weights if weight.path]
+    learned = any(weight.learned for weight in weights)
     plain: Any = _map(arguments)
     named: Any = _map(options)
     if node.op == "call_method":
         result = getattr(plain[0], str(node.target))(*plain[1:], **named)
     else:
         result = node.target(*plain, **named)  # type: ignore[operator]
-    return _as_weights(result, paths[0] if len(paths) == 1 else "")
+    return _as_weights(result, paths[0] if len(paths) == 1 else "", learned=learned)
 
 
 def _weights_in(value: object) -> list[Weight]:
@@ -234,12 +282,12 @@ def _map(value: object) -> object:
     return value
 
 
-def _as_weights(value: object, path: str) -> object:
+def _as_weights(value: object, path: str, *, learned: bool) -> object:
     match value:
         case Tensor():
-            return Weight(path, value.detach())
+            return Weight(path, value.detach(), learned)
         case tuple() | list():
-            return tuple(_as_weights(one, path) for one in value)
+            return tuple(_as_weights(one, path, learned=learned) for one in value)
     return value
 
 

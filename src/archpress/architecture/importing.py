@@ -45,7 +45,7 @@ def module_at(text: str) -> nn.Module:
             raise ArchitectureError(f"{text} is a {type(found).__name__}, which cannot be called")
         try:
             found = found()
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise ArchitectureError(
                 f"calling {text} without arguments failed ({told(error)}): name a function that "
                 "needs none and returns the module"
@@ -63,7 +63,7 @@ def _code(place: str) -> ModuleType:
     with _importing_from(path.parent.resolve() if is_file else Path.cwd()):
         try:
             return _of_file(path) if is_file else importlib.import_module(place)
-        except Exception as error:  # likewise
+        except (Exception, SystemExit) as error:  # likewise
             raise ArchitectureError(f"importing {place} failed: {told(error)}") from error
 
 

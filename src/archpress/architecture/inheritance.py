@@ -94,6 +94,8 @@ class _Heir:
             inputs = [known[i] for i in self._candidate.input_indices(index)]
             if layer.kind in WEIGHTED:
                 known[index] = self._weighted(index, matches.get(index), inputs[0])
+            elif KINDS[layer.kind].chooses_channels:  # zeros beside those of the input
+                known[index] = None
             else:
                 known[index] = _passed_on(KINDS[layer.kind].joining, inputs)
         return Inheritance(self._fresh, self._taken)

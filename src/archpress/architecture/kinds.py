@@ -8,12 +8,28 @@ norms, activations and pools count none, as in `torch.utils.flop_counter` (which
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from archpress.architecture.kind_rows import (
+    activation,
+    bias,
+    bias_options,
+    join,
+    module_options,
+    moving,
+    none,
+    norm,
+    parameter,
+    pool,
+    side,
+    weights_a_channel,
+    window_options,
+    without_module,
+)
 from archpress.architecture.layers import (
     OPTIONS,
+    SIDES,
     WINDOW_OPTIONS,
     Joining,
     Kind,
@@ -25,143 +41,48 @@ from archpress.architecture.shape_rules import (
     Shape,
     added,
     averaged,
+    channels_added,
     concatenated,
     convolved,
     convolved_by_channel,
+    enlarged,
     flat,
+    flattened,
     multiplied,
-    normed_in_groups,
-    pooled,
+    one_channel,
+    one_pixel,
+    padded,
+    resized,
     same,
+    same_map,
     shuffled,
     sliced,
     window,
 )
 
-# --- rows of a family --------------------------------------------------------------------------
+_PADS = {"zeros": "Zero", "reflect": "Reflection", "replicate": "Replication"}
 
 
-def _none(layer: Layer, *shapes: Shape) -> int:
-    return 0
+def _pad(layer: Layer, shape: Shape) -> ModuleCall:
+    mode = str(layer.option("mode"))
+    sides = tuple(int(layer.option(one)) for one in SIDES)
+    return ModuleCall(f"{_PADS.get(mode, 'Circular')}Pad2d", (sides,))
 
 
-def _weights_a_channel(layer: Layer, shape: Shape) -> int:
-    """Of a convolution, for one channel of its output."""
-    return shape[0] // int(layer.option("groups")) * math.prod(window(layer)[0])
+def _upsample(layer: Layer, shape: Shape) -> ModuleCall:
+    options: dict[str, object] = {"scale_factor": int(layer.option("times"))}
+    if layer.option("bilinear"):
+        options |= {"mode": "bilinear", "align_corners": bool(layer.option("align_corners"))}
+    return ModuleCall("Upsample", (), tuple(options.items()))
 
 
-def _bias(layer: Layer, channels: int) -> int:
-    return 0 if layer.bias_free else channels
-
-
-def _side(extents: tuple[int, int]) -> int | tuple[int, int]:
-    return extents[0] if extents[0] == extents[1] else extents
-
-
-def _window_options(layer: Layer) -> tuple[tuple[str, Any], ...]:
-    _, stride, padding = map(_side, window(layer))
-    named = (("stride", stride, 1), ("padding", padding, 0))
-    return tuple((name, value) for name, value, usual in named if value != usual)
-
-
-def _options(layer: Layer) -> tuple[tuple[str, Any], ...]:
-    """Those that are options of the module under the same name."""
-    return tuple(pair for pair in layer.options if pair[0] not in WINDOW_OPTIONS)
-
-
-def _bias_options(layer: Layer) -> tuple[tuple[str, Any], ...]:
-    return (("bias", False),) if layer.bias_free else ()
-
-
-def _pool(module: str, code: int, *options: str) -> Kind:
-    return Kind(
-        fields=frozenset({"kernel", "stride", "padding"}),
-        shape=pooled,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall(module, (_side(window(layer)[0]),), _pooling(layer)),
-        paper_code=code,
-        keeps_sign=True,
-        options=WINDOW_OPTIONS | {"ceil_mode", *options},
-    )
-
-
-def _pooling(layer: Layer) -> tuple[tuple[str, Any], ...]:
-    """A pool's stride is its kernel where it is not said, so it always is."""
-    options = dict(_window_options(layer))
-    return (("stride", options.pop("stride", 1)), *options.items(), *_options(layer))
-
-
-def _norm(module: Callable[[Shape], str], *options: str, groups: bool = False) -> Kind:
-    """Parameters for each channel, where it has any."""
-
-    def arguments(layer: Layer, shape: Shape) -> tuple[int, ...]:
-        return (int(layer.option("groups")), shape[0]) if groups else (shape[0],)
-
-    def named(layer: Layer) -> tuple[tuple[str, Any], ...]:
-        pairs = [pair for pair in _options(layer) if pair[0] != "groups"]
-        is_layer_norm = [("elementwise_affine", v) if n == "affine" else (n, v) for n, v in pairs]
-        return tuple(is_layer_norm if module((1,)) == "LayerNorm" else pairs)
-
-    return Kind(
-        fields=frozenset(),
-        shape=normed_in_groups if groups else same,
-        parameters=lambda layer, shape: 2 * shape[0] if layer.option("affine") else 0,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall(
-            module(shape), arguments(layer, shape), named(layer)
+def _resizing(module: str) -> Kind:
+    return moving(
+        resized,
+        lambda layer, shape: ModuleCall(
+            module, ((int(layer.option("height")), int(layer.option("width"))),)
         ),
-        options=frozenset({"eps", "affine", *options}),
-    )
-
-
-def _activation(
-    module: str,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *options: str,
-    code: int = 0,
-    keeps_sign: bool = True,
-) -> Kind:
-    return Kind(
-        fields=frozenset(),
-        shape=same,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: ModuleCall(module, (), _options(layer)),
-        paper_code=code,
-        keeps_sign=keeps_sign,
-        output_range=(low, high),
-        options=frozenset(options),
-    )
-
-
-def _moving(
-    shape: Callable[[Layer, Sequence[Shape]], Shape],
-    module: Callable[[Layer, Shape], ModuleCall | None],
-    *options: str,
-) -> Kind:
-    """Values move or are left out, none changes."""
-    return Kind(
-        fields=frozenset(),
-        shape=shape,
-        parameters=_none,
-        macs=_none,
-        module=module,
-        keeps_sign=True,
-        options=frozenset(options),
-    )
-
-
-def _join(how: Joining, shape: Callable[[Layer, Sequence[Shape]], Shape]) -> Kind:
-    return Kind(
-        fields=frozenset(),
-        shape=shape,
-        parameters=_none,
-        macs=_none,
-        module=lambda layer, shape: None,
-        joining=how,
-        keeps_sign=True,
+        *("height", "width"),
     )
 
 
@@ -172,13 +93,13 @@ KINDS: dict[str, Kind] = {
         fields=frozenset({"kernel", "channels", "stride", "padding", "bias_free"}),
         shape=convolved,
         parameters=lambda layer, shape: (
-            _weights_a_channel(layer, shape) * layer.channels + _bias(layer, layer.channels)
+            weights_a_channel(layer, shape) * layer.channels + bias(layer, layer.channels)
         ),
-        macs=lambda layer, shape, out: _weights_a_channel(layer, shape) * math.prod(out),
+        macs=lambda layer, shape, out: weights_a_channel(layer, shape) * math.prod(out),
         module=lambda layer, shape: ModuleCall(
             "Conv2d",
-            (shape[0], layer.channels, _side(window(layer)[0])),
-            _window_options(layer) + _options(layer) + _bias_options(layer),
+            (shape[0], layer.channels, side(window(layer)[0])),
+            window_options(layer) + module_options(layer) + bias_options(layer),
         ),
         paper_code=1,
         options=WINDOW_OPTIONS | {"groups", "dilation"},
@@ -187,90 +108,159 @@ KINDS: dict[str, Kind] = {
         fields=frozenset({"kernel", "stride", "padding", "bias_free"}),
         shape=convolved_by_channel,
         parameters=lambda layer, shape: (
-            shape[0] * math.prod(window(layer)[0]) + _bias(layer, shape[0])
+            shape[0] * math.prod(window(layer)[0]) + bias(layer, shape[0])
         ),
         macs=lambda layer, shape, out: math.prod(window(layer)[0]) * math.prod(out),
         module=lambda layer, shape: ModuleCall(
             "Conv2d",
-            (shape[0], shape[0], _side(window(layer)[0])),
+            (shape[0], shape[0], side(window(layer)[0])),
             (
-                *_window_options(layer),
+                *window_options(layer),
                 ("groups", shape[0]),
-                *_options(layer),
-                *_bias_options(layer),
+                *module_options(layer),
+                *bias_options(layer),
             ),
         ),
         options=WINDOW_OPTIONS | {"dilation"},
     ),
-    "max_pool": _pool("MaxPool2d", 2, "dilation"),
+    "max_pool": pool("MaxPool2d", 2, "dilation"),
     "batch_norm": replace(
-        _norm(lambda shape: "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"), paper_code=3
+        norm(lambda shape: "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"), paper_code=3
     ),
-    "relu": _activation("ReLU", 0.0, code=4),
-    "sigmoid": _activation("Sigmoid", 0.0, 1.0, code=5),
+    "relu": activation("ReLU", 0.0, code=4),
+    "sigmoid": activation("Sigmoid", 0.0, 1.0, code=5),
     "dropout": Kind(
         fields=frozenset({"rate"}),
         shape=same,
-        parameters=_none,
-        macs=_none,
+        parameters=none,
+        macs=none,
         module=lambda layer, shape: ModuleCall("Dropout", (layer.rate,)),
         paper_code=6,
         keeps_sign=True,
     ),
-    "average_pool": _pool("AvgPool2d", 7, "count_include_pad"),
+    "average_pool": pool("AvgPool2d", 7, "count_include_pad"),
     "linear": Kind(
         fields=frozenset({"channels", "bias_free"}),
         shape=flat,
         parameters=lambda layer, shape: (
-            math.prod(shape) * layer.channels + _bias(layer, layer.channels)
+            math.prod(shape) * layer.channels + bias(layer, layer.channels)
         ),
         macs=lambda layer, shape, out: math.prod(shape) * layer.channels,
         module=lambda layer, shape: ModuleCall(
-            "Linear", (math.prod(shape), layer.channels), _bias_options(layer)
+            "Linear", (math.prod(shape), layer.channels), bias_options(layer)
         ),
         paper_code=8,
     ),
     "global_average_pool": Kind(
         fields=frozenset(),
         shape=averaged,
-        parameters=_none,
-        macs=_none,
+        parameters=none,
+        macs=none,
         module=lambda layer, shape: ModuleCall("AdaptiveAvgPool2d", (1,)),
         keeps_sign=True,
     ),
-    "add": _join(Joining.ADD, added),
-    "multiply": _join(Joining.MULTIPLY, multiplied),
-    "concat": _join(Joining.CONCAT, concatenated),
-    "relu6": _activation("ReLU6", 0.0, 6.0),
-    "leaky_relu": _activation("LeakyReLU", -math.inf, math.inf, "negative_slope"),
-    "elu": _activation("ELU", -math.inf, math.inf, "alpha"),
-    "gelu": _activation("GELU", -math.inf, math.inf, "approximate"),
-    "silu": _activation("SiLU"),
-    "hardswish": _activation("Hardswish"),
-    "tanh": _activation("Tanh", -1.0, 1.0),
-    "hardsigmoid": _activation("Hardsigmoid", 0.0, 1.0),
-    "layer_norm": _norm(lambda shape: "LayerNorm"),
-    "group_norm": _norm(lambda shape: "GroupNorm", "groups", groups=True),
-    "slice": _moving(sliced, lambda layer, shape: None, "begin", "end"),
-    "channel_shuffle": _moving(
+    "add": join(Joining.ADD, added),
+    "multiply": join(Joining.MULTIPLY, multiplied),
+    "concat": join(Joining.CONCAT, concatenated),
+    "relu6": activation("ReLU6", 0.0, 6.0),
+    "leaky_relu": activation("LeakyReLU", -math.inf, math.inf, "negative_slope"),
+    "elu": activation("ELU", -math.inf, math.inf, "alpha"),
+    "gelu": activation("GELU", -math.inf, math.inf, "approximate"),
+    "silu": activation("SiLU"),
+    "hardswish": activation("Hardswish"),
+    "tanh": activation("Tanh", -1.0, 1.0),
+    "hardsigmoid": activation("Hardsigmoid", 0.0, 1.0),
+    "layer_norm": norm(lambda shape: "LayerNorm"),
+    "group_norm": norm(lambda shape: "GroupNorm", "groups", groups=True),
+    "slice": moving(sliced, without_module, "begin", "end"),
+    "channel_shuffle": moving(
         shuffled,
         lambda layer, shape: ModuleCall("ChannelShuffle", (int(layer.option("groups")),)),
         "groups",
     ),
+    "mish": activation("Mish"),
+    "selu": activation("SELU"),
+    "celu": activation("CELU", -math.inf, math.inf, "alpha"),
+    "softplus": activation("Softplus", 0.0, math.inf, "beta", "threshold"),
+    "softsign": activation("Softsign", -1.0, 1.0),
+    "logsigmoid": activation("LogSigmoid", -math.inf, 0.0, keeps_sign=False),
+    "hardtanh": activation("Hardtanh", -math.inf, math.inf, "min_val", "max_val", keeps_sign=False),
+    "hardshrink": activation("Hardshrink", -math.inf, math.inf, "lambd"),
+    "softshrink": activation("Softshrink", -math.inf, math.inf, "lambd"),
+    "tanhshrink": activation("Tanhshrink"),
+    "prelu": Kind(
+        fields=frozenset(),
+        shape=same,
+        parameters=lambda layer, shape: shape[0] if layer.option("per_channel") else 1,
+        macs=none,
+        module=lambda layer, shape: ModuleCall(
+            "PReLU", (shape[0],) if layer.option("per_channel") else ()
+        ),
+        keeps_sign=True,
+        options=frozenset({"per_channel"}),
+    ),
+    "softmax": replace(
+        activation("Softmax", 0.0, 1.0), module=lambda layer, shape: ModuleCall("Softmax", (1,))
+    ),
+    "log_softmax": replace(
+        activation("LogSoftmax", -math.inf, 0.0, keeps_sign=False),
+        module=lambda layer, shape: ModuleCall("LogSoftmax", (1,)),
+    ),
+    "local_norm": replace(
+        activation("LocalResponseNorm", -math.inf, math.inf, "size", "alpha", "beta", "k"),
+        shape=same_map,
+        module=lambda layer, shape: ModuleCall(
+            "LocalResponseNorm",
+            tuple(layer.option(name) for name in ("size", "alpha", "beta", "k")),
+        ),
+    ),
+    "scale": replace(
+        activation("", -math.inf, math.inf, "factor", "shift", keeps_sign=False),
+        module=without_module,
+    ),
+    "gain": parameter("weight", 1.0),
+    "offset": parameter("bias", 0.0),
+    "channel_conv": Kind(
+        fields=frozenset({"bias_free"}),
+        shape=one_pixel,
+        parameters=lambda layer, shape: int(layer.option("size")) + bias(layer, 1),
+        macs=lambda layer, shape, out: int(layer.option("size")) * out[0],
+        module=lambda layer, shape: ModuleCall(
+            "Conv1d",
+            (1, 1, int(layer.option("size"))),
+            (("padding", int(layer.option("size")) // 2), *bias_options(layer)),
+        ),
+        options=frozenset({"size"}),
+    ),
+    "pad": moving(padded, _pad, *SIDES, "mode"),
+    "pad_channels": moving(channels_added, without_module, "begin", fields=frozenset({"channels"})),
+    "channel_mean": moving(one_channel),
+    "channel_max": moving(one_channel),
+    "flatten": moving(flattened, lambda layer, shape: ModuleCall("Flatten")),
+    "adaptive_average_pool": _resizing("AdaptiveAvgPool2d"),
+    "adaptive_max_pool": _resizing("AdaptiveMaxPool2d"),
+    "upsample": moving(enlarged, _upsample, *("times", "bilinear", "align_corners")),
 }
 
-ACTIVATIONS = tuple(
-    name
-    for name, kind in KINDS.items()
-    if not kind.fields
-    and kind.joining is Joining.NONE
-    and name.endswith(("relu", "relu6", "elu", "gelu", "silu", "hardswish", "tanh", "sigmoid"))
+# What is a function of each value alone, without weights.
+ACTIVATIONS = (
+    *("relu", "sigmoid", "relu6", "leaky_relu", "elu", "gelu", "silu", "hardswish", "tanh"),
+    *("hardsigmoid", "mish", "selu", "celu", "softplus", "softsign", "logsigmoid", "hardtanh"),
+    *("hardshrink", "softshrink", "tanhshrink"),
+)
+# Kinds of which nothing is proposed: they are what their options say, and candidates have none, or
+# stand where only their author would put them.
+NOT_SEARCHED = (
+    *("slice", "channel_shuffle", "softmax", "log_softmax", "local_norm", "scale", "gain"),
+    *("offset", "channel_conv", "pad", "channel_mean", "channel_max", "flatten", "upsample"),
+    *("adaptive_average_pool", "adaptive_max_pool"),
 )
 PAPER_KINDS = tuple(
     sorted((name for name in KINDS if KINDS[name].paper_code), key=lambda n: KINDS[n].paper_code)
 )
 
 _NUMERIC_FIELDS = {"kernel": 1, "channels": 1, "stride": 1, "padding": 0}  # field -> least value
+_FEW = 13  # kinds that an error message lists
 LARGEST_FIELD = 2**20  # no real layer comes near it; keeps products far from overflow in JSON
 
 
@@ -282,7 +272,10 @@ def output_shape(layer: Layer, shapes: Sequence[Shape]) -> Shape:
     """
     kind = KINDS.get(layer.kind)
     if kind is None:
-        raise RuleError(f"unknown kind {layer.kind!r}; known are {', '.join(KINDS)}")
+        first, more = list(KINDS)[:_FEW], len(KINDS) - _FEW
+        raise RuleError(
+            f"unknown kind {layer.kind!r}; known are {', '.join(first)} and {more} more"
+        )
     _check_fields(layer, kind)
     if kind.joining is Joining.NONE and len(shapes) != 1:
         raise RuleError(f"reads one input but {len(shapes)} are given")
@@ -327,5 +320,7 @@ def _check_options(layer: Layer, kind: Kind) -> None:
             raise RuleError(f"option {name} is {value!r} as usual, so it must be left out")
         if name in WINDOW_OPTIONS and value == getattr(layer, name.removesuffix("_width")):
             raise RuleError(f"option {name} is as its height, {value}, so it must be left out")
-        if type(value) is int and value < 0:
+        if type(value) is int and value < 0 and name not in SIDES:
             raise RuleError(f"option {name} must be 0 or more, not {value}")
+        if type(value) is float and not math.isfinite(value):
+            raise RuleError(f"option {name} must be a finite number, not {value}")

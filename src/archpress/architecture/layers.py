@@ -60,10 +60,31 @@ OPTIONS: dict[str, Option] = {
     "negative_slope": 0.01,
     "alpha": 1.0,
     "approximate": "none",
-    "begin": 0,  # first channel of a slice
+    "begin": 0,  # first channel of a slice; where the input begins among channels of zeros
     "end": 0,  # first channel after it
+    "beta": 1.0,
+    "threshold": 20.0,
+    "lambd": 0.5,
+    "min_val": -1.0,
+    "max_val": 1.0,
+    "per_channel": False,  # one parameter a channel, not one for all
+    "factor": 1.0,
+    "shift": 0.0,  # added after the factor
+    "above": 0,  # pixels added, or where negative taken away
+    "below": 0,
+    "left": 0,
+    "right": 0,
+    "mode": "zeros",  # what pixels are added
+    "height": 1,  # of the output
+    "width": 1,
+    "times": 2,  # as high and wide as the input
+    "bilinear": False,
+    "align_corners": False,
+    "size": 5,  # channels that a local norm looks at
+    "k": 1.0,
 }
 WINDOW_OPTIONS = frozenset({"kernel_width", "stride_width", "padding_width"})
+SIDES = ("left", "right", "above", "below")  # in PyTorch's order
 
 
 class Joining(StrEnum):
@@ -77,7 +98,10 @@ class Joining(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModuleCall:
-    """`torch.nn.NAME(*arguments, **options)`, as data: built by `network`, written by `export`."""
+    """`torch.nn.NAME(*arguments, **options)`, as data: built by `network`, written by `export`.
+
+    Of a `ParameterDict` the arguments are (name, shape, value), for each parameter.
+    """
 
     name: str
     arguments: tuple[Any, ...] = ()

@@ -1,9 +1,11 @@
 """From an `Architecture` to a `torch.nn.Module` with fresh weights, and weights carried over."""
 
 from collections import Counter
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import KINDS
@@ -32,6 +34,16 @@ def module_call(architecture: Architecture, index: int) -> ModuleCall | None:
     return KINDS[layer.kind].module(layer, architecture.input_shapes(index)[0])
 
 
+def module_of(call: ModuleCall) -> nn.Module:
+    """The module that a call gives, its weights fresh."""
+    if call.name == "ParameterDict":
+        return nn.ParameterDict(
+            {name: torch.full(shape, value) for name, shape, value in call.arguments}
+        )
+    module: nn.Module = getattr(nn, call.name)(*call.arguments, **dict(call.options))
+    return module
+
+
 class Network(nn.Module):
     """The network of an architecture, its layers run in order.
 
@@ -47,7 +59,7 @@ class Network(nn.Module):
         for index, name in enumerate(self._names):
             call = module_call(architecture, index)
             if call is not None:
-                self.add_module(name, getattr(nn, call.name)(*call.arguments, **dict(call.options)))
+                self.add_module(name, module_of(call))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits.
@@ -88,14 +100,35 @@ class Network(nn.Module):
 
     def _run_alone(self, index: int, name: str, value: Tensor) -> Tensor:
         layer, is_map = self.architecture.layers[index], len(self.architecture.shapes[index]) == 3
-        if layer.kind == "slice":
-            return value[:, int(layer.option("begin")) : int(layer.option("end"))]
+        match layer.kind:
+            case "slice":
+                return value[:, int(layer.option("begin")) : int(layer.option("end"))]
+            case "scale":
+                return value * float(layer.option("factor")) + float(layer.option("shift"))
+            case "pad_channels":
+                begin = int(layer.option("begin"))
+                after = layer.channels - begin - value.shape[1]
+                return F.pad(value, (0, 0, 0, 0, begin, after) if is_map else (begin, after))
+            case "channel_mean":
+                return value.mean(1, keepdim=True)
+            case "channel_max":
+                return value.amax(1, keepdim=True)
         module = self.get_submodule(name)
         result: Tensor
-        if layer.kind == "layer_norm" and is_map:  # over the channels of each pixel
-            result = module(value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        else:
-            result = module(value.flatten(1) if layer.kind == "linear" else value)
+        match layer.kind:
+            case "gain":
+                result = value * cast("Tensor", module.weight)
+            case "offset":
+                result = value + cast("Tensor", module.bias)
+            case "channel_conv":  # B x C -> B x 1 x C and back
+                row = module(value.flatten(1).unsqueeze(1)).squeeze(1)
+                result = row[:, :, None, None] if is_map else row
+            case "layer_norm" if is_map:  # over the channels of each pixel
+                result = module(value.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            case "linear":
+                result = module(value.flatten(1))
+            case _:
+                result = module(value)
         return result
 
 

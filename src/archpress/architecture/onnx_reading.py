@@ -15,9 +15,7 @@ from archpress.architecture.operations_onnx import (
     NEEDS_BATCH,
     ONNX,
     READS_RESHAPED,
-    Reshaped,
 )
-from archpress.architecture.pointwise import refuse_parts
 from archpress.architecture.reading import (
     Layers,
     Traced,
@@ -26,7 +24,7 @@ from archpress.architecture.reading import (
     in_batches,
 )
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import BATCH, Step, Value, Weight
+from archpress.architecture.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
 from archpress.errors import ArchitectureError, EvaluationError, told
 
 if TYPE_CHECKING:
@@ -114,7 +112,8 @@ def read_onnx(net: OnnxNet, input_shape: tuple[int, int, int]) -> Traced:
     (output,) = net.model.graph.output
     value = reader.values.get(output.name)
     try:
-        refuse_parts(value, "is")
+        if isinstance(value, Pointwise):
+            value = reader.layers.as_layers(value, output.name)
         traced = reader.layers.finished(checked_output(value))
     except RuleError as error:
         raise ArchitectureError(f"what {net.path.name} returns {error}") from None
@@ -199,7 +198,8 @@ class _Reader:
         for name, value in attributes.items():
             attributes[name] = value.decode() if isinstance(value, bytes) else value
         if node.op_type not in ELEMENTWISE_ONNX:
-            refuse_parts(inputs)
+            name = node.name or node.output[0]
+            inputs = [self.layers.as_layers(one, name) for one in inputs]
         if node.op_type not in READS_RESHAPED and any(isinstance(one, Reshaped) for one in inputs):
             raise RuleError("reads a map that is reshaped, as attention does: no layer does")
         more: dict[str, Any] = {}

@@ -8,10 +8,9 @@ values (an operation that no layer could see, as a flatten), or whatever else fo
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from torch import nn
 from archpress.architecture.kinds import ACTIVATIONS, KINDS
 from archpress.architecture.layers import Layer
 from archpress.architecture.operations_elementwise import (
+    LOGS,
     activation,
     activation_module,
     add,
@@ -27,21 +27,50 @@ from archpress.architecture.operations_elementwise import (
     concatenate,
     divide,
     dropout,
+    dropout_called,
     function_of_one,
+    gated_half,
     hardtanh,
+    largest,
     multiply,
+    negative,
     power,
+    prelu,
+    smallest,
+    softmax,
     subtract,
+)
+from archpress.architecture.operations_parts import (
+    chunk,
+    item,
+    pad,
+    select,
+    split,
+    stack,
+    zeros,
+    zeros_like,
+)
+from archpress.architecture.operations_pools import (
+    adaptive_max_pool,
+    adaptive_pool,
+    add_up,
+    average_pool,
+    local_norm,
+    max_pool,
+    maximum,
+    mean,
+    minimum,
+    most,
+    spread,
+    upsample,
 )
 from archpress.architecture.operations_shapes import (
     attribute,
-    chunk,
     flatten,
-    item,
     permute,
+    rank,
     same,
     size,
-    split,
     squeeze,
     transpose,
     unsqueeze,
@@ -52,15 +81,17 @@ from archpress.architecture.operations_weights import (
     addmm,
     batch_norm,
     conv,
+    conv_over_channels,
     convolved,
     group_norm,
+    instance_norm,
     layer_norm,
     layer_norm_layer,
     linear,
     linear_layer,
     matrix_product,
+    without_padding,
 )
-from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
     Step,
     Value,
@@ -68,8 +99,6 @@ from archpress.architecture.traced_values import (
     need,
     options,
     plain,
-    side,
-    windowed,
 )
 
 Handler = Callable[..., object]
@@ -80,21 +109,56 @@ Handler = Callable[..., object]
 
 def _conv(module: nn.Conv2d, x: Value) -> Step:
     need(x.is_map and x.shape[0] == module.in_channels, f"{module.in_channels} channels", x)
-    plain("padding_mode", module.padding_mode, "zeros", "pad with zeros")
+    inner, padding = without_padding(x, module.padding)
     layer = convolved(
-        x,
+        inner,
         (module.out_channels, module.in_channels // module.groups, *module.kernel_size),
         module.stride,
-        module.padding,
+        padding,
         module.dilation,
         module.groups,
         bias_free=module.bias is None,
     )
-    return Step(layer, (x,))
+    if module.padding_mode == "zeros":
+        return Step(layer, (inner,))
+    found = dict(layer.options)
+    height = layer.padding
+    width = int(found.pop("padding_width", height))
+    around = pad(x, (width, width, height, height), module.padding_mode)
+    assert isinstance(around, Step)
+    bare = replace(layer, padding=0, options=tuple(found.items()))
+    return Step(bare, (around,))
 
 
-def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, x: Value) -> Step:
-    fits = x.is_map is isinstance(module, nn.BatchNorm2d)
+def _conv_over_channels(module: nn.Conv1d, x: Value) -> Step:
+    plain("padding_mode", module.padding_mode, "zeros", "pad with zeros")
+    bias = None if module.bias is None else Weight("", module.bias)
+    step = conv_over_channels(
+        x,
+        Weight("", module.weight),
+        bias,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.groups,
+    )
+    return replace(step, weights=())
+
+
+def _instance_norm(module: nn.InstanceNorm2d, x: Value) -> Step:
+    need(x.is_map and x.shape[0] > 1, "a map of several channels", x)
+    if module.track_running_stats:
+        return _batch_norm(module, x)
+    found = options(eps=float(module.eps), affine=bool(module.affine), groups=x.shape[0])
+    return Step(Layer("group_norm", options=found), (x,))
+
+
+def _prelu(module: nn.PReLU, x: Value) -> Step:
+    return replace(prelu(x, Weight("", module.weight)), weights=())
+
+
+def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d | nn.InstanceNorm2d, x: Value) -> Step:
+    fits = x.is_map is not isinstance(module, nn.BatchNorm1d)
     fits = fits and x.sizes[1] == x.shape[0] == module.num_features
     need(fits, f"{module.num_features} channels", x)
     plain("track_running_stats", module.track_running_stats, True, "keep its statistics")
@@ -116,99 +180,14 @@ def _layer_norm(module: nn.LayerNorm, x: Value) -> Step:
     return Step(layer_norm_layer(x, module.normalized_shape, module.eps, affine=affine), (x,))
 
 
+def _softmax(module: nn.Softmax | nn.LogSoftmax, x: Value) -> Step:
+    kind = "softmax" if isinstance(module, nn.Softmax) else "log_softmax"
+    return softmax(kind, x, module.dim)
+
+
 def _linear(module: nn.Linear, x: Value) -> Step:
     shape = (module.out_features, module.in_features)
     return Step(linear_layer(x, shape, bias_free=module.bias is None), (x,))
-
-
-# --- pools ---------------------------------------------------------------------------------------
-
-
-def _pool(
-    kind: str,
-    x: Value,
-    kernel_size: object,
-    stride: object,
-    padding: object,
-    **more: Any,  # noqa: ANN401 options of the layer
-) -> Step:
-    need(x.is_map, "a map of B x C x H x W", x)
-    return Step(windowed(kind, kernel_size, stride or kernel_size, padding, **more), (x,))
-
-
-def max_pool(
-    x: Value,
-    kernel_size: object,
-    stride: object = None,
-    padding: object = 0,
-    dilation: object = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Step:
-    """`F.max_pool2d`."""
-    plain("return_indices", return_indices, False, "return the values alone")
-    step = side("dilation", dilation)
-    return _pool(
-        "max_pool", x, kernel_size, stride, padding, dilation=step, ceil_mode=bool(ceil_mode)
-    )
-
-
-def average_pool(
-    x: Value,
-    kernel_size: object,
-    stride: object = None,
-    padding: object = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Step:
-    """`F.avg_pool2d`; where there is no padding, it is counted."""
-    plain("divisor_override", divisor_override, None, "divide by the window")
-    counted = bool(count_include_pad) or (padding in (0, (0, 0)) and not ceil_mode)
-    return _pool(
-        "average_pool",
-        x,
-        kernel_size,
-        stride,
-        padding,
-        ceil_mode=bool(ceil_mode),
-        count_include_pad=counted,
-    )
-
-
-def adaptive_pool(kind: str, x: Value, output_size: Any) -> Step | Value:  # noqa: ANN401
-    """A pool whose windows are all alike, which they are where the sides divide."""
-    need(x.is_map, "a map of B x C x H x W", x)
-    given = list(output_size) if isinstance(output_size, tuple | list) else [output_size] * 2
-    sides = x.shape[1:]
-    wanted = [side if size is None else size for side, size in zip(sides, given, strict=True)]
-    if wanted == list(sides) and wanted != [1, 1]:
-        return x  # each window is one pixel
-    if wanted == [1, 1] and kind == "average_pool":
-        return Step(Layer("global_average_pool"), (x,))
-    if any(side % size for side, size in zip(sides, wanted, strict=True)):
-        raise RuleError(
-            f"has output_size={output_size!r} for a map of {sides[0]}x{sides[1]}, whose sides it "
-            "does not divide: use another, or a pool with a kernel"
-        )
-    kernel = tuple(side // size for side, size in zip(sides, wanted, strict=True))
-    return _pool(kind, x, kernel, kernel, 0)
-
-
-def adaptive_max_pool(x: Value, output_size: object, return_indices: bool = False) -> Step | Value:
-    """`F.adaptive_max_pool2d`."""
-    plain("return_indices", return_indices, False, "return the values alone")
-    return adaptive_pool("max_pool", x, output_size)
-
-
-def mean(x: Value, dim: object = None, keepdim: bool = False) -> object:
-    """Over height and width, at once or one after the other."""
-    axes = dim if isinstance(dim, Sequence) else [dim]
-    spatial = {1, 2} if x.channels_last else {2, 3}
-    is_map = x.is_map or x.channels_last
-    if not is_map or {axis % 4 if type(axis) is int else axis for axis in axes} != spatial:
-        raise RuleError(f"is over dim={dim!r}: take it over height and width, (2, 3), at once")
-    return Step(Layer("global_average_pool"), (x,), flat=not keepdim)
 
 
 # --- the tables ----------------------------------------------------------------------------------
@@ -230,104 +209,168 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.AdaptiveAvgPool2d: lambda m, x: adaptive_pool("average_pool", x, m.output_size),
     nn.AdaptiveMaxPool2d: lambda m, x: adaptive_pool("max_pool", x, m.output_size),
     nn.Hardtanh: lambda m, x: between(x, m.min_val, m.max_val),
-    nn.Dropout: lambda m, x: dropout(x, m.p),
-    nn.Dropout2d: lambda m, x: dropout(x, m.p),
+    nn.Conv1d: _conv_over_channels,
+    nn.InstanceNorm2d: _instance_norm,
+    nn.LocalResponseNorm: lambda m, x: local_norm(x, m.size, m.alpha, m.beta, m.k),
+    nn.PReLU: _prelu,
+    nn.RReLU: lambda m, x: activation("leaky_relu", x, (m.lower + m.upper) / 2),
+    nn.Softmax: _softmax,
+    nn.LogSoftmax: _softmax,
+    nn.Softmax2d: lambda m, x: softmax("softmax", x, 1),
+    nn.GLU: lambda m, x: gated_half(x, m.dim),
+    nn.Upsample: lambda m, x: upsample(x, m.size, m.scale_factor, m.mode, m.align_corners),
+    nn.UpsamplingNearest2d: lambda m, x: upsample(x, m.size, m.scale_factor),
+    nn.UpsamplingBilinear2d: lambda m, x: upsample(x, m.size, m.scale_factor, "bilinear", True),
     nn.Flatten: lambda m, x: flatten(x, m.start_dim, m.end_dim),
     nn.Identity: lambda m, x: x,
 }
+for _pads, _mode in (
+    (nn.ZeroPad2d, "constant"),
+    (nn.ReflectionPad2d, "reflect"),
+    (nn.ReplicationPad2d, "replicate"),
+    (nn.CircularPad2d, "circular"),
+):
+    MODULES[_pads] = lambda m, x, mode=_mode: pad(x, m.padding, mode)
+MODULES[nn.ConstantPad2d] = lambda m, x: pad(x, m.padding, value=m.value)
+for _dropout in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout):
+    MODULES[_dropout] = lambda m, x: dropout(x, m.p)
 FUNCTIONS: dict[object, Handler] = {
     F.max_pool2d: max_pool,
     F.avg_pool2d: average_pool,
     F.adaptive_avg_pool2d: partial(adaptive_pool, "average_pool"),
     F.adaptive_max_pool2d: adaptive_max_pool,
+    F.interpolate: upsample,
+    F.upsample: upsample,
+    F.local_response_norm: local_norm,
+    F.pad: pad,
+    F.conv1d: conv_over_channels,
+    torch.conv1d: conv_over_channels,
     F.conv2d: conv,
     torch.conv2d: conv,
     F.linear: linear,
     torch.addmm: addmm,
-    torch.matmul: matrix_product,
     torch.mm: matrix_product,
     operator.matmul: matrix_product,
-    "matmul": matrix_product,
     F.batch_norm: batch_norm,
     torch.batch_norm: lambda x, w, b, mean, var, *more: batch_norm(x, mean, var, w, b, *more[:3]),
     F.group_norm: group_norm,
     torch.group_norm: group_norm,
+    F.instance_norm: instance_norm,
     F.layer_norm: layer_norm,
     torch.layer_norm: layer_norm,
     F.hardtanh: hardtanh,
-    torch.clamp: between,
-    torch.div: divide,
-    operator.truediv: divide,
-    operator.itruediv: divide,
-    F.dropout: dropout,
-    F.dropout2d: dropout,
+    F.prelu: prelu,
+    F.rrelu: lambda x, lower=1 / 8, upper=1 / 3, *_, **__: activation(
+        "leaky_relu", x, (lower + upper) / 2
+    ),
+    F.glu: gated_half,
+    F.softmax: partial(softmax, LOGS[F.softmax]),
+    F.log_softmax: partial(softmax, LOGS[F.log_softmax]),
+    F.dropout: dropout_called,
+    F.dropout2d: dropout_called,
+    F.alpha_dropout: dropout,
     operator.add: add,
     operator.iadd: add,
-    torch.add: add,
     operator.sub: subtract,
     operator.isub: subtract,
-    torch.sub: subtract,
     operator.pow: power,
-    torch.pow: power,
-    torch.erf: partial(function_of_one, torch.erf),
+    operator.neg: negative,
+    operator.abs: partial(function_of_one, torch.abs),
     operator.mul: multiply,
     operator.imul: multiply,
-    torch.mul: multiply,
-    torch.chunk: chunk,
-    torch.split: split,
-    torch.permute: permute,
-    torch.transpose: transpose,
+    operator.truediv: divide,
+    operator.itruediv: divide,
     torch.cat: concatenate,
     torch.concat: concatenate,
-    torch.flatten: flatten,
-    torch.mean: mean,
+    torch.concatenate: concatenate,
+    torch.stack: stack,
+    torch.zeros: zeros,
+    torch.zeros_like: zeros_like,
+    torch.maximum: largest,
+    torch.minimum: smallest,
+    torch.rsub: lambda x, other: subtract(other, x),
     getattr: attribute,
     operator.getitem: item,
-    "add": add,
-    "add_": add,
-    "sub": subtract,
-    "sub_": subtract,
-    "pow": power,
-    "erf": partial(function_of_one, torch.erf),
-    "mul": multiply,
-    "mul_": multiply,
-    "clamp": between,
-    "clamp_": between,
-    "div": divide,
-    "div_": divide,
-    "chunk": chunk,
-    "split": split,
-    "permute": permute,
-    "transpose": transpose,
-    "flatten": flatten,
-    "mean": mean,
     "view": view,
     "reshape": view,
+    "view_as": lambda x, other: view(x, *other.sizes),
+    "reshape_as": lambda x, other: view(x, *other.sizes),
     "size": size,
-    "unsqueeze": unsqueeze,
-    torch.unsqueeze: unsqueeze,
-    "squeeze": squeeze,
-    torch.squeeze: squeeze,
-    "expand_as": same,
-    "contiguous": same,
+    "dim": rank,
+    "new_zeros": lambda x, *sizes, **_: zeros(*sizes),
+    "is_contiguous": lambda x, **_: True,
 }
+_NAMED: dict[str, Handler] = {  # alike as functions of torch, of tensors, and in place
+    "add": add,
+    "sub": subtract,
+    "subtract": subtract,
+    "mul": multiply,
+    "multiply": multiply,
+    "div": divide,
+    "divide": divide,
+    "true_divide": divide,
+    "pow": power,
+    "square": lambda x: power(x, 2),
+    "neg": negative,
+    "negative": negative,
+    "clamp": between,
+    "clip": between,
+    "matmul": matrix_product,
+    "chunk": chunk,
+    "split": split,
+    "select": select,
+    "permute": permute,
+    "transpose": transpose,
+    "swapaxes": transpose,
+    "flatten": flatten,
+    "mean": mean,
+    "sum": add_up,
+    "var": partial(spread, False),
+    "std": partial(spread, True),
+    "max": maximum,
+    "min": minimum,
+    "amax": most,
+    "squeeze": squeeze,
+    "unsqueeze": unsqueeze,
+    "softmax": partial(softmax, "softmax"),
+    "log_softmax": partial(softmax, "log_softmax"),
+}
+_SAME = (
+    *("contiguous", "expand_as", "expand", "type_as", "to", "float", "clone", "detach", "cpu"),
+    *("requires_grad_", "type"),
+)
+
+
+def _enter(name: str, handler: Handler) -> None:
+    for one in (name, f"{name}_"):
+        FUNCTIONS[one] = handler
+        for home in (torch, F):
+            function = getattr(home, one, None)
+            if function is not None and function not in FUNCTIONS:
+                FUNCTIONS[function] = handler
+
+
+for _name, _handler in _NAMED.items():
+    _enter(_name, _handler)
+for _name in _SAME:
+    FUNCTIONS[_name] = same
+for _name in ("erf", "exp", "sqrt", "rsqrt", "abs", "reciprocal", "log", "log1p"):
+    _enter(_name, partial(function_of_one, getattr(torch, _name)))
+# What norms each value of a flattened map by itself.
+OF_VECTORS: frozenset[Handler] = frozenset(
+    {
+        *(_batch_norm, _group_norm, _layer_norm, _prelu, _softmax),
+        *(batch_norm, group_norm, layer_norm, prelu, softmax),
+    }
+)
 # By name, of libraries that need not be there: what their authors keep fx from looking into.
 WRAPPED: dict[str, Handler] = {
     "stochastic_depth": same,  # of torchvision; nothing in evaluation
 }
 
 
-def _enter_activation(kind: str) -> None:
-    """By its module in the table of kinds, and under the same name in torch and as a method."""
-    call = KINDS[kind].module(Layer(kind), (1, 1, 1))
-    if call is not None:
-        MODULES[getattr(nn, call.name)] = partial(activation_module, kind)
-    for name in (kind, f"{kind}_"):
-        FUNCTIONS[name] = partial(activation, kind)
-        for home in (torch, F):
-            if hasattr(home, name):
-                FUNCTIONS[getattr(home, name)] = partial(activation, kind)
-
-
 for _kind in ACTIVATIONS:
-    _enter_activation(_kind)
+    _enter(_kind, partial(activation, _kind))
+    _call = KINDS[_kind].module(Layer(_kind), (1, 1, 1))
+    if _call is not None and getattr(nn, _call.name) not in MODULES:
+        MODULES[getattr(nn, _call.name)] = partial(activation_module, _kind)

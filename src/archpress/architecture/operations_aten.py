@@ -10,28 +10,31 @@ from typing import Any
 
 import torch
 
-from archpress.architecture.operations import (
-    FUNCTIONS,
-    Handler,
-    adaptive_pool,
-    average_pool,
-    max_pool,
-)
+from archpress.architecture.operations import FUNCTIONS, Handler
 from archpress.architecture.operations_elementwise import (
     activation,
     between,
     concatenate,
-    dropout,
-    function_of_one,
+    dropout_called,
     hardtanh,
+    prelu,
+    softmax,
     subtract,
 )
-from archpress.architecture.operations_shapes import same, split, take, view, whole_again
+from archpress.architecture.operations_parts import pad, split, take
+from archpress.architecture.operations_pools import (
+    adaptive_pool,
+    average_pool,
+    max_pool,
+    upsample,
+)
+from archpress.architecture.operations_shapes import same, view, whole_again
 from archpress.architecture.operations_weights import (
     addmm,
     batch_norm,
     conv,
     group_norm,
+    instance_norm,
     layer_norm,
     linear,
     matrix_product,
@@ -102,6 +105,10 @@ def _strided(x: Value, sizes: list[Any], strides: list[int], offset: int | None 
     return x
 
 
+def _size(size: Any) -> Any:  # noqa: ANN401 two numbers, or none where there are factors
+    return list(size) if size else None
+
+
 def _shuffled(x: Value, groups: int) -> object:
     return whole_again(replace(x, groups=groups, shuffled=True))
 
@@ -136,29 +143,43 @@ ATEN: dict[str, Handler] = {
     "adaptive_avg_pool2d": partial(adaptive_pool, "average_pool"),
     "avg_pool2d": average_pool,
     "cat": concatenate,
-    "dropout": dropout,
-    "feature_dropout": dropout,
-    "native_dropout": partial(_first, dropout),
+    "dropout": dropout_called,
+    "feature_dropout": dropout_called,
+    "native_dropout": partial(_first, dropout_called),
     "_unsafe_view": view,
     "as_strided": _strided,
     "channel_shuffle": _shuffled,
     "split_with_sizes": split,
     "slice": take,
+    "log_sigmoid": partial(activation, "logsigmoid"),
+    "pad": pad,
+    "constant_pad_nd": lambda x, sides, value=0: pad(x, sides, value=value),
+    "reflection_pad2d": lambda x, sides: pad(x, sides, "reflect"),
+    "replication_pad2d": lambda x, sides: pad(x, sides, "replicate"),
+    "_softmax": lambda x, dim, *_: softmax("softmax", x, dim),
+    "_log_softmax": lambda x, dim, *_: softmax("log_softmax", x, dim),
+    "upsample_nearest2d": lambda x, size, *scales: upsample(x, _size(size), *scales[:1]),
+    "upsample_bilinear2d": lambda x, size, align, *scales: upsample(
+        x, _size(size), scales[0] if scales else None, "bilinear", align
+    ),
+    "instance_norm": lambda x, weight, bias, mean, var, use, momentum, eps, *_: instance_norm(
+        x, mean, var, weight, bias, use, momentum, eps
+    ),
+    "prelu": prelu,
+    "_prelu_kernel": prelu,
 }
 _UNCHANGED = (
     *("_to_copy", "to", "contiguous", "clone", "detach", "alias", "lift_fresh", "lift_fresh_copy"),
     *("expand", "expand_as", "type_as", "float"),
 )
 ATEN.update(dict.fromkeys(_UNCHANGED, same))
-for _function in (torch.exp, torch.neg, torch.abs, torch.sqrt, torch.nn.functional.softplus):
-    ATEN[_function.__name__] = partial(function_of_one, _function)
 ELEMENTWISE_ATEN = frozenset({_gelu, _elu})
 
 
 def operation(name: str) -> Handler | None:
     """How to take an operation, by its name without the overload."""
     for one in (name, name.removesuffix("_")):
-        handler = ATEN.get(one) or FUNCTIONS.get(one)
+        handler = ATEN.get(one) or FUNCTIONS.get(one) or FUNCTIONS.get(getattr(torch, one, None))
         if handler is not None:
             return handler
     return None

@@ -4,20 +4,26 @@
 arrive as `Value`s, and all that does not depend on the images as `Weight`s.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations import (
-    adaptive_pool,
-    average_pool,
-    max_pool,
-    mean,
+from archpress.architecture.onnx_shapes import (
+    Attributes,
+    Handler,
+    gathered,
+    padded,
+    parted,
+    reduced,
+    reshaped,
+    resized,
+    sliced,
+    squeezed,
+    unsqueezed,
+    windowed_average,
+    windowed_conv,
+    windowed_max,
 )
 from archpress.architecture.operations_elementwise import (
     activation,
@@ -26,22 +32,25 @@ from archpress.architecture.operations_elementwise import (
     concatenate,
     divide,
     function_of_one,
+    largest,
     multiply,
+    negative,
     power,
+    prelu,
+    smallest,
+    softmax,
     subtract,
 )
-from archpress.architecture.operations_shapes import (
-    flatten,
-    permute,
-    split,
-    squeeze,
-    take,
-    unsqueeze,
-    view,
+from archpress.architecture.operations_pools import (
+    adaptive_pool,
+    add_up,
+    local_norm,
+    mean,
+    most,
 )
+from archpress.architecture.operations_shapes import flatten, permute
 from archpress.architecture.operations_weights import (
     batch_norm,
-    conv,
     group_norm,
     layer_norm,
     linear,
@@ -49,53 +58,15 @@ from archpress.architecture.operations_weights import (
     turned,
 )
 from archpress.architecture.pointwise import pointwise
-from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
-    BATCH,
     Pointwise,
+    Reshaped,
     Step,
     Value,
     Weight,
-    need,
     options,
     plain,
 )
-
-Attributes = dict[str, Any]
-Handler = Callable[..., object]
-
-
-@dataclass(frozen=True, slots=True)
-class Reshaped:
-    """A map in a shape that only few operations read.
-
-    Attributes:
-        x: the map.
-        sizes: `B x groups x all else`, of which a group norm is the instance norm; or all values
-            in one line, from which they are gathered again.
-    """
-
-    x: Value
-    sizes: tuple[Any, ...]
-
-
-def integers(value: object) -> list[int]:
-    """What a node reads as a shape, as axes or as sizes."""
-    match value:
-        case Weight():
-            return [int(one) for one in value.value.flatten().tolist()]
-        case int():
-            return [value]
-        case list() | tuple():
-            return [int(one) for one in value]
-    raise RuleError("has sizes that depend on the images: export it with fixed sizes")
-
-
-def _given(attributes: Attributes, name: str, inputs: Sequence[object]) -> list[int] | None:
-    """An option that newer versions of ONNX have as an input, older ones as an attribute."""
-    if inputs and inputs[0] is not None:
-        return integers(inputs[0])
-    return integers(attributes[name]) if name in attributes else None
 
 
 def _number(value: object, beside: object) -> object:
@@ -110,75 +81,6 @@ def _elementwise(function: Handler, attributes: Attributes, *inputs: object) -> 
     if len(inputs) == 2:
         inputs = (_number(inputs[0], inputs[1]), _number(inputs[1], inputs[0]))
     return function(*inputs)
-
-
-# --- windows -------------------------------------------------------------------------------------
-
-
-def _pads(attributes: Attributes, x: Value, kernel: Sequence[int]) -> tuple[int, int]:
-    """Above and left, which must be as below and right."""
-    how = attributes.get("auto_pad", "NOTSET")
-    if how == "VALID":
-        return 0, 0
-    before, after = [0, 0], [0, 0]
-    if how == "NOTSET":
-        given = integers(attributes.get("pads", [0, 0, 0, 0]))
-        before, after = given[:2], given[2:]
-    else:
-        for axis in range(2):
-            step = attributes.get("strides", [1, 1])[axis]
-            reach = (kernel[axis] - 1) * attributes.get("dilations", [1, 1])[axis] + 1
-            outputs = -(-x.shape[1 + axis] // step)
-            total = max((outputs - 1) * step + reach - x.shape[1 + axis], 0)
-            before[axis], after[axis] = total // 2, total - total // 2
-    if before != after:
-        raise RuleError(
-            f"pads {before[0]} above, {before[1]} left, {after[0]} below and {after[1]} right: pad "
-            "both sides alike"
-        )
-    return before[0], before[1]
-
-
-def _conv(attributes: Attributes, x: Value, weight: Weight, bias: Weight | None = None) -> Step:
-    if not isinstance(weight, Weight):
-        raise RuleError("has weights that are worked out of the image: use weights of its own")
-    need(x.is_map and len(weight.shape) == 4, "a map and a window of two sides", x)
-    return conv(
-        x,
-        weight,
-        bias,
-        attributes.get("strides", [1, 1]),
-        _pads(attributes, x, weight.shape[2:]),
-        attributes.get("dilations", [1, 1]),
-        attributes.get("group", 1),
-    )
-
-
-def _pool(handler: Handler, attributes: Attributes, x: Value, **more: object) -> object:
-    need(x.is_map, "a map", x)
-    kernel = attributes["kernel_shape"]
-    return handler(
-        x,
-        kernel,
-        attributes.get("strides", [1, 1]),
-        _pads(attributes, x, kernel),
-        ceil_mode=bool(attributes.get("ceil_mode", 0)),
-        **more,
-    )
-
-
-def _max_pool(attributes: Attributes, x: Value) -> object:
-    return _pool(max_pool, attributes, x, dilation=attributes.get("dilations", [1, 1]))
-
-
-def _average_pool(attributes: Attributes, x: Value) -> object:
-    plain("dilations", attributes.get("dilations", [1, 1]), [1, 1], "pool without dilation")
-    counted = bool(attributes.get("count_include_pad", 0))
-    return _pool(average_pool, attributes, x, count_include_pad=counted)
-
-
-def _reduce_mean(attributes: Attributes, x: Value, *axes: object) -> object:
-    return mean(x, _given(attributes, "axes", axes), bool(attributes.get("keepdims", 1)))
 
 
 # --- weights -------------------------------------------------------------------------------------
@@ -230,6 +132,7 @@ def _instance_norm(
     if plain_scale:
         found = options(eps=float(eps), affine=False, groups=x.sizes[1])
         return Step(Layer("group_norm", options=found), (x.x,))
+    assert isinstance(x.x, Value)
     size = x.x.shape[0] // x.sizes[1]
     return group_norm(x.x, x.sizes[1], _repeated(scale, size), _repeated(bias, size), eps)
 
@@ -250,72 +153,42 @@ def _clip(attributes: Attributes, x: object, low: object = None, high: object = 
     return between(x, *bounds)  # type: ignore[arg-type]
 
 
-def _leaky(attributes: Attributes, x: Value, slope: Weight) -> object:
-    """A parametrised ReLU of one slope."""
+def _leaky(attributes: Attributes, x: Value | Pointwise, slope: Weight) -> object:
+    """A parametrised ReLU; of one slope it is a leaky one."""
     slopes = set(slope.value.flatten().tolist())
-    plain("slopes", len(slopes), 1, "use one slope for all channels")
+    if len(slopes) > 1:
+        return prelu(x, Weight(slope.path, slope.value.flatten()))
     return activation("leaky_relu", x, slopes.pop())
+
+
+def _shrunk(attributes: Attributes, x: Value | Pointwise) -> object:
+    lambd, bias = attributes.get("lambd", 0.5), attributes.get("bias", 0.0)
+    if bias:
+        plain("bias", bias, lambd, "use a soft or a hard shrink")
+    return activation("softshrink" if bias else "hardshrink", x, lambd)
+
+
+def _local_norm(attributes: Attributes, x: Value) -> Step:
+    alpha, beta = attributes.get("alpha", 1e-4), attributes.get("beta", 0.75)
+    return local_norm(x, attributes["size"], alpha, beta, attributes.get("bias", 1.0))
+
+
+def _softmax(kind: str, attributes: Attributes, x: Value) -> Step:
+    return softmax(kind, x, attributes.get("axis", -1 if len(x.sizes) == 2 else 1))
+
+
+def _extreme(low: bool, attributes: Attributes, x: object, *others: object) -> object:
+    """Of two, or a tensor cut off at a number."""
+    (other,) = others
+    for one, number in ((x, _number(other, x)), (other, _number(x, other))):
+        if isinstance(number, int | float) and isinstance(one, Value | Pointwise):
+            return between(one, max=number) if low else between(one, min=number)
+    return (smallest if low else largest)(x, other)  # type: ignore[arg-type]
 
 
 def _swish(attributes: Attributes, x: Value) -> object:
     plain("alpha", attributes.get("alpha", 1.0), 1.0, "use SiLU")
     return activation("silu", x)
-
-
-# --- shapes --------------------------------------------------------------------------------------
-
-
-def _reshape(attributes: Attributes, x: Value, shape: object, *, batch: int) -> object:
-    wanted: list[Any] = integers(shape)
-    if not attributes.get("allowzero", 0):
-        sizes = (*x.sizes, *wanted)
-        wanted = [sizes[place] if size == 0 else size for place, size in enumerate(wanted)]
-    if wanted[0] == batch:
-        wanted[0] = BATCH
-    is_in_groups = len(wanted) == 3 and x.is_map and wanted[0] in (BATCH, -1)
-    if is_in_groups and wanted[1] > 0 and x.shape[0] % wanted[1] == 0:
-        return Reshaped(x, tuple(wanted))
-    return Reshaped(x, (-1,)) if wanted == [-1] else view(x, wanted)
-
-
-def _gather(attributes: Attributes, x: object, places: Weight, *, batch: int) -> object:
-    """All values in their order, as exporters write a tensor whose strides are changed."""
-    in_order = isinstance(places, Weight) and places.value.numel() == places.value.max() + 1
-    in_order = in_order and bool((places.value.flatten().diff() == 1).all())
-    if not isinstance(x, Reshaped) or len(x.sizes) != 1 or not in_order:
-        raise RuleError("takes some values of a tensor: only some of the channels, by Slice")
-    return view(x.x, [BATCH if places.shape[0] == batch else 0, *places.shape[1:]])
-
-
-def _squeeze(attributes: Attributes, x: Value, *axes: object) -> Value:
-    return squeeze(x, *(_given(attributes, "axes", axes) or ()))
-
-
-def _unsqueeze(attributes: Attributes, x: Value, *axes: object) -> Value:
-    for axis in sorted(_given(attributes, "axes", axes) or ()):
-        x = unsqueeze(x, axis)
-    return x
-
-
-def _split(attributes: Attributes, x: Value, *sizes: object, outputs: int) -> list[object]:
-    given = _given(attributes, "split", sizes)
-    return split(x, given or -(-x.shape[0] // outputs), attributes.get("axis", 0))
-
-
-def _slice(attributes: Attributes, x: Value, *inputs: object) -> object:
-    names = ("starts", "ends", "axes", "steps")
-    starts, ends, axes, steps = (
-        _given(attributes, name, inputs[place : place + 1]) for place, name in enumerate(names)
-    )
-    assert starts is not None
-    assert ends is not None
-    axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
-    result: object = x
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if not isinstance(result, Value):
-            raise RuleError("takes a part along two axes: only some of the channels")
-        result = take(result, axis, start, end, step)
-    return result
 
 
 def _sum(attributes: Attributes, x: object, *others: object) -> object:
@@ -329,18 +202,35 @@ def _same(attributes: Attributes, x: object, *_: object) -> object:
 
 
 ONNX: dict[str, Handler] = {
-    "Conv": _conv,
+    "Conv": windowed_conv,
     "BatchNormalization": _batch_norm,
     "Gemm": _gemm,
     "MatMul": lambda attributes, x, weight: matrix_product(x, weight),
     "LayerNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _instance_norm,
-    "MaxPool": _max_pool,
-    "AveragePool": _average_pool,
+    "MaxPool": windowed_max,
+    "AveragePool": windowed_average,
     "GlobalAveragePool": lambda attributes, x: adaptive_pool("average_pool", x, 1),
     "GlobalMaxPool": lambda attributes, x: adaptive_pool("max_pool", x, 1),
-    "ReduceMean": _reduce_mean,
+    "ReduceMean": partial(reduced, mean),
+    "ReduceSum": partial(reduced, add_up),
+    "ReduceMax": partial(reduced, most),
+    "Max": partial(_extreme, False),
+    "Min": partial(_extreme, True),
+    "Pad": padded,
+    "Resize": resized,
+    "Upsample": resized,
+    "LRN": _local_norm,
+    "Softmax": partial(_softmax, "softmax"),
+    "LogSoftmax": partial(_softmax, "log_softmax"),
+    "Shrink": _shrunk,
+    "Neg": lambda attributes, x: negative(x),
+    "Mish": lambda attributes, x: activation("mish", x),
+    "Softplus": lambda attributes, x: activation("softplus", x),
+    "Softsign": lambda attributes, x: activation("softsign", x),
+    "Selu": lambda attributes, x: activation("selu", x),
+    "Celu": lambda attributes, x: activation("celu", x, attributes.get("alpha", 1.0)),
     "Relu": lambda attributes, x: activation("relu", x),
     "LeakyRelu": lambda attributes, x: activation("leaky_relu", x, attributes.get("alpha", 0.01)),
     "PRelu": _leaky,
@@ -359,13 +249,13 @@ ONNX: dict[str, Handler] = {
     "Pow": partial(_elementwise, power),
     "Sum": _sum,
     "Concat": lambda attributes, *inputs: concatenate(inputs, attributes["axis"]),
-    "Split": _split,
-    "Slice": _slice,
-    "Reshape": _reshape,
-    "Gather": _gather,
+    "Split": parted,
+    "Slice": sliced,
+    "Reshape": reshaped,
+    "Gather": gathered,
     "Flatten": lambda attributes, x: flatten(x, attributes.get("axis", 1)),
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
+    "Squeeze": squeezed,
+    "Unsqueeze": unsqueezed,
     "Transpose": lambda attributes, x: permute(
         x, attributes.get("perm", list(range(len(x.sizes)))[::-1])
     ),
@@ -374,20 +264,16 @@ ONNX: dict[str, Handler] = {
     "Cast": _same,
     "Expand": _same,
 }
-_FUNCTIONS: dict[str, Callable[..., torch.Tensor]] = {
-    "Erf": torch.erf,
-    "Exp": torch.exp,
-    "Neg": torch.neg,
-    "Sqrt": torch.sqrt,
-    "Abs": torch.abs,
-    "Softplus": F.softplus,
-}
+_FUNCTIONS = {"Erf": torch.erf, "Exp": torch.exp, "Sqrt": torch.sqrt, "Abs": torch.abs}
 for _name, _function in _FUNCTIONS.items():
     ONNX[_name] = partial(_elementwise, partial(function_of_one, _function))
-# What reads parts of an activation that is written out.
+ONNX["Reciprocal"] = partial(_elementwise, partial(function_of_one, torch.reciprocal))
+# What reads functions as they are; for all else they become layers.
 ELEMENTWISE_ONNX = {
     *("Add", "Sub", "Mul", "Div", "Pow", "Clip", "Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh"),
-    *("Gelu", "HardSwish", "HardSigmoid", "Identity", *_FUNCTIONS),
+    *("Gelu", "HardSwish", "HardSigmoid", "Identity", *_FUNCTIONS, "Reciprocal", "Neg", "Concat"),
+    *("Mish", "Softplus", "Softsign", "Selu", "Celu", "Shrink", "PRelu", "Max", "Min"),
+    *("ReduceMean", "ReduceSum", "ReduceMax"),
 }
 NEEDS_BATCH = {"Reshape", "Gather"}
-READS_RESHAPED = {"InstanceNormalization", "Gather"}
+READS_RESHAPED = {"InstanceNormalization", "Gather", "Unsqueeze", "ReduceMean", "ReduceMax"}

@@ -1,14 +1,22 @@
 """Operations that only move values: flattening, turning, shuffling, slicing. See `operations`."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
+
+import torch
 
 from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import BATCH, Step, Value, need, options, plain
+from archpress.architecture.traced_values import (
+    BATCH,
+    Pointwise,
+    Reshaped,
+    Step,
+    Value,
+    need,
+    options,
+)
 
 
 def same(x: object, *_: object, **__: object) -> object:
@@ -29,6 +37,10 @@ def permute(x: Value, *axes: Any) -> Value:  # noqa: ANN401 an integer each, or 
         return replace(x, channels_last=False)
     if order == [0, 2, 1, 3, 4] and x.groups:
         return replace(x, shuffled=not x.shuffled)
+    if order == [0, 2, 1] and x.row:
+        return _as_vector(x)
+    if order == [1, 0] and len(x.sizes) == 2:  # what was squeezed is a vector by now
+        return _as_row(x)
     raise RuleError(f"turns the axes to {order}: only to B x H x W x C and back has a meaning")
 
 
@@ -40,6 +52,16 @@ def transpose(x: Value, one: int, other: int) -> Value:
     return permute(x, order)
 
 
+def _as_row(x: Value) -> Value:
+    """A vector as `B x 1 x C`."""
+    return Value(x.index, x.shape, row=True)
+
+
+def _as_vector(x: Value) -> Value:
+    """A row as `B x C`."""
+    return Value(x.index, x.shape, flat=len(x.shape) == 3)
+
+
 # --- shapes --------------------------------------------------------------------------------------
 
 
@@ -48,13 +70,15 @@ def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> object:
     _not_turned(x)
     if x.groups and (start_dim, end_dim) == (1, 2):
         return whole_again(x)
+    if x.is_map and start_dim == 2 and end_dim % 4 == 3:
+        return Reshaped(x, (BATCH, x.shape[0], math.prod(x.shape[1:])))
     if start_dim != 1 or end_dim % len(x.sizes) != len(x.sizes) - 1:
         raise RuleError(f"has start_dim={start_dim}, end_dim={end_dim}: flatten from 1 to the end")
     return Value(x.index, x.shape, flat=True)
 
 
 def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH each, or one tuple
-    """Flat, or a vector as one pixel, or channels in groups and back."""
+    """Flat, or a vector as one pixel or row, or pixels in a row, or channels in groups and back."""
     wanted = list(sizes[0]) if isinstance(sizes[0], tuple | list) else list(sizes)
     if wanted == list(x.sizes):
         return x
@@ -68,6 +92,10 @@ def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH e
             return Value(x.index, x.shape, flat=True)
         if whole == [features, 1, 1]:
             return Value(x.index, x.shape, pixel=len(x.shape) == 1)
+        if whole == [1, features] and features == x.shape[0]:
+            return _as_row(x)
+        if x.is_map and whole == [x.shape[0], features // x.shape[0]]:
+            return Reshaped(x, (BATCH, *whole))
         if x.is_map and whole[2:] == list(x.shape[1:]) and whole[0] * whole[1] == x.shape[0]:
             return replace(x, groups=whole[0])
     raise RuleError(
@@ -76,10 +104,18 @@ def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH e
     )
 
 
-def unsqueeze(x: Value, dim: int) -> Value:
+def unsqueeze(x: Value | Reshaped, dim: int) -> object:
     """The first of the two calls that make one pixel of a vector; the second finds it done."""
-    if x.pixel:
+    if isinstance(x, Reshaped):
+        if not isinstance(x.x, Pointwise) or dim % 4 != 1:
+            raise RuleError("adds an axis to a map that is reshaped: only that of the channels")
+        return x.x
+    if x.pixel or (x.is_map and x.shape[1:] == (1, 1) and dim % 5 in (3, 4)):
         return x
+    if len(x.sizes) == 2 and dim % 3 == 1:
+        return _as_row(x)
+    if x.row and dim % 4 == 3:  # after a turn that was taken for none
+        return Value(x.index, x.shape, pixel=len(x.shape) == 1)
     need(len(x.sizes) == 2 and dim % 3 == 2, "a vector, at its end", x)
     return replace(x, flat=False, pixel=len(x.shape) == 1)
 
@@ -87,6 +123,9 @@ def unsqueeze(x: Value, dim: int) -> Value:
 def squeeze(x: Value, *dims: Any) -> Value:  # noqa: ANN401 an integer each, or one tuple
     """A map of one pixel becomes a vector; the second of two calls finds it done."""
     wanted = list(dims[0]) if dims and isinstance(dims[0], tuple | list) else list(dims)
+    if x.row:
+        need(not wanted or [dim % 3 for dim in wanted] == [1], "a row, B x 1 x C,", x)
+        return _as_vector(x)
     one_pixel = len(x.sizes) == 4 and x.sizes[2:] == (1, 1)
     if not one_pixel and len(x.sizes) == 2:
         return x
@@ -119,73 +158,38 @@ def whole_again(x: Value) -> object:
     return Step(Layer("channel_shuffle", options=options(groups=x.groups)), (together,))
 
 
-# --- parts ---------------------------------------------------------------------------------------
-
-
-def part(x: Value, begin: int, end: int) -> object:
-    """Channels from one to before another; all of them are the value itself."""
-    if (begin, end) == (0, x.shape[0]):
-        return x
-    return Step(Layer("slice", options=options(begin=begin, end=end)), (x,))
-
-
-def chunk(x: Value, chunks: int, dim: int = 0) -> list[object]:
-    """Parts of one size, the last may be smaller."""
-    return split(x, -(-x.shape[0] // chunks), dim)
-
-
-def split(x: Value, split_size: int | Sequence[int], dim: int = 0) -> list[object]:
-    """Parts of these sizes; each is a layer of its own."""
-    if not x.is_map or dim % 4 != 1:
-        raise RuleError(f"is along dim={dim}: split a map along channels, dim 1")
-    total, sizes = x.shape[0], split_size
-    if isinstance(sizes, int):
-        sizes = [min(sizes, total - begin) for begin in range(0, total, sizes)]
-    ends = list(accumulate(sizes))
-    return [part(x, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def item(x: Any, index: Any) -> object:  # noqa: ANN401 a value or a list; an integer or slices
-    """One of a list, or some channels of a map."""
-    if isinstance(x, tuple | list):
-        return x[index]
-    if index == (slice(None), slice(None), None, None):
-        return unsqueeze(x, -1)
-    channels = isinstance(index, tuple) and 2 <= len(index) <= 4 and isinstance(index[1], slice)
-    others = [one for place, one in enumerate(index) if place != 1] if channels else []
-    if not channels or not x.is_map or any(one not in (slice(None), ...) for one in others):
-        raise RuleError("takes a part of a tensor: only some of the channels, x[:, a:b]")
-    begin, end, step = index[1].indices(x.shape[0])
-    plain("step", step, 1, "take channels that lie together")
-    return part(x, begin, end)
-
-
-def take(
-    x: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> object:
-    """Some of the channels; of other axes all."""
-    axis = dim % len(x.sizes)
-    length = x.sizes[axis]
-    whole = (start or 0) == 0 and (end is None or not isinstance(length, int) or end >= length)
-    plain("step", step, 1, "take values that lie together")
-    if whole:
-        return x
-    if not x.is_map or axis != 1:
-        raise RuleError("takes a part of a tensor: only some of the channels, x[:, a:b]")
-    begin, last, _ = slice(start, end).indices(x.shape[0])
-    return part(x, begin, last)
-
-
 # --- sizes ---------------------------------------------------------------------------------------
 
 
-def size(x: Value, dim: int | None = None) -> object:
+def size(x: Value | Reshaped, dim: int | None = None) -> object:
     """What forward may compute with."""
     return x.sizes if dim is None else x.sizes[dim]
 
 
-def attribute(x: Value, name: str) -> object:
-    """The shape."""
-    if name != "shape":
+def rank(x: Value | Reshaped) -> int:
+    """How many axes a tensor has."""
+    return len(x.sizes)
+
+
+# What forward may ask a tensor for, beside its shape: as images are on every machine.
+_ATTRIBUTES: dict[str, object] = {
+    "device": torch.device("cpu"),
+    "dtype": torch.float32,
+    "is_cuda": False,
+    "requires_grad": False,
+}
+
+
+def attribute(x: Any, name: str) -> object:  # noqa: ANN401 a value, or what `torch.max` gives
+    """The shape and other things that do not depend on the image."""
+    if isinstance(x, list) and name == "values":
+        return x[0]
+    if name == "shape":
+        return x.sizes
+    if name == "ndim":
+        return len(x.sizes)
+    if name == "data":
+        return x
+    if name not in _ATTRIBUTES:
         raise RuleError(f"reads the attribute {name!r} of a tensor: only its shape may be read")
-    return x.sizes
+    return _ATTRIBUTES[name]

@@ -1,96 +1,59 @@
 """Layers whose weights forward uses by themselves, as `F.conv2d(x, weight)`. See `operations`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
-from archpress.architecture.layers import Layer
+from archpress.architecture.layers import SIDES, Layer
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
     BATCH,
+    Pointwise,
     Step,
     Value,
     Weight,
     need,
+    one_of,
     options,
+    pair,
     plain,
     side,
     windowed,
 )
 
-_NORMS = ("group_norm", "layer_norm")
 
-
-def weighted(layer: Layer, x: Value, flat: bool | None = None, **weights: Weight | None) -> Step:
+def weighted(
+    layer: Layer, x: Value | Pointwise, flat: bool | None = None, **weights: Weight | None
+) -> Step:
     """A layer with these weights, named by the module that holds the first of them."""
     given = tuple((name, weight) for name, weight in weights.items() if weight is not None)
     for name, weight in given:
         if not isinstance(weight, Weight):
             raise RuleError(f"has a {name} that is worked out of the image: use one of its own")
-    return Step(layer, (x,), flat, path=_holder(given[0][1]) if given else "", weights=given)
+    return Step(layer, (x,), flat, path=holder(given[0][1]) if given else "", weights=given)
 
 
-def _holder(weight: Weight) -> str:
+def holder(weight: Weight) -> str:
     """The path of the module that has it as its weight, else its own."""
     owner, _, name = weight.path.rpartition(".")
     return owner if owner and name == "weight" else weight.path
 
 
-def channel_weights(x: Value, weight: Weight) -> Weight:
-    """One weight a channel, as `B x C x H x W`, `B x H x W x C` or `B x F` are multiplied by.
-
-    Raises:
-        RuleError: they are shaped otherwise.
-    """
-    channels, shape = x.shape[0], weight.shape
-    place = len(x.sizes) - 1 if x.channels_last else 1
-    aligned = (1,) * (len(x.sizes) - len(shape)) + shape
-    wanted = tuple(channels if axis == place else 1 for axis in range(len(x.sizes)))
-    is_whole = not x.groups and not (x.flat and len(x.shape) == 3 and x.shape[1:] != (1, 1))
-    if is_whole and weight.value.numel() == 1:
-        return Weight(weight.path, weight.value.reshape(1).expand(channels))
-    if not is_whole or aligned != wanted:
-        raise RuleError(
-            f"joins a tensor with weights of {'x'.join(map(str, shape))}: one a channel of a map"
-        )
-    return replace(weight, value=weight.value.reshape(channels))
-
-
-def scaled(x: Value, weight: Weight) -> Step:
-    """One factor a channel: a norm's that has none, or a 1x1 depthwise convolution."""
+def without_padding(x: Value, padding: object) -> tuple[Value, object]:
+    """What a convolution reads, with the zeros around it as padding of its own."""
     made = x.made
-    if made is not None and made.layer.kind in _NORMS and not made.layer.option("affine"):
-        factors = channel_weights(x, weight)
-        zeros = Weight("", torch.zeros_like(factors.value))
-        found = tuple(pair for pair in made.layer.options if pair[0] != "affine")
-        layer, given = replace(made.layer, options=found), (("weight", factors), ("bias", zeros))
-        return replace(made, layer=layer, weights=given, path=_holder(factors))
-    need(len(x.shape) == 3, "a map", x)
-    factors = channel_weights(x, weight)
-    return weighted(Layer("depthwise", 1, 0, 1, 0, bias_free=True), x, weight=factors)
-
-
-def _has_no_summands(made: Step) -> bool:
-    """Whether a norm's are zeros that were made up for it."""
-    bias = dict(made.weights).get("bias")
-    return bias is not None and not bias.path and not bool(bias.value.any())
-
-
-def shifted(x: Value, weight: Weight) -> Step:
-    """One summand a channel: a bias of the layer before, or a convolution of ones that has it."""
-    bias = channel_weights(x, weight)
-    made = x.made
-    if made is not None and made.layer.kind in _NORMS and _has_no_summands(made):
-        return replace(made, weights=(*made.weights[:-1], ("bias", bias)))
-    if made is None or not made.layer.bias_free or dict(made.weights).keys() != {"weight"}:
-        need(len(x.shape) == 3, "a map", x)
-        ones = Weight("", torch.ones(x.shape[0]))
-        layer = Layer("depthwise", 1, 0, 1, 0)
-        return replace(weighted(layer, x, weight=ones, bias=bias), path=weight.path)
-    return replace(
-        made, layer=replace(made.layer, bias_free=False), weights=(*made.weights, ("bias", bias))
-    )
+    if made is None or made.layer.kind != "pad" or isinstance(padding, str):
+        return x, padding
+    left, right, above, below = (int(made.layer.option(side)) for side in SIDES)
+    is_even = (left, above) == (right, below) and min(left, above) >= 0
+    if not is_even or made.layer.option("mode") != "zeros":
+        return x, padding
+    height, width = pair("padding", padding)
+    (inner,) = made.reads
+    assert isinstance(inner, Value)
+    return inner, (height + above, width + left)
 
 
 def convolved(
@@ -138,8 +101,56 @@ def conv(
 ) -> Step:
     """`F.conv2d`."""
     _own(weight)
+    if not weight.learned and bias is None:
+        blurred = _blurred(x, weight, stride, padding, dilation, groups)
+        if blurred is not None:
+            return blurred
+    x, padding = without_padding(x, padding)
     layer = convolved(x, weight.shape, stride, padding, dilation, groups, bias_free=bias is None)
     return weighted(layer, x, weight=weight, bias=bias)
+
+
+def conv_over_channels(
+    x: Value,
+    weight: Weight,
+    bias: Weight | None = None,
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
+    groups: int = 1,
+) -> Step:
+    """`F.conv1d` along the channels of one pixel, which stand in a row."""
+    _own(weight)
+    (kernel,) = weight.shape[2:]
+    around = kernel // 2 if padding == "same" else padding
+    given = (weight.shape[:2], kernel % 2, *(one_of(n) for n in (stride, around, dilation)), groups)
+    if not x.row or given != ((1, 1), 1, 1, kernel // 2, 1, 1):
+        raise RuleError(
+            "is along one axis: only along channels in a row, B x 1 x C, with padding to keep them"
+        )
+    layer = Layer("channel_conv", bias_free=bias is None, options=options(size=kernel))
+    return weighted(layer, x, weight=weight, bias=bias)
+
+
+def _blurred(
+    x: Value, weight: Weight, stride: object, padding: object, dilation: object, groups: int
+) -> Step | None:
+    """A fixed filter of binomial weights, as blur pools have it: means of 2x2 in a row."""
+    channels, _, kernel, width = weight.shape
+    is_alone = groups == channels == x.shape[0] and kernel == width > 1 and weight.shape[1] == 1
+    if not is_alone or pair("dilation", dilation) != (1, 1) or isinstance(padding, str):
+        return None
+    row = torch.tensor([math.comb(kernel - 1, at) for at in range(kernel)]) / 2.0 ** (kernel - 1)
+    if not torch.allclose(weight.value, torch.outer(row, row).expand_as(weight.value)):
+        return None
+    height, wide = pair("padding", padding)
+    result: Value | Step = x
+    if height or wide:
+        sides = options(above=height, below=height, left=wide, right=wide)
+        result = Step(Layer("pad", options=sides), (x,))
+    for _ in range(kernel - 2):
+        result = Step(windowed("average_pool", 2, 1, 0), (result,))
+    return Step(windowed("average_pool", 2, stride, 0), (result,))
 
 
 def linear(x: Value, weight: Weight, bias: Weight | None = None) -> Step:
@@ -168,7 +179,7 @@ def turned(weight: object) -> Weight:
     """Weights `in x out` as `out x in`."""
     if not isinstance(weight, Weight) or weight.value.dim() != 2:
         raise RuleError("multiplies by what is no matrix of weights: use a linear layer")
-    return Weight(weight.path, weight.value.t())
+    return replace(weight, value=weight.value.t())
 
 
 def linear_layer(x: Value, shape: Sequence[int], *, bias_free: bool) -> Layer:
@@ -206,6 +217,24 @@ def batch_norm(
         running_mean=running_mean,
         running_var=running_var,
     )
+
+
+def instance_norm(
+    x: Value,
+    running_mean: Weight | None = None,
+    running_var: Weight | None = None,
+    weight: Weight | None = None,
+    bias: Weight | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Step:
+    """`F.instance_norm`: a group norm with a group a channel, or with statistics a batch norm."""
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    need(x.is_map, "a map of B x C x H x W", x)
+    return group_norm(x, x.shape[0], weight, bias, eps)
 
 
 def group_norm(

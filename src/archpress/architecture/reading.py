@@ -1,7 +1,9 @@
 """What a network is read into: layers one by one, their names and weights. See `tracing`."""
 
 import copy
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,13 +13,16 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import output_shape
 from archpress.architecture.layers import Layer
 from archpress.architecture.network import build, layer_names
+from archpress.architecture.pointwise import as_step
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Step, Value, Weight
-from archpress.errors import ArchitectureError
+from archpress.architecture.traced_values import Pointwise, Reshaped, Step, Value, Weight
+from archpress.errors import ArchitectureError, told
 
 _WEIGHTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 SHARED = "runs twice with the same weights: give each place its own module"
+
+_PARAMETERS = ("gain", "offset")  # kinds that are one tensor of weights
 
 Weights = tuple[tuple[str, Weight], ...]
 
@@ -47,23 +52,76 @@ class Layers:
         self._steps: list[Step] = []
         self._layers: list[Layer] = []
         self._names: list[str] = []
+        self._given: dict[int, tuple[Pointwise, Value]] = {}  # the function, so that its id stays
+        self._learned: dict[tuple[object, ...], Value] = {}
 
     def taken(self, result: object, name: str) -> object:
         """What an operation gives, each step of it added under its own name or this one."""
-        if isinstance(result, list):
-            return [self.taken(one, name) for one in result]
-        return self._add(result, result.path or name) if isinstance(result, Step) else result
+        match result:
+            case list():
+                return [self.taken(one, name) for one in result]
+            case Reshaped(x=Step() as step):
+                return replace(result, x=self._add(step, step.path or name))
+            case Step():
+                return self._add(result, result.path or name)
+        return result
+
+    def as_layers(self, value: object, name: str) -> object:
+        """The same with layers in place of functions, wherever they are in these arguments.
+
+        Args:
+            value: arguments of an operation.
+            name: of layers that are added for them.
+
+        Raises:
+            RuleError: a function is of no layers.
+        """
+        match value:
+            case Pointwise():
+                return self._given_by(value, name)
+            case dict():
+                return {key: self.as_layers(one, name) for key, one in value.items()}
+            case list() | tuple():
+                found = [self.as_layers(one, name) for one in value]
+                return tuple(found) if isinstance(value, tuple) else found
+        return value
+
+    def _given_by(self, function: Pointwise, name: str) -> Value:
+        if id(function) not in self._given:
+            value = self._read(as_step(function), name)
+            self._given[id(function)] = (function, value)
+        return self._given[id(function)][1]
+
+    def _read(self, value: Value | Pointwise | Step, name: str) -> Value:
+        match value:
+            case Step():
+                return self._add(value, name)
+            case Pointwise():
+                return self._given_by(value, name)
+        return value
 
     def _add(self, step: Step, name: str) -> Value:
-        index, first = len(self._layers), step.reads[0]
-        layer = replace(step.layer, inputs=tuple(index - value.index for value in step.reads))
-        shape = output_shape(layer, [value.shape for value in step.reads])
+        reads = tuple(self._read(one, name) for one in step.reads)
+        step = replace(step, reads=reads)
+        place = None
+        if step.layer.kind in _PARAMETERS and step.weights[0][1].path:
+            weight = step.weights[0][1]
+            place = (step.layer.kind, reads[0].index, weight.path, *weight.value.flatten().tolist())
+            if place in self._learned:  # written twice, as a bias that two branches read
+                return self._learned[place]
+        index, first = len(self._layers), reads[0]
+        layer = replace(step.layer, inputs=tuple(index - value.index for value in reads))
+        shape = output_shape(layer, [value.shape for value in reads])
         self._layers.append(layer)
         self._steps.append(step)
         self._names.append(name)
         if step.flat is None:
-            return replace(first.given(index, shape), made=step)
-        return Value(index, shape, step.flat and len(shape) == 3, made=step)
+            result = replace(first.given(index, shape), made=step)
+        else:
+            result = Value(index, shape, step.flat and len(shape) == 3, made=step)
+        if place is not None:
+            self._learned[place] = result
+        return result
 
     def finished(self, output: Value) -> Traced:
         """All that the output depends on: an activation may have taken the place of its parts."""
@@ -72,7 +130,7 @@ class Layers:
         place[-1] = -1
         layers = []
         for new, old in enumerate(kept):
-            reads = (place[value.index] for value in self._steps[old].reads)
+            reads = (place[index] for index in self._read_by(old))
             layers.append(replace(self._layers[old], inputs=tuple(new - read for read in reads)))
         return Traced(
             Architecture(self.input_shape, tuple(layers)),
@@ -84,8 +142,11 @@ class Layers:
         needed = {last}
         for index in range(last, -1, -1):
             if index in needed:
-                needed.update(value.index for value in self._steps[index].reads)
+                needed.update(self._read_by(index))
         return needed - {-1}
+
+    def _read_by(self, index: int) -> list[int]:
+        return [one.index for one in self._steps[index].reads if isinstance(one, Value)]
 
 
 def checked_output(value: object) -> Value:
@@ -94,9 +155,12 @@ def checked_output(value: object) -> Value:
     Raises:
         RuleError: it is anything else.
     """
+    if isinstance(value, Reshaped):
+        sizes = " x ".join(map(str, value.sizes))
+        raise RuleError(f"is a map as {sizes}: give it back as B x C x H x W, or flattened")
     if not isinstance(value, Value):
         raise RuleError("is not one tensor: wrap it in a module that returns the logits alone")
-    if value.channels_last or value.groups or value.pixel:
+    if value.channels_last or value.groups or value.pixel or value.row:
         raise RuleError("is turned or in groups: give it back as B x C x H x W, or flattened")
     if value.index < 0:
         raise RuleError("is the input as it came: there is nothing to compress")
@@ -115,10 +179,16 @@ def check_not_shared(traced: Traced, what: str, least_axes: int = 0) -> None:
         ArchitectureError: two layers read the same; has the name of the second.
     """
     seen = set()
-    for name, weights in zip(traced.names, traced.weights, strict=True):
+    layers = traced.architecture.layers
+    for layer, name, weights in zip(layers, traced.names, traced.weights, strict=True):
         for key, weight in weights:
-            holder = (weight.path, weight.value.data_ptr())
-            if key != "weight" or not weight.path or len(weight.shape) < least_axes:
+            is_parameter = layer.kind in _PARAMETERS
+            holder = (weight.path, 0 if is_parameter else weight.value.data_ptr())
+            if (
+                not (is_parameter or key == "weight")
+                or not weight.path
+                or len(weight.shape) < least_axes
+            ):
                 continue
             if holder in seen:
                 raise ArchitectureError(f"{what} {name} {SHARED}")
@@ -171,15 +241,41 @@ def _reshaped(weights: dict[str, Tensor], architecture: Architecture) -> dict[st
 
 
 def outputs_of(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Outputs, `B x K`, of a copy in evaluation and float32; forward may change its images."""
+    """Outputs, `B x K`, of a copy in evaluation and float32; forward may change its images.
+
+    Those raise ArchitectureError where forward fails.
+    """
 
     def outputs(images: Tensor) -> Tensor:
-        alone = copy.deepcopy(module).cpu().float().eval()
-        with torch.no_grad():
-            result: Tensor = alone(images.clone())
-        return result.flatten(1)
+        try:
+            with torch.no_grad(), redirect_stdout(sys.stderr):  # forward may print
+                return _only_tensor(_copied(module)(images.clone())).flatten(1)
+        except Exception as error:  # forward is the caller's code and may raise anything
+            raise ArchitectureError(
+                f"the forward of {type(module).__name__} fails for images of "
+                f"{'x'.join(map(str, images.shape[1:]))} ({told(error)})"
+            ) from None
 
     return outputs
+
+
+def _only_tensor(value: object) -> Tensor:
+    """A tensor, also where it stands alone in a list or a dict."""
+    match value:
+        case [one]:
+            return _only_tensor(one)
+        case dict() if len(value) == 1:
+            return _only_tensor(next(iter(value.values())))
+        case Tensor():
+            return value
+    raise TypeError(f"it returns a {type(value).__name__}, not one tensor")
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module).cpu().float().eval()
+    except RuntimeError:  # weights that are worked out before each pass cannot be copied
+        return module.eval()
 
 
 def in_batches(

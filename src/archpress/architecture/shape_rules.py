@@ -137,14 +137,77 @@ def added(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
     return shapes[0]
 
 
+def padded(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """Pixels come or go at the four sides."""
+    channels, height, width = require_map(shapes[0])
+    above, below, left, right = (
+        int(layer.option(side)) for side in ("above", "below", "left", "right")
+    )
+    mode = layer.option("mode")
+    most = {"zeros": math.inf, "replicate": math.inf, "reflect": -1, "circular": 0}.get(str(mode))
+    if most is None:
+        raise RuleError(f"mode must be zeros, reflect, replicate or circular, not {mode!r}")
+    for extent, added_pixels in ((height, (above, below)), (width, (left, right))):
+        if max(added_pixels) > extent + most or (mode != "zeros" and min(added_pixels) < 0):
+            raise RuleError(f"pads {added_pixels} of mode {mode} to a side of {extent}")
+        if extent + min(*added_pixels, sum(added_pixels)) < 1:
+            raise RuleError(f"takes {added_pixels} from a side of {extent}: nothing is left")
+    return channels, height + above + below, width + left + right
+
+
+def channels_added(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """Channels of zeros before and after those of the input."""
+    channels, begin = shapes[0][0], int(layer.option("begin"))
+    if begin + channels > layer.channels:
+        raise RuleError(f"{channels} channels from {begin} do not fit into {layer.channels}")
+    return (layer.channels, *shapes[0][1:])
+
+
+def one_channel(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """One value a pixel."""
+    return (1, *require_map(shapes[0])[1:])
+
+
+def same_map(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """As it was; a map."""
+    return require_map(shapes[0])
+
+
+def one_pixel(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """As it was: one value a channel."""
+    size = int(layer.option("size"))
+    if math.prod(shapes[0][1:]) != 1 or size % 2 == 0:
+        raise RuleError(f"slides a window of {size}, which is odd, over channels of one pixel")
+    return shapes[0]
+
+
+def resized(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """Height and width that the layer says."""
+    return (require_map(shapes[0])[0], int(layer.option("height")), int(layer.option("width")))
+
+
+def enlarged(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """Sides times a whole number."""
+    channels, height, width = require_map(shapes[0])
+    times = int(layer.option("times"))
+    if times < 1 or (layer.option("align_corners") and not layer.option("bilinear")):
+        raise RuleError("enlarges at least once, and aligns corners only where it is bilinear")
+    return channels, times * height, times * width
+
+
+def flattened(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
+    """All values in a row."""
+    return (math.prod(shapes[0]),)
+
+
 def multiplied(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
-    """Of the first; the others are as large, or one value for each of its channels."""
+    """Of the first; the others are as large, or one value for each of its channels or pixels."""
     first = shapes[0]
-    gates = ((first[0], *(1 for _ in first[1:])), first[:1])
+    gates = ((first[0], *(1 for _ in first[1:])), first[:1], (1, *first[1:]))
     if any(shape not in (first, *gates) for shape in shapes[1:]):
         raise RuleError(
             f"cannot multiply outputs of shapes {_listed(shapes)}; they must be equal, or one "
-            f"value a channel"
+            f"value a channel or pixel"
         )
     return first
 

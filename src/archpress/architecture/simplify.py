@@ -4,7 +4,8 @@ Only exact rules, so a simplified net with the weights carried over (`network.ca
 the same outputs in evaluation:
 
 - a layer that no output depends on is dropped;
-- dropout of rate 0, a 1x1 pool of stride 1, an average over a 1x1 map are the identity;
+- dropout of rate 0, a 1x1 pool of stride 1, an average over a 1x1 map, a factor of 1, a pad of no
+  pixels are the identity;
 - an activation that cannot change what it reads is dropped (ReLU after ReLU, after a sigmoid, after
   a pool of a ReLU; ReLU6 after ReLU6);
 - batch norm of a batch norm is one batch norm, its constants folded into the first.
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import KINDS
-from archpress.architecture.layers import Joining, Layer
+from archpress.architecture.layers import SIDES, Joining, Layer
 
 _FREE = -math.inf
 
@@ -149,6 +150,14 @@ def _is_identity(
             return window == (1, 1, 0) and not layer.options
         case "global_average_pool":
             return shape[1:] == (1, 1)
+        case "scale":
+            return not layer.options
+        case "pad":
+            return not any(layer.option(side) for side in SIDES)
+        case "pad_channels":
+            return layer.channels == shape[0]
+        case "flatten":
+            return len(shape) == 1
         case "slice":
             return (layer.option("begin"), layer.option("end")) == (0, shape[0])
         case "relu" | "leaky_relu" | "elu":

@@ -71,8 +71,9 @@ class NamedSource:
         shape = self._shape(input_shape)
         match self.opened:
             case nn.Module() as module:
+                traced = trace(module, shape)
                 parameters = sum(weight.numel() for weight in module.parameters())
-                return _read(trace(module, shape), module, outputs_of(module), parameters)
+                return _read(traced, module, outputs_of(module), parameters)
             case ExportedNet() as net:
                 return _read(net.read(shape), None, net.outputs, net.parameters)
         return _read(read_onnx(self.opened, shape), None, _outputs_of_file(self.opened), None)

@@ -27,6 +27,7 @@ class Value:
         groups: of its channels, where they stand apart: `B x groups x C / groups x H x W`.
         shuffled: whether groups and channels of a group have changed places.
         pixel: whether it is a vector that stands as one pixel, `B x C x 1 x 1`.
+        row: whether it is a vector that stands as one row, `B x 1 x C`.
         made: the step whose output it is, where it lies as that step gave it.
     """
 
@@ -37,11 +38,14 @@ class Value:
     groups: int = 0
     shuffled: bool = False
     pixel: bool = False
+    row: bool = False
     made: "Step | None" = field(default=None, compare=False, repr=False)
 
     @property
     def sizes(self) -> tuple[Any, ...]:
         """What `x.size()` is: the batch first."""
+        if self.row:
+            return (BATCH, 1, math.prod(self.shape))
         if self.flat:
             return (BATCH, math.prod(self.shape))
         if self.pixel:
@@ -63,7 +67,8 @@ class Value:
         """What a layer gives that leaves the form as it is."""
         is_map = len(shape) == 3
         flat, last = self.flat and is_map, self.channels_last and is_map
-        return Value(index, shape, flat, channels_last=last, pixel=self.pixel and not is_map)
+        pixel = self.pixel and not is_map
+        return Value(index, shape, flat, channels_last=last, pixel=pixel, row=self.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,12 @@ class Weight:
     Attributes:
         path: of it in the module, or of what it was worked out of; may be empty.
         value: of it.
+        learned: whether it, or what it was worked out of, is a parameter.
     """
 
     path: str
     value: Tensor = field(compare=False, repr=False)
+    learned: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,17 +93,44 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Pointwise:
-    """The same function of every value of a tensor, part of an activation that is written out.
+    """A function of every value of a tensor, or of all channels of a pixel, by itself no layer yet.
 
     Attributes:
         x: what it is a function of.
-        function: of a tensor of any shape.
-        text: how an error message names it, as `add(x, 3)`.
+        function: of a tensor `N x C` or of any shape; of `N x C` alone where it is over channels.
+        name: of the operation that was last.
+        arguments: of that operation.
+        over_channels: whether a value depends on the other channels of its pixel.
+        one_channel: whether it has one value a pixel.
+        value: where a layer gives it already.
     """
 
     x: Value
     function: Callable[[Tensor], Tensor] = field(compare=False, repr=False)
-    text: str
+    name: str
+    arguments: tuple[object, ...]
+    over_channels: bool = False
+    one_channel: bool = False
+    value: Value | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """How an error message names it, as `add(x, 3)`."""
+        return f"{self.name}({', '.join(map(_text, self.arguments))})"
+
+    @property
+    def shape(self) -> Shape:
+        """Of the output, one image."""
+        return (1, *self.x.shape[1:]) if self.one_channel else self.x.shape
+
+
+def _text(argument: object) -> str:
+    match argument:
+        case Pointwise():
+            return argument.text
+        case Value():
+            return "x"
+    return f"{argument:g}" if isinstance(argument, float) else str(argument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +138,35 @@ class Step:
     """A layer to add (its `inputs` are set by the reader), what it reads, and how its output is.
 
     Attributes:
+        layer: to add.
+        reads: what it reads; steps and functions among them are added before it.
         flat: whether the output is flattened; None where it is as the first input is.
         path: of the module with the weights, or of the weights, where that is not the one called.
         weights: by their names in the layer, where forward uses them by themselves.
     """
 
     layer: Layer
-    reads: tuple[Value, ...]
+    reads: "tuple[Value | Pointwise | Step, ...]"
     flat: bool | None = None
     path: str = ""
     weights: tuple[tuple[str, Weight], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaped:
+    """A map or a vector in a shape that only few operations read.
+
+    Attributes:
+        x: the map.
+        sizes: its shape: `B x C x H*W` of a map whose pixels lie in a row; `B x C x H` of which the
+            width was averaged; `B x H x W` of a map of one channel; `B x groups x all else`, of
+            which a group norm is the instance norm; one row of all values.
+        averaged: axes of `x` that were averaged, to be averaged over the rest.
+    """
+
+    x: Value | Pointwise
+    sizes: tuple[Any, ...]
+    averaged: int | None = None
 
 
 def plain(option: str, value: object, taken: object, instead: str) -> None:
@@ -135,6 +188,11 @@ def side(option: str, value: object) -> int:
     if not extents or type(extents[0]) is not int or any(e != extents[0] for e in extents):
         raise RuleError(f"has {option}={value!r}: windows must be square, so give one integer")
     return extents[0]
+
+
+def one_of(value: object) -> object:
+    """The only one of a list, or the value."""
+    return value[0] if isinstance(value, tuple | list) and len(value) == 1 else value
 
 
 def pair(option: str, value: object) -> tuple[int, int]:

@@ -4,19 +4,21 @@ Forward is followed by torch.fx, and where that cannot, by torch.export. What is
 in the tables of `operations` and `operations_aten`; `graphs` walks over the graph.
 """
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import UninitializedParameter
 
 from archpress.architecture.exported import read_exported
 from archpress.architecture.graphs import read_graph
 from archpress.architecture.network import Network, load_weights
 from archpress.architecture.operations import MODULES
 from archpress.architecture.reading import Traced, outputs_of, weights_of
-from archpress.errors import ArchitectureError, reason
+from archpress.errors import ArchitectureError, reason, told
 
 __all__ = [
     "Agreement",
@@ -47,7 +49,13 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
     >>> [layer.kind for layer in traced.architecture.layers], traced.names
     (['conv', 'relu', 'linear'], ('0', '1', '3'))
     """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ArchitectureError(
+            f"{type(module).__name__} is TorchScript, whose forward cannot be followed: name the "
+            "module that it was made of, or save that with torch.export.save (.pt2)"
+        )
     with _evaluating(module):
+        initialise(module, input_shape)
         try:
             graph = _Tracer().trace(module)
             _check_inputs(graph)
@@ -59,13 +67,41 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
             return _exported(module, input_shape, error, is_last=True)
 
 
+def initialise(module: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    """Give lazy modules their weights, by one pass.
+
+    Args:
+        module: may have such modules.
+        input_shape: `(C, H, W)` of one image.
+
+    Raises:
+        ArchitectureError: that pass fails, or weights have no values.
+    """
+    weights = list(module.parameters())
+    if any(isinstance(weight, UninitializedParameter) for weight in weights):
+        try:
+            with torch.no_grad():
+                module(torch.zeros(2, *input_shape))
+        except Exception as error:  # forward is the caller's code and may raise anything
+            raise ArchitectureError(
+                f"{type(module).__name__} has lazy modules, and the pass that should give them "
+                f"their weights fails ({told(error)})"
+            ) from None
+    if any(weight.is_meta for weight in weights):
+        raise ArchitectureError(
+            f"weights of {type(module).__name__} are on the device meta and have no values: build "
+            "it on another"
+        )
+
+
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
     """What differs in training, such as a path that is dropped, is no layer."""
     training = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # forward may print
+            yield
     finally:
         for part, was_training in training.items():
             part.training = was_training

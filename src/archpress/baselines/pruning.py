@@ -230,7 +230,7 @@ class _Channels:
 def _choosers(traced: Traced) -> dict[int, str]:
     """Index and name of the layers that choose their channels."""
     layers = traced.architecture.layers
-    return {i: name for i, name in enumerate(traced.names) if layers[i].channels}
+    return {i: name for i, name in enumerate(traced.names) if layers[i].kind in ("conv", "linear")}
 
 
 def _head(traced: Traced) -> list[str]:

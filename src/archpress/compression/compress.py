@@ -98,7 +98,7 @@ def compress(
     """
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
-    source = with_joins_of_two(_architecture(source, images))
+    source = with_joins_of_two(_architecture(source, images).of_logits)
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 from torch.optim.lr_scheduler import OneCycleLR
 
-from archpress.architecture import KINDS, Architecture
-from archpress.embedding.positions import Place, places_of
+from archpress.architecture import Architecture
+from archpress.embedding.positions import TOLD_KINDS, Place, places_of
 from archpress.evaluation import torch_threads
 
 Array = NDArray[np.float64]
@@ -67,7 +67,7 @@ class _Network(nn.Module):
 
     def __init__(self, numbers: int) -> None:
         super().__init__()
-        self.first = nn.Linear(len(KINDS) + NUMBERS + 1, WIDTH)
+        self.first = nn.Linear(len(TOLD_KINDS) + NUMBERS + 1, WIDTH)
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(BLOCKS))
         self.convs = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3, padding=1) for _ in range(BLOCKS))
         self.dropout = nn.Dropout(DROPOUT)
@@ -116,7 +116,7 @@ def _sequences(nets: Sequence[Architecture]) -> Tensor:
     """`B x L x F`, the last layers of all nets beside each other, empty slots before the first."""
     rows = [[_numbers(place, at) for at, place in enumerate(places_of(net))] for net in nets]
     length = max(map(len, rows))
-    padded = np.zeros((len(rows), length, len(KINDS) + NUMBERS + 1), dtype=np.float32)
+    padded = np.zeros((len(rows), length, len(TOLD_KINDS) + NUMBERS + 1), dtype=np.float32)
     for slots, row in zip(padded, rows, strict=True):
         slots[length - len(row) :] = row
     return torch.from_numpy(padded)
@@ -125,7 +125,7 @@ def _sequences(nets: Sequence[Architecture]) -> Tensor:
 def _numbers(place: Place, index: int) -> list[float]:
     """Kind and kernel as categories, sizes of order 1; the last tells that a layer is there."""
     return [
-        *(float(place.kind == kind) for kind in KINDS),
+        *(float(place.kind == kind) for kind in TOLD_KINDS),
         *(float(place.kernel == kernel) for kernel in KERNELS),
         float(place.kernel > KERNELS[-1]),
         (place.channels - 7.5) / 1.5,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from archpress.architecture import KINDS, Architecture, Layer
 from archpress.architecture.architecture import chain
-from archpress.architecture.kinds import PAPER_KINDS
+from archpress.architecture.kinds import NOT_SEARCHED, PAPER_KINDS
 from archpress.architecture.layers import Joining
 from archpress.errors import SpaceError
 from archpress.space.form import Form
@@ -235,8 +235,6 @@ def paper_space(
     )
 
 
-# Kinds that nothing proposes: they are what their options say, and candidates have none.
-NOT_SEARCHED = ("slice", "channel_shuffle")
 # Kinds that the default space adds to those of the source: what hand-made small nets are made of.
 DEFAULT_KINDS = (
     "conv",
