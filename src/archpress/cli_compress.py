@@ -9,6 +9,7 @@ from archpress.arguments import (
     DataOption,
     DeviceOption,
     EffortOption,
+    InputOption,
     JsonOption,
     MaxAccuracyLossOption,
     MaxMacsOption,
@@ -23,11 +24,20 @@ from archpress.arguments import (
     WorkersOption,
     net_name,
     read_limits,
-    read_net_and_images,
+    read_source_and_images,
     settings_of,
 )
 
 MET, NOT_MET = 0, 3  # exit codes
+
+WEIGHTS = (
+    "Weights of NET, which is then not trained: a state dict (.safetensors, .pt, .pth) that fits "
+    "it, or own for those that it has itself."
+)
+NORMALISATION = (
+    "Of NET's images, for its weights: data, unit, half, bytes, imagenet or MEAN/STD; by default "
+    "the one under which it is most accurate."
+)
 
 
 def compress(
@@ -39,12 +49,15 @@ def compress(
     max_peak_memory: MaxPeakMemoryOption = None,
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
+    weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
+    normalisation: Annotated[str | None, typer.Option(help=NORMALISATION)] = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Final trainings of each net.")] = None,
     size: SizeOption = None,
+    input_shape: InputOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
@@ -62,15 +75,21 @@ def compress(
     archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
 
     archpress compress net.json --data photos/ --max-macs 5e6 --max-accuracy-loss 0.01 --run runs/p
+
+    archpress compress mymodel.py:build --weights trained.safetensors --data photos/
+    --input 3x32x32 --max-parameters 50000 --run runs/mine
     """
     from rich.console import Console
 
     from archpress import compression
+    from archpress.architecture.state_dicts import OWN
     from archpress.report import write_report
     from archpress.terminal import TerminalProgress, result_table
 
     limits = read_limits(max_parameters, max_macs, max_peak_memory, min_accuracy, max_accuracy_loss)
-    source, images = read_net_and_images(net, data, size, seed)
+    source, images = read_source_and_images(
+        net, data, size, seed, weights=weights, input_shape=input_shape
+    )
     settings = settings_of(images, effort)
     settings = compression.with_counts(
         settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
@@ -81,6 +100,8 @@ def compress(
             images,
             limits,
             run=run,
+            weights=OWN if weights else None,
+            normalisation=normalisation,
             settings=settings,
             name=net_name(net),
             seed=seed,

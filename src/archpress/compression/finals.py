@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network, build, load_weights
+from archpress.compression.given import GivenWeights
 from archpress.compression.result import Spread
 from archpress.data import ImageData, Split
 from archpress.errors import EvaluationError
@@ -37,12 +38,21 @@ class Plan:
         recipe: how.
         seeds: one training each.
         role: who it is, for people and as the trials' origin.
+        given: weights that the architecture came with; then it is not trained, there is one seed,
+            and the recipe says nothing.
     """
 
     architecture: Architecture
     recipe: Recipe
     seeds: tuple[int, ...]
     role: str
+    given: GivenWeights | None = None
+
+    @property
+    def teacher(self) -> str:
+        """What a recipe that distils from it says of it."""
+        key = self.architecture.key
+        return f"{key} {self.given.key}" if self.given else key
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class FinalTrainer:
                 teacher if plan.recipe.distillation else None,
             )
             for plan in plans
+            if plan.given is None
             for seed in plan.seeds
         ]
         missing = [job for job in jobs if not self._is_done(job)]
@@ -110,6 +121,8 @@ class FinalTrainer:
 
     def validation(self, plan: Plan) -> Spread:
         """Accuracy on the validation images over the plan's seeds, which were trained."""
+        if plan.given:
+            return plan.given.validation
         trials = [self._find(plan.architecture, plan.recipe, seed) for seed in plan.seeds]
         return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
 
@@ -122,12 +135,17 @@ class FinalTrainer:
         """The trained network of one training, in evaluation mode."""
         network = build(plan.architecture)
         path = self.weights(plan, seed)
-        load_weights(network, load_file(path), where=str(path))
+        weights = dict(plan.given.weights) if plan.given else load_file(path)
+        load_weights(network, weights, where=str(path))
         return network.eval()
+
+    def normalisation(self, plan: Plan) -> Normalisation:
+        """Of the images that the plan's networks read."""
+        return plan.given.normalisation if plan.given else Normalisation.of(self.data, plan.recipe)
 
     def test(self, plan: Plan, split: Split) -> Spread:
         """Accuracy on the test images over the plan's seeds."""
-        normalisation = Normalisation.of(self.data, plan.recipe)
+        normalisation = self.normalisation(plan)
         with torch_threads(cores()):
             networks = [self.network(plan, seed) for seed in plan.seeds]
             return Spread.of([accuracy_of(one, split, normalisation) for one in networks])
@@ -144,7 +162,12 @@ class FinalTrainer:
         if not path.exists():
             self.progress.stage("asking the source", 1)
             with torch_threads(cores()):  # the workers are idle
-                logits = teacher_logits_of(self.network(teacher, seed), self.data, recipe)
+                logits = teacher_logits_of(
+                    self.network(teacher, seed),
+                    self.data,
+                    recipe,
+                    normalisation=self.normalisation(teacher),
+                )
             unfinished = path.with_suffix(".unfinished.npy")
             np.save(unfinished, logits.numpy())
             unfinished.replace(path)

@@ -25,7 +25,7 @@ from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.pool import ProcessPool
-from archpress.evaluation.preparation import Normalisation
+from archpress.evaluation.preparation import Normalisation, usual_normalisations
 from archpress.evaluation.profiling import load_times, save_times, this_machine, time_nets
 from archpress.evaluation.recipe import Recipe, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
@@ -79,4 +79,5 @@ __all__ = [
     "time_nets",
     "torch_threads",
     "train",
+    "usual_normalisations",
 ]
