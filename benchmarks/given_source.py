@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="parameters")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -61,9 +62,9 @@ def main() -> None:
         "distilled": replace(recipe, name="distilled", distillation=WEIGHT),
         "slices": replace(recipe, name="slices", start="slices"),
     }
-    print(f"source {accuracy_of(teacher, unseen, normalisation):.2%} of {len(unseen)} images")
+    print(f"source: {accuracy_of(teacher, unseen, normalisation):.2%} of {len(unseen)} images")
     students = {}
-    for size in SIZES:
+    for size in given.sizes:
         space = space_around(source, Limits(max_parameters=size))
         narrowed = narrow_to_fit(source, space)
         students |= {("narrowed", size): narrowed, ("hand-made", size): hand_made_nets(space)[0]}

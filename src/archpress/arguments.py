@@ -187,7 +187,7 @@ def read_limits(
     )
 
 
-def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
+def settings_of(images: "ImageData", effort: Effort | None, *, given: bool = False) -> "Settings":
     """Of an effort, by default the one that suits the images."""
     from archpress import compression
 
@@ -195,6 +195,7 @@ def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
         effort or compression.default_effort(images.name),
         mirrored=images.name in compression.MIRRORED,
         train_images=len(images.train),
+        given=given,
     )
 
 

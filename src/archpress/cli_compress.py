@@ -38,6 +38,11 @@ NORMALISATION = (
     "Of NET's images, for its weights: data, unit, half, bytes, imagenet or MEAN/STD; by default "
     "the one under which it is most accurate."
 )
+DISTILLATION = (
+    "Weight of NET's outputs in the loss of the result, in [0, 1]; also trained without, and "
+    "validation chooses; by default 0.5, and 0 for quick without --weights."
+)
+INHERIT = "Train the result also from slices of NET's weights; validation chooses."
 
 
 def compress(
@@ -51,6 +56,8 @@ def compress(
     max_accuracy_loss: MaxAccuracyLossOption = None,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
     normalisation: Annotated[str | None, typer.Option(help=NORMALISATION)] = None,
+    distillation: Annotated[float | None, typer.Option(help=DISTILLATION)] = None,
+    inherit: Annotated[bool | None, typer.Option("--inherit", help=INHERIT)] = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -90,9 +97,14 @@ def compress(
     source, images = read_source_and_images(
         net, data, size, seed, weights=weights, input_shape=input_shape
     )
-    settings = settings_of(images, effort)
     settings = compression.with_counts(
-        settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
+        settings_of(images, effort, given=weights is not None),
+        first=first,
+        rounds=rounds,
+        epochs=epochs,
+        seeds=seeds,
+        distillation=distillation,
+        inheritance=inherit,
     )
     with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
         result = compression.compress(

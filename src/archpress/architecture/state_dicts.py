@@ -155,12 +155,15 @@ def _inside(content: object, path: Path) -> dict[str, Tensor]:
     )
 
 
-def _without_prefix(state: StateDict, expected: Iterable[str]) -> StateDict:
+def _without_prefix(state: StateDict, expected: StateDict) -> StateDict:
     for prefix in 2 * PREFIXES:  # both, in any order
-        is_common = bool(state) and all(name.startswith(prefix) for name in state)
-        if is_common and not all(name.startswith(prefix) for name in expected):
+        if not any(name in expected for name in state) and _all_begin_with(prefix, state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
+
+
+def _all_begin_with(prefix: str, names: Iterable[str]) -> bool:
+    return all(name.startswith(prefix) for name in names)
 
 
 def _check_finite(state: StateDict, where: str) -> None:

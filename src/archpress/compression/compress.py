@@ -11,6 +11,7 @@ from torch import nn
 from archpress.architecture import Architecture
 from archpress.architecture.state_dicts import StateDict
 from archpress.compression.clock import Clock
+from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
 from archpress.compression.finals import FinalTrainer, Plan
 from archpress.compression.first import hand_made_nets
 from archpress.compression.given import (
@@ -38,6 +39,7 @@ from archpress.compression.search import (
 )
 from archpress.compression.sentence import tell
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough, timing_of, with_times
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
@@ -117,6 +119,7 @@ def compress(
         default_effort(images.name),
         mirrored=images.name in MIRRORED,
         train_images=len(images.train),
+        given=weights is not None,
     )
     chosen_device = choose_device(device)
     listener = progress or Silent()
@@ -249,6 +252,8 @@ def _finish(
         )
         teacher = trainer.teach(source, distilled)
         chosen.append(replace(chosen[0], recipe=distilled))
+    if settings.inheritance:
+        chosen += [begun_with(source, plan, trainer) for plan in chosen]
     trainer.train(chosen, "training the result", teacher=teacher)
     return Outcome(source, best(chosen), reference)
 
@@ -316,11 +321,11 @@ def _measure(
         trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
         seconds=clock.seconds,
         recipes={
-            "trial": {**_recipe(task.settings.trial), "key": task.settings.trial_key},
-            "final": _recipe(outcome.compressed.recipe),
+            "trial": {**recipe_facts(task.settings.trial), "key": task.settings.trial_key},
+            "final": recipe_facts(outcome.compressed.recipe),
         },
-        data=_about(data, (split is not None and len(split)) or 0),
-        surrogate=_surrogate(found),
+        data=data_facts(data, (split is not None and len(split)) or 0),
+        surrogate=surrogate_facts(found),
         trust=asdict(found.trust),
         versions=versions(),
         seed=task.seed,
@@ -363,32 +368,3 @@ def check_limits(
         met = loss <= limits.max_accuracy_loss
         checks.append(LimitCheck("max_accuracy_loss", limits.max_accuracy_loss, loss, met))
     return tuple(checks)
-
-
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    return {"key": recipe.key, **asdict(recipe)}
-
-
-def _about(data: ImageData, test_images: int) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "key": data.key,
-        "train": len(data.train),
-        "validation": len(data.validation),
-        "test": test_images,
-        "classes": data.classes,
-        "input_shape": list(data.input_shape),
-    }
-
-
-def _surrogate(found: Search) -> dict[str, float | None]:
-    ranking = found.ranking
-    return {
-        **asdict(found.reconstruction),
-        "kendall": ranking.surrogate if ranking else None,
-        "kendall_parameters": ranking.parameters if ranking else None,
-        "kendall_macs": ranking.macs if ranking else None,
-        "n": ranking.n if ranking else None,
-        "within_half": ranking.within_half if ranking else None,
-        "within_most": ranking.within_most if ranking else None,
-    }

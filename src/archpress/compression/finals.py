@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ class Plan:
         role: who it is, for people and as the trials' origin.
         given: weights that the architecture came with; then it is not trained, there is one seed,
             and the recipe says nothing.
+        starts: files of the weights that the training of each seed begins with; none: fresh ones.
     """
 
     architecture: Architecture
@@ -47,6 +49,7 @@ class Plan:
     seeds: tuple[int, ...]
     role: str
     given: GivenWeights | None = None
+    starts: tuple[Path, ...] = ()
 
     @property
     def teacher(self) -> str:
@@ -91,10 +94,11 @@ class FinalTrainer:
                 seed,
                 self.weights(plan, seed),
                 teacher if plan.recipe.distillation else None,
+                start,
             )
             for plan in plans
             if plan.given is None
-            for seed in plan.seeds
+            for seed, start in zip(plan.seeds, plan.starts or repeat(None), strict=False)
         ]
         missing = [job for job in jobs if not self._is_done(job)]
         self.progress.stage(stage, len(missing))
