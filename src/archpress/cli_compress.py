@@ -42,7 +42,10 @@ DISTILLATION = (
     "Weight of NET's outputs in the loss of the result, in [0, 1]; also trained without, and "
     "validation chooses; by default 0.5, and 0 for quick without --weights."
 )
-INHERIT = "Train the result also from slices of NET's weights; validation chooses."
+INHERIT = (
+    "Train the result also from slices of NET's weights; validation chooses; by default for quick "
+    "with --weights alone."
+)
 
 
 def compress(
@@ -57,7 +60,7 @@ def compress(
     weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
     normalisation: Annotated[str | None, typer.Option(help=NORMALISATION)] = None,
     distillation: Annotated[float | None, typer.Option(help=DISTILLATION)] = None,
-    inherit: Annotated[bool | None, typer.Option("--inherit", help=INHERIT)] = None,
+    inherit: Annotated[bool | None, typer.Option("--inherit/--no-inherit", help=INHERIT)] = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,

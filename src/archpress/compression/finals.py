@@ -162,7 +162,8 @@ class FinalTrainer:
             recipe: of the students.
         """
         seed = self.best_seed(teacher)
-        path = self.folder / f"teacher-{teacher.architecture.key[:16]}-{recipe.key}-{seed}.npy"
+        about = (teacher.architecture.key[:16], recipe.key, self.data.key[:8], seed)
+        path = self.folder / f"teacher-{'-'.join(map(str, about))}.npy"
         if not path.exists():
             self.progress.stage("asking the source", 1)
             with torch_threads(cores()):  # the workers are idle

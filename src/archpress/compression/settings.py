@@ -110,8 +110,8 @@ def settings_for(
         EvaluationError: another word.
     """
     settings = _settings(effort, mirrored=mirrored)
-    if given and not settings.distillation:
-        settings = replace(settings, distillation=Settings.distillation)
+    if given and effort == "quick":  # so short a training gains from both (docs/choices.md)
+        settings = replace(settings, distillation=Settings.distillation, inheritance=True)
     if train_images is None or effort == "smoke":
         return settings
     return replace(
