@@ -12,6 +12,7 @@ from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
+    from archpress.architecture.sources import SourceNet
     from archpress.compression import Settings
     from archpress.data import ImageData
     from archpress.space import Conditions, Limits
@@ -145,26 +146,58 @@ def read_net_and_images(
     A net of the zoo, and a module of the user's, take the images' shape; a file keeps its own. Of
     files and modules the last layer may change, and a softmax at the end goes: the loss has one.
     """
+    source, images = read_source_and_images(net, data, size, seed)
+    return source.architecture.of_logits, images
+
+
+def read_source_and_images(
+    net: str,
+    data: str,
+    size: str | None,
+    seed: int,
+    *,
+    weights: str | None = None,
+    input_shape: str | None = None,
+) -> "tuple[SourceNet, ImageData]":
+    """As `read_net_and_images`, with weights where a file of them is given; then no layer changes.
+
+    Images of a folder are brought to the shape that the net says, else to `input_shape`.
+    """
     from archpress.architecture.sources import open_source
+    from archpress.architecture.state_dicts import with_weights
     from archpress.data import load_data
 
-    wanted = shape_of(size, "--size")
+    wanted, stated = shape_of(size, "--size"), shape_of(input_shape, "--input")
     source = open_source(net)  # an unknown net is told before images are read
-    architecture = source.read().architecture if source.fixed_shape else None
+    if weights is not None:
+        source = with_weights(source, weights)
+    read = source.read() if source.fixed_shape else None
     if wanted is None and Path(data).is_dir():
-        wanted = source.fixed_shape
+        wanted = source.fixed_shape or stated
     images = load_data(data, seed=seed, input_shape=wanted)
-    if architecture is None:
-        architecture = source.read(images.input_shape, images.classes).architecture
-    architecture = architecture.of_logits
+    if stated not in (None, images.input_shape):
+        raise ArchpressError(
+            f"--input is {input_shape}, but the images of {data} are "
+            f"{'x'.join(map(str, images.input_shape))}"
+        )
+    if read is None:
+        read = source.read(images.input_shape, images.classes)
+    architecture = read.architecture.of_logits
     if architecture.classes == images.classes:
-        return architecture, images
+        return read, images
+    if weights is not None:
+        raise ArchpressError(
+            f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: its "
+            "weights can be used only where these are as many"
+        )
     typer.echo(
         f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: "
         "its last layer is replaced",
         err=True,
     )
-    return architecture.with_classes(images.classes), images
+    return replace(
+        read, architecture=architecture.with_classes(images.classes), weights=None
+    ), images
 
 
 def read_limits(
@@ -221,7 +254,7 @@ def with_latency(
     return replace(limits, max_latency=amount.value)
 
 
-def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
+def settings_of(images: "ImageData", effort: Effort | None, *, given: bool = False) -> "Settings":
     """Of an effort, by default the one that suits the images."""
     from archpress import compression
 
@@ -229,6 +262,7 @@ def settings_of(images: "ImageData", effort: Effort | None) -> "Settings":
         effort or compression.default_effort(images.name),
         mirrored=images.name in compression.MIRRORED,
         train_images=len(images.train),
+        given=given,
     )
 
 

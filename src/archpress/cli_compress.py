@@ -11,6 +11,7 @@ from archpress.arguments import (
     DeviceOption,
     DeviceTimesOption,
     EffortOption,
+    InputOption,
     JsonOption,
     LatencyBackendOption,
     LatencyBatchOption,
@@ -31,12 +32,29 @@ from archpress.arguments import (
     WorkersOption,
     net_name,
     read_limits,
-    read_net_and_images,
+    read_source_and_images,
     settings_of,
     with_latency,
 )
 
 MET, NOT_MET = 0, 3  # exit codes
+
+WEIGHTS = (
+    "Weights of NET, which is then not trained: a state dict (.safetensors, .pt, .pth) that fits "
+    "it, or own for those that it has itself."
+)
+NORMALISATION = (
+    "Of NET's images, for its weights: data, unit, half, bytes, imagenet or MEAN/STD; by default "
+    "the one under which it is most accurate."
+)
+DISTILLATION = (
+    "Weight of NET's outputs in the loss of the result, in [0, 1]; also trained without, and "
+    "validation chooses; by default 0.5, and 0 for quick without --weights."
+)
+INHERIT = (
+    "Train the result also from slices of NET's weights; validation chooses; by default for quick "
+    "with --weights alone."
+)
 
 
 def compress(
@@ -55,12 +73,17 @@ def compress(
     latency_backend: LatencyBackendOption = Backend.TORCH,
     device_times: DeviceTimesOption = None,
     round_channels: RoundChannelsOption = 1,
+    weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
+    normalisation: Annotated[str | None, typer.Option(help=NORMALISATION)] = None,
+    distillation: Annotated[float | None, typer.Option(help=DISTILLATION)] = None,
+    inherit: Annotated[bool | None, typer.Option("--inherit/--no-inherit", help=INHERIT)] = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Final trainings of each net.")] = None,
     size: SizeOption = None,
+    input_shape: InputOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
@@ -80,10 +103,13 @@ def compress(
     archpress compress net.json --data photos/ --max-macs 50% --max-accuracy-loss 0.01 --run runs/p
 
     archpress compress conv7 --data fashion-mnist-sample --max-latency 0.5ms --run runs/quick
+    archpress compress mymodel.py:build --weights trained.safetensors --data photos/
+    --input 3x32x32 --max-parameters 50000 --run runs/mine
     """
     from rich.console import Console
 
     from archpress import compression
+    from archpress.architecture.state_dicts import OWN
     from archpress.report import write_report
     from archpress.space import Conditions, Form
     from archpress.terminal import TerminalProgress, result_table
@@ -97,12 +123,21 @@ def compress(
         min_accuracy=min_accuracy,
         max_accuracy_loss=max_accuracy_loss,
     )
-    source, images = read_net_and_images(net, data, size, seed)
+    source, images = read_source_and_images(
+        net, data, size, seed, weights=weights, input_shape=input_shape
+    )
     conditions = Conditions(latency_batch, latency_threads, latency_backend.value)
-    limits = with_latency(typed.of(source), max_latency, conditions, device_times)
-    settings = settings_of(images, effort)
+    limits = with_latency(
+        typed.of(source.architecture.of_logits), max_latency, conditions, device_times
+    )
     settings = compression.with_counts(
-        settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds
+        settings_of(images, effort, given=weights is not None),
+        first=first,
+        rounds=rounds,
+        epochs=epochs,
+        seeds=seeds,
+        distillation=distillation,
+        inheritance=inherit,
     )
     with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
         result = compression.compress(
@@ -111,6 +146,8 @@ def compress(
             limits,
             run=run,
             form=form,
+            weights=OWN if weights else None,
+            normalisation=normalisation,
             settings=settings,
             name=net_name(net),
             seed=seed,

@@ -1,7 +1,7 @@
 """The net that a user names: of the zoo, of a file, or a module of the user's code."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from archpress.architecture.importing import module_at, names_a_module
 from archpress.architecture.network import layer_names
 from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs, read_onnx
 from archpress.architecture.reading import Traced, outputs_of, weights_of
+from archpress.architecture.state_dicts import StateDict, network_with
 from archpress.architecture.tracing import trace
 from archpress.architecture.zoo import ZOO, InputShape, named
 from archpress.errors import ArchitectureError
@@ -48,11 +49,15 @@ class NamedSource:
         net: as the user named it.
         fixed_shape: `(C, H, W)` of the images it is for; None where it takes those that come.
         opened: what it was found as.
+        state: weights given for a structure, by `state_dicts.with_weights`.
+        state_from: where those came from, as error messages call it.
     """
 
     net: str
     fixed_shape: InputShape | None
     opened: Architecture | nn.Module | ExportedNet | OnnxNet | None
+    state: StateDict | None = field(default=None, repr=False)
+    state_from: str = ""
 
     def read(self, input_shape: InputShape | None = None, classes: int = 10) -> SourceNet:
         """Its layers, and its weights.
@@ -62,12 +67,13 @@ class NamedSource:
             classes: outputs that a net of the zoo gets.
 
         Raises:
-            ArchitectureError: something has no layer, or the shape is missing or does not fit.
+            ArchitectureError: something has no layer, or the shape is missing or does not fit, or
+                given weights do not.
         """
         if self.opened is None:
-            return _structure(named(self.net, input_shape, classes))
+            return self._structure(named(self.net, input_shape, classes))
         if isinstance(self.opened, Architecture):
-            return _structure(self.opened)
+            return self._structure(self.opened)
         shape = self._shape(input_shape)
         match self.opened:
             case nn.Module() as module:
@@ -77,6 +83,14 @@ class NamedSource:
             case ExportedNet() as net:
                 return _read(net.read(shape), None, net.outputs, net.parameters)
         return _read(read_onnx(self.opened, shape), None, _outputs_of_file(self.opened), None)
+
+    def _structure(self, architecture: Architecture) -> SourceNet:
+        names = layer_names(architecture)
+        if self.state is None:
+            return SourceNet(architecture, names)
+        network = network_with(architecture, self.state, where=self.state_from, net=self.net)
+        weights, run = network.state_dict(), outputs_of(network)
+        return SourceNet(architecture, names, weights, run, architecture.parameters)
 
     def _shape(self, input_shape: InputShape | None) -> InputShape:
         shape = input_shape or self.fixed_shape
@@ -144,10 +158,6 @@ def read_source(net: str, input_shape: InputShape | None = None, classes: int = 
     (708458, None)
     """
     return open_source(net).read(input_shape, classes)
-
-
-def _structure(architecture: Architecture) -> SourceNet:
-    return SourceNet(architecture, layer_names(architecture))
 
 
 def _read(

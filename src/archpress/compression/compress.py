@@ -1,20 +1,28 @@
 """`compress`: a net, images and limits in; a smaller net out, trained, measured, on disk."""
 
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from archpress.architecture import Architecture, named
-from archpress.architecture.tracing import trace
+from archpress.architecture import Architecture
+from archpress.architecture.state_dicts import StateDict
+from archpress.compression.clock import Clock
+from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
 from archpress.compression.finals import FinalTrainer, Plan
 from archpress.compression.first import hand_made_nets
+from archpress.compression.given import (
+    GivenWeights,
+    Source,
+    in_plan,
+    measure_given,
+    source_net,
+    told_of_others,
+)
 from archpress.compression.result import LimitCheck, Measured, Result, versions
 from archpress.compression.run_folder import (
+    known_plan,
     open_folder,
     write_network,
     write_plan,
@@ -29,6 +37,7 @@ from archpress.compression.search import (
 )
 from archpress.compression.sentence import tell
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.compression.start import begun_with
 from archpress.compression.timing import (
     Timing,
     latencies,
@@ -42,6 +51,7 @@ from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import (
     Latency,
+    Normalisation,
     ProcessPool,
     Recipe,
     averaged,
@@ -55,12 +65,14 @@ from archpress.store import Store
 
 
 def compress(
-    source: Architecture | nn.Module | str,
+    source: Source,
     data: ImageData | str | Path,
     limits: Limits,
     *,
     run: Path | str,
     form: Form | None = None,
+    weights: StateDict | str | Path | None = None,
+    normalisation: Normalisation | str | None = None,
     settings: Settings | None = None,
     name: str | None = None,
     seed: int = 0,
@@ -75,12 +87,16 @@ def compress(
     is known.
 
     Args:
-        source: the net to compress: an architecture, a module (which is traced; its weights are not
-            used), or a name of the zoo. It is trained here too, for a fair comparison.
+        source: the net to compress: an architecture, a module, which is traced, what `read_source`
+            gives, or what a command takes as NET. Without `weights` it is trained here too.
         data: images, or what `load_data` takes.
         limits: at least one. Latency is that on this device unless `limits.latency` knows times.
         run: folder for all results.
         form: what all candidates are like, whatever they cost.
+        weights: of the source, which is then not trained here: "own" for those that it has, or a
+            state dict that fits it, or a file of one (.safetensors, .pt, .pth).
+        normalisation: that they need: "data", "unit", "half", "bytes", "imagenet", "MEAN/STD" or a
+            `Normalisation`; by default the one of these under which the source is most accurate.
         settings: how much work; by default by the size of the set, see `default_effort`.
         name: of the source, for people; by default what it is.
         seed: of everything that is random.
@@ -89,16 +105,18 @@ def compress(
         progress: who listens.
 
     Raises:
-        ArchitectureError: the module cannot be traced, or no net has that name.
+        ArchitectureError: the module cannot be traced, no net has that name, or weights do not fit.
         SpaceError: there is no limit, no net can meet them or has the form, or the source cannot be
             compressed.
         DataError: the images cannot be read or do not fit the source.
         StoreError: the run folder or its store cannot be used.
-        EvaluationError: the device is not there, or a final training failed.
+        EvaluationError: the device is not there, a final training failed, or the source with its
+            weights is no more accurate than chance.
     """
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
-    source = with_joins_of_two(_architecture(source, images).of_logits)
+    net = source_net(source, images, weights)
+    source = with_joins_of_two(net.architecture.of_logits)
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
@@ -109,15 +127,21 @@ def compress(
         default_effort(images.name),
         mirrored=images.name in MIRRORED,
         train_images=len(images.train),
+        given=weights is not None,
     )
     chosen_device = choose_device(device)
-    folder = open_folder(Path(run))
     listener = progress or Silent()
+    net = replace(net, architecture=with_joins_of_two(net.architecture))
+    given = measure_given(net, name, images, normalisation, device=chosen_device, progress=listener)
+    plan = _plan(images, settings, limits, form, name, seed, given)
+    folder = open_folder(Path(run))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
         store = stack.enter_context(Store(folder / "trials.db"))
         write_text(folder / "source.json", source.to_json())
-        write_plan(folder, _plan(images, settings, limits, form, name, seed))
+        if others := told_of_others(known_plan(folder), plan):
+            listener.say(others)
+        write_plan(folder, plan)
         timing = timing_of(limits, folder, listener)
         aimed = with_times(limits, timing, source, seed)
         space = space_around(source, aimed, form)
@@ -134,8 +158,9 @@ def compress(
 
         with pool(settings.final, limited=False) as workers_pool:
             trainer = FinalTrainer(images, workers_pool, store, folder / "weights", listener)
-            source_plan = Plan(source, settings.final, tuple(range(settings.seeds)), "source")
-            clock = _Clock()
+            seeds = tuple(range(1 if given else settings.seeds))
+            source_plan = Plan(source, settings.final, seeds, "source", given)
+            clock = Clock()
             trainer.train([source_plan], "training the source")
             clock.lap("source")
         with pool(settings.trial, limited=True) as workers_pool:
@@ -148,24 +173,21 @@ def compress(
             outcome = _finish(trainer, task, found, aimed, source_plan)
             clock.lap("final training")
         result = _measure(trainer, task, found, outcome, limits, timing, images, name, clock)
-        plan = outcome.compressed
-        network = trainer.network(plan, trainer.best_seed(plan))
-        write_network(folder, plan.architecture, network, images, plan.recipe)
+        best = outcome.compressed
+        network = trainer.network(best, trainer.best_seed(best))
+        write_network(folder, best.architecture, network, images, best.recipe)
         write_result(folder, result)
     return result
 
 
-def _architecture(source: Architecture | nn.Module | str, data: ImageData) -> Architecture:
-    match source:
-        case Architecture():
-            return source
-        case str():
-            return named(source, data.input_shape, data.classes)
-    return trace(source, data.input_shape).architecture
-
-
 def _plan(
-    data: ImageData, settings: Settings, limits: Limits, form: Form, name: str, seed: int
+    data: ImageData,
+    settings: Settings,
+    limits: Limits,
+    form: Form,
+    name: str,
+    seed: int,
+    given: GivenWeights | None,
 ) -> dict[str, Any]:
     return {
         "source": name,
@@ -177,24 +199,8 @@ def _plan(
         "trial_recipe": settings.trial_key,
         "final_recipe": settings.final.key,
         "seed": seed,
+        **in_plan(given),
     }
-
-
-class _Clock:
-    """Seconds a stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._started = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._started, 2)
-        self._started = now
-
-    def add(self, seconds: dict[str, float]) -> None:
-        self.seconds |= {name: round(value, 2) for name, value in seconds.items()}
-        self._started = time.perf_counter()
 
 
 # --- final training ----------------------------------------------------------------------------
@@ -240,21 +246,24 @@ def _finish(
     def best(plans: Sequence[Plan]) -> Plan:
         return min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
 
-    plans = [Plan(net, settings.final, source.seeds[:1], "finalist") for net in finalists]
+    seeds = tuple(range(settings.seeds))
+    plans = [Plan(net, settings.final, seeds[:1], "finalist") for net in finalists]
     trainer.train([*plans, *([reference] if reference else [])], "training finalists")
     if reference:
-        plans.append(replace(reference, seeds=source.seeds[:1]))
-    chosen = [replace(best(plans), seeds=source.seeds, role="compressed")]
+        plans.append(replace(reference, seeds=seeds[:1]))
+    chosen = [replace(best(plans), seeds=seeds, role="compressed")]
     teacher = None
     if settings.distillation:
         distilled = replace(
             settings.final,
             name="final, distilled",
             distillation=settings.distillation,
-            teacher=source.architecture.key,
+            teacher=source.teacher,
         )
         teacher = trainer.teach(source, distilled)
         chosen.append(replace(chosen[0], recipe=distilled))
+    if settings.inheritance:
+        chosen += [begun_with(source, plan, trainer) for plan in chosen]
     trainer.train(chosen, "training the result", teacher=teacher)
     return Outcome(source, best(chosen), reference)
 
@@ -285,7 +294,7 @@ def _measure(
     timing: Timing,
     data: ImageData,
     name: str,
-    clock: _Clock,
+    clock: Clock,
 ) -> Result:
     """Read the test split, once, and put everything together."""
     trainer.progress.stage("measuring on the test images", 1)
@@ -303,6 +312,7 @@ def _measure(
             trainer.validation(plan),
             trainer.test(plan, split) if split is not None else None,
             distilled=plan.recipe.distillation > 0,
+            given=plan.given.about if plan.given else None,
         )
 
     plans = [(outcome.source, name), (outcome.compressed, f"compressed {name}")]
@@ -335,11 +345,11 @@ def _measure(
         trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
         seconds=clock.seconds,
         recipes={
-            "trial": {**_recipe(task.settings.trial), "key": task.settings.trial_key},
-            "final": _recipe(outcome.compressed.recipe),
+            "trial": {**recipe_facts(task.settings.trial), "key": task.settings.trial_key},
+            "final": recipe_facts(outcome.compressed.recipe),
         },
-        data=_about(data, (split is not None and len(split)) or 0),
-        surrogate=_surrogate(found),
+        data=data_facts(data, (split is not None and len(split)) or 0),
+        surrogate=surrogate_facts(found),
         trust=asdict(found.trust),
         latency=latency_record(timing),
         versions=versions(),
@@ -367,32 +377,3 @@ def check_limits(
         met = loss <= limits.max_accuracy_loss
         checks.append(LimitCheck("max_accuracy_loss", limits.max_accuracy_loss, loss, met))
     return tuple(checks)
-
-
-def _recipe(recipe: Recipe) -> dict[str, Any]:
-    return {"key": recipe.key, **asdict(recipe)}
-
-
-def _about(data: ImageData, test_images: int) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "key": data.key,
-        "train": len(data.train),
-        "validation": len(data.validation),
-        "test": test_images,
-        "classes": data.classes,
-        "input_shape": list(data.input_shape),
-    }
-
-
-def _surrogate(found: Search) -> dict[str, float | None]:
-    ranking = found.ranking
-    return {
-        **asdict(found.reconstruction),
-        "kendall": ranking.surrogate if ranking else None,
-        "kendall_parameters": ranking.parameters if ranking else None,
-        "kendall_macs": ranking.macs if ranking else None,
-        "n": ranking.n if ranking else None,
-        "within_half": ranking.within_half if ranking else None,
-        "within_most": ranking.within_most if ranking else None,
-    }

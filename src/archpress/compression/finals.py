@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network, build, load_weights
+from archpress.compression.given import GivenWeights
 from archpress.compression.result import Spread
 from archpress.data import ImageData, Split
 from archpress.errors import EvaluationError
@@ -37,12 +39,23 @@ class Plan:
         recipe: how.
         seeds: one training each.
         role: who it is, for people and as the trials' origin.
+        given: weights that the architecture came with; then it is not trained, there is one seed,
+            and the recipe says nothing.
+        starts: files of the weights that the training of each seed begins with; none: fresh ones.
     """
 
     architecture: Architecture
     recipe: Recipe
     seeds: tuple[int, ...]
     role: str
+    given: GivenWeights | None = None
+    starts: tuple[Path, ...] = ()
+
+    @property
+    def teacher(self) -> str:
+        """What a recipe that distils from it says of it."""
+        key = self.architecture.key
+        return f"{key} {self.given.key}" if self.given else key
 
 
 @dataclass(frozen=True)
@@ -81,9 +94,11 @@ class FinalTrainer:
                 seed,
                 self.weights(plan, seed),
                 teacher if plan.recipe.distillation else None,
+                start,
             )
             for plan in plans
-            for seed in plan.seeds
+            if plan.given is None
+            for seed, start in zip(plan.seeds, plan.starts or repeat(None), strict=False)
         ]
         missing = [job for job in jobs if not self._is_done(job)]
         self.progress.stage(stage, len(missing))
@@ -110,6 +125,8 @@ class FinalTrainer:
 
     def validation(self, plan: Plan) -> Spread:
         """Accuracy on the validation images over the plan's seeds, which were trained."""
+        if plan.given:
+            return plan.given.validation
         trials = [self._find(plan.architecture, plan.recipe, seed) for seed in plan.seeds]
         return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
 
@@ -122,12 +139,17 @@ class FinalTrainer:
         """The trained network of one training, in evaluation mode."""
         network = build(plan.architecture)
         path = self.weights(plan, seed)
-        load_weights(network, load_file(path), where=str(path))
+        weights = dict(plan.given.weights) if plan.given else load_file(path)
+        load_weights(network, weights, where=str(path))
         return network.eval()
+
+    def normalisation(self, plan: Plan) -> Normalisation:
+        """Of the images that the plan's networks read."""
+        return plan.given.normalisation if plan.given else Normalisation.of(self.data, plan.recipe)
 
     def test(self, plan: Plan, split: Split) -> Spread:
         """Accuracy on the test images over the plan's seeds."""
-        normalisation = Normalisation.of(self.data, plan.recipe)
+        normalisation = self.normalisation(plan)
         with torch_threads(cores()):
             networks = [self.network(plan, seed) for seed in plan.seeds]
             return Spread.of([accuracy_of(one, split, normalisation) for one in networks])
@@ -140,11 +162,17 @@ class FinalTrainer:
             recipe: of the students.
         """
         seed = self.best_seed(teacher)
-        path = self.folder / f"teacher-{teacher.architecture.key[:16]}-{recipe.key}-{seed}.npy"
+        about = (teacher.architecture.key[:16], recipe.key, self.data.key[:8], seed)
+        path = self.folder / f"teacher-{'-'.join(map(str, about))}.npy"
         if not path.exists():
             self.progress.stage("asking the source", 1)
             with torch_threads(cores()):  # the workers are idle
-                logits = teacher_logits_of(self.network(teacher, seed), self.data, recipe)
+                logits = teacher_logits_of(
+                    self.network(teacher, seed),
+                    self.data,
+                    recipe,
+                    normalisation=self.normalisation(teacher),
+                )
             unfinished = path.with_suffix(".unfinished.npy")
             np.save(unfinished, logits.numpy())
             unfinished.replace(path)

@@ -35,7 +35,24 @@ class Spread:
         return cls(mean, math.sqrt(squares / max(len(values) - 1, 1)), len(values))
 
     def __str__(self) -> str:
-        return f"{self.mean:.2%} ± {self.std:.2%} (n={self.n})"
+        spread = f" ± {self.std:.2%}" if self.n > 1 else ""
+        return f"{self.mean:.2%}{spread} (n={self.n})"
+
+
+@dataclass(frozen=True, slots=True)
+class AsGiven:
+    """What is known of a net that came with its weights, and was not trained here.
+
+    Attributes:
+        weights: 16 hex digits that tell them from others.
+        normalisation: of its images, by name or as mean/std.
+        tried: accuracy on validation images, 1,000 at most, by normalisation; empty where the user
+            said which it is.
+    """
+
+    weights: str
+    normalisation: str
+    tried: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class Measured:
         validation_accuracy: over the seeds of the final training.
         test_accuracy: likewise; None where the data has no test split.
         distilled: whether the final training used the source's outputs.
+        given: of a net that was not trained here; its accuracies have n = 1.
     """
 
     name: str
@@ -60,6 +78,7 @@ class Measured:
     validation_accuracy: Spread
     test_accuracy: Spread | None
     distilled: bool = False
+    given: AsGiven | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +179,12 @@ class Result:
 def _measured(content: dict[str, Any]) -> Measured:
     test = content.pop("test_accuracy")
     validation = Spread(**content.pop("validation_accuracy"))
+    given = content.pop("given", None)
     return Measured(
         **content,
         validation_accuracy=validation,
         test_accuracy=Spread(**test) if test else None,
+        given=AsGiven(**given) if given else None,
     )
 
 

@@ -81,6 +81,14 @@ def write_plan(folder: Path, plan: dict[str, Any]) -> None:
     write_text(folder / "run.json", json.dumps(plan, indent=1) + "\n")
 
 
+def known_plan(folder: Path) -> dict[str, Any]:
+    """What `write_plan` wrote; empty where there is nothing that can be read."""
+    try:
+        return read_plan(folder)
+    except StoreError:
+        return {}
+
+
 def read_plan(folder: Path) -> dict[str, Any]:
     """What `write_plan` wrote.
 

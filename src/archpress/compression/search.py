@@ -199,7 +199,9 @@ def objective_of(task: Task, limits: Limits) -> Objective:
 
 
 def _journal(task: Task, limits: Limits) -> Journal:
-    settings = replace(task.settings, final=task.settings.trial)  # finals do not change a search
+    settings = replace(  # finals do not change a search
+        task.settings, final=task.settings.trial, distillation=0.0
+    )
     about = (task.source.key, limits, settings, task.evaluator.data_key, task.seed)
     device = repr((limits.max_latency, limits.latency)) if limits.max_latency else ""
     return Journal(task.folder / "search.jsonl", repr(about) + device + task.space.form_text)

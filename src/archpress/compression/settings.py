@@ -44,6 +44,7 @@ class Settings:
         proposals: how candidates are made.
         paper: how the paper's embedding is fitted, where that takes part in a comparison.
         distillation: weight of the source's outputs in the final loss, tried beside 0; 0: never.
+        inheritance: whether the result is also trained from slices of the source's weights.
         time_limit: seconds that a trial may take.
         memory_limit: bytes that a trial may add to its worker.
     """
@@ -64,6 +65,7 @@ class Settings:
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
     paper: PaperSettings = field(default_factory=PaperSettings)
     distillation: float = 0.5
+    inheritance: bool = field(default=False, repr=False)
     time_limit: float | None = 1800.0
     memory_limit: int | None = None
 
@@ -77,6 +79,8 @@ class Settings:
         for name, least in _LEAST:
             if getattr(self, name) < least:
                 raise EvaluationError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not 0 <= self.distillation <= 1:
+            raise EvaluationError(f"distillation must be in [0, 1], not {self.distillation}")
 
 
 # A few hundred images an epoch are a few steps: an optimizer needs some hundreds to get anywhere.
@@ -87,7 +91,11 @@ EFFORTS = ("smoke", "quick", "standard", "thorough")
 
 
 def settings_for(
-    effort: str, *, mirrored: bool = False, train_images: int | None = None
+    effort: str,
+    *,
+    mirrored: bool = False,
+    train_images: int | None = None,
+    given: bool = False,
 ) -> Settings:
     """Settings by one word, with enough epochs for a small set of images.
 
@@ -96,11 +104,14 @@ def settings_for(
             packaged sample), "standard" (an hour or so), "thorough" (a night).
         mirrored: whether a mirrored image is still of its class.
         train_images: how many there are; None: enough.
+        given: whether the source comes with its weights, so that a teacher costs no training.
 
     Raises:
         EvaluationError: another word.
     """
     settings = _settings(effort, mirrored=mirrored)
+    if given and effort == "quick":  # so short a training gains from both (docs/choices.md)
+        settings = replace(settings, distillation=Settings.distillation, inheritance=True)
     if train_images is None or effort == "smoke":
         return settings
     return replace(
@@ -178,6 +189,8 @@ def with_counts(
     rounds: int | None = None,
     seeds: int | None = None,
     epochs: int | None = None,
+    distillation: float | None = None,
+    inheritance: bool | None = None,
 ) -> Settings:
     """The settings with some counts replaced; None leaves one as it is.
 
@@ -187,6 +200,11 @@ def with_counts(
         rounds: of propose, train, refit.
         seeds: final trainings of each net.
         epochs: of a final training.
+        distillation: weight of the source's outputs in the loss, in [0, 1].
+        inheritance: whether the result is also trained from slices of the source's weights.
+
+    Raises:
+        EvaluationError: a value out of its range.
     """
     final_recipe = settings.final if epochs is None else replace(settings.final, epochs=epochs)
     return replace(
@@ -195,4 +213,6 @@ def with_counts(
         first=settings.first if first is None else first,
         rounds=settings.rounds if rounds is None else rounds,
         seeds=settings.seeds if seeds is None else seeds,
+        distillation=settings.distillation if distillation is None else distillation,
+        inheritance=settings.inheritance if inheritance is None else inheritance,
     )

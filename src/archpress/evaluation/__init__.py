@@ -26,7 +26,7 @@ from archpress.evaluation.latency import Latency, measure_in_turns, measure_late
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.measure_on_target import this_machine
 from archpress.evaluation.pool import ProcessPool
-from archpress.evaluation.preparation import Normalisation
+from archpress.evaluation.preparation import Normalisation, usual_normalisations
 from archpress.evaluation.profiling import (
     BACKENDS,
     load_times,
@@ -88,4 +88,5 @@ __all__ = [
     "time_nets",
     "torch_threads",
     "train",
+    "usual_normalisations",
 ]

@@ -26,9 +26,7 @@ class Normalisation:
     @classmethod
     def of(cls, data: ImageData, recipe: Recipe) -> "Normalisation":
         """The normalisation that a recipe asks for."""
-        if recipe.normalisation == "half":
-            return cls((0.5,) * len(data.mean), (0.5,) * len(data.mean))
-        return cls(data.mean, data.std)
+        return usual_normalisations(data)[recipe.normalisation]
 
     def apply(self, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """Normalise.
@@ -44,6 +42,30 @@ class Normalisation:
         std = torch.tensor(self.std, device=device).view(1, -1, 1, 1) * 255
         mean = torch.tensor(self.mean, device=device).view(1, -1, 1, 1) * 255
         return scaled.sub_(mean).div_(std)
+
+
+IMAGENET = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # mean and std, as torchvision's nets have
+
+
+def usual_normalisations(data: ImageData) -> dict[str, Normalisation]:
+    """What networks are usually trained with, by name.
+
+    By the data's own mean and std ("data"), pixels in [0, 1] ("unit"), in [-1, 1] ("half"), in
+    [0, 255] ("bytes"), and of colour images by the mean and std of ImageNet ("imagenet").
+    """
+    channels = len(data.mean)
+
+    def alike(mean: float, std: float) -> Normalisation:
+        return Normalisation((mean,) * channels, (std,) * channels)
+
+    found = {"data": Normalisation(data.mean, data.std), "unit": alike(0.0, 1.0)}
+    found |= {"half": alike(0.5, 0.5), "bytes": alike(0.0, 1 / 255)}
+    if channels == len(IMAGENET[0]):
+        found["imagenet"] = Normalisation(*IMAGENET)
+    return found
 
 
 @dataclass(frozen=True, eq=False, slots=True)

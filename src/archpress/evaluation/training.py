@@ -184,14 +184,20 @@ def outputs_for(
 
 
 def teacher_logits_of(
-    network: nn.Module, data: ImageData, recipe: Recipe, *, device: str = "cpu"
+    network: nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    normalisation: Normalisation | None = None,
+    device: str = "cpu",
 ) -> Tensor:
     """What `train` needs to distil a teacher.
 
     Args:
-        network: the teacher, trained with the recipe's normalisation.
+        network: the teacher.
         data: of the student.
         recipe: of the student.
+        normalisation: that the teacher was trained with; None: the recipe's.
         device: where the teacher runs.
 
     Returns:
@@ -200,7 +206,7 @@ def teacher_logits_of(
     """
     chosen = used_images(data, recipe)
     split = Split(data.train.images[chosen], data.train.labels[chosen])
-    normalisation = Normalisation.of(data, recipe)
+    normalisation = normalisation or Normalisation.of(data, recipe)
     return torch.stack(
         [
             logits_of(network, split, normalisation, device=device, mirrored=mirrored)

@@ -11,7 +11,7 @@ from archpress.architecture import Architecture
 from archpress.evaluation.trial import Trial
 from archpress.report import wording
 from archpress.report.layer_table import LayerRow, compare_layers
-from archpress.report.record import NetRecord, ResultRecord, SurrogateRecord, TrustRecord
+from archpress.report.record import NetRecord, ResultRecord, Spread, SurrogateRecord, TrustRecord
 from archpress.report.trials import (
     BestSoFar,
     RankAgreement,
@@ -103,6 +103,12 @@ class Content:
         )
 
     @property
+    def as_given(self) -> str:
+        """What must be said of a source that was not trained here; else empty."""
+        given = self.result.source.given
+        return wording.as_given(given) if given else ""
+
+    @property
     def predicted_count(self) -> int:
         """Number of trials with a prediction."""
         return sum(point.predicted is not None for point in self.points)
@@ -173,14 +179,19 @@ def _net_table(result: ResultRecord) -> NetTable:
         ),
         ("layers", lambda net: Cell(str(net.layers))),
         ("latency, median", lambda net: Cell(*wording.latency(net.latency))),
-        ("validation accuracy", lambda net: Cell(*wording.accuracy(net.validation_accuracy))),
-        ("test accuracy", lambda net: Cell(*wording.accuracy(net.test_accuracy))),
+        ("validation accuracy", lambda net: _accuracy(net, net.validation_accuracy)),
+        ("test accuracy", lambda net: _accuracy(net, net.test_accuracy)),
         ("taught by the source", lambda net: Cell("yes" if net.distilled else "no")),
     ]
     return NetTable(
         tuple((role, net.name) for role, net in nets),
         tuple((what, tuple(cell(net) for _, net in nets)) for what, cell in rows),
     )
+
+
+def _accuracy(net: NetRecord, found: Spread | None) -> Cell:
+    value, note = wording.accuracy(found)
+    return Cell(value, wording.AS_GIVEN if net.given and found else note)
 
 
 def _cost(value: float, of_source: float, say: Callable[[float], str]) -> Cell:

@@ -35,6 +35,14 @@ class Latency(_Record):
     device: str
 
 
+class GivenRecord(_Record):
+    """Of a net that came with its weights: their digest, and how its images are normalised."""
+
+    weights: str
+    normalisation: str
+    tried: dict[str, float] = {}
+
+
 class NetRecord(_Record):
     """One trained net: exact costs, measured time, measured accuracies (fractions)."""
 
@@ -47,6 +55,7 @@ class NetRecord(_Record):
     validation_accuracy: Spread | None = None
     test_accuracy: Spread | None = None
     distilled: bool = False
+    given: GivenRecord | None = None
 
 
 class LimitRecord(_Record):

@@ -1,8 +1,9 @@
 """Numbers as a person reads them: with units, n and spread."""
 
-from archpress.report.record import Latency, LimitRecord, Spread
+from archpress.report.record import GivenRecord, Latency, LimitRecord, Spread
 
 MISSING = "not measured"
+AS_GIVEN = "as given, not trained here"
 
 
 def count(value: float) -> str:
@@ -68,6 +69,20 @@ def accuracy(spread: Spread | None) -> tuple[str, str]:
     if spread.std is None or spread.n < 2:
         return percent(spread.mean), f"n = {spread.n} training, so no spread"
     return f"{percent(spread.mean)} ± {100 * spread.std:.2f}", f"n = {spread.n} trainings"
+
+
+def as_given(record: GivenRecord) -> str:
+    """Where a source's accuracy comes from.
+
+    >>> as_given(GivenRecord(weights="0f3a", normalisation="unit")).split(";")[1]
+    ' its images are normalised by the rule "unit".'
+    """
+    tried = ", ".join(f"{rule} {percent(value)}" for rule, value in record.tried.items())
+    chosen = f", chosen on validation images ({tried})" if tried else ""
+    return (
+        f"The source has the weights that were given for it ({record.weights}) and was not trained "
+        f'here; its images are normalised by the rule "{record.normalisation}"{chosen}.'
+    )
 
 
 def duration(seconds: float) -> str:

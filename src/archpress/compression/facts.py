@@ -1,0 +1,40 @@
+"""What a result tells of its images, recipes and surrogate, as plain values."""
+
+from dataclasses import asdict
+from typing import Any
+
+from archpress.compression.search import Search
+from archpress.data import ImageData
+from archpress.evaluation import Recipe
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """How networks were trained."""
+    return {"key": recipe.key, **asdict(recipe)}
+
+
+def data_facts(data: ImageData, test_images: int) -> dict[str, Any]:
+    """The images, with the number of those for the test."""
+    return {
+        "name": data.name,
+        "key": data.key,
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "test": test_images,
+        "classes": data.classes,
+        "input_shape": list(data.input_shape),
+    }
+
+
+def surrogate_facts(found: Search) -> dict[str, float | None]:
+    """How well the surrogate ranks, and what the embedding restores."""
+    ranking = found.ranking
+    return {
+        **asdict(found.reconstruction),
+        "kendall": ranking.surrogate if ranking else None,
+        "kendall_parameters": ranking.parameters if ranking else None,
+        "kendall_macs": ranking.macs if ranking else None,
+        "n": ranking.n if ranking else None,
+        "within_half": ranking.within_half if ranking else None,
+        "within_most": ranking.within_most if ranking else None,
+    }
