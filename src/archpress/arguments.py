@@ -1,5 +1,6 @@
 """What a user types: the options of the commands, and how nets, images and numbers are read."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
+    from archpress.architecture.sources import SourceNet
     from archpress.compression import Settings
     from archpress.data import ImageData
 
@@ -82,6 +84,16 @@ MaxFileSizeOption = Annotated[
 RoundChannelsOption = Annotated[
     int, typer.Option(metavar="N", help="All widths that may change become multiples of it.")
 ]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN", help="Layers or blocks that stay, by name as of `archpress inspect`."
+    ),
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Layers or blocks that may change; all others stay."),
+]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")
@@ -121,6 +133,14 @@ def net_name(net: str) -> str:
 def read_net_and_images(
     net: str, data: str, size: str | None, seed: int
 ) -> "tuple[Architecture, ImageData]":
+    """As `read_source_and_images`, of the net the architecture alone."""
+    source, images = read_source_and_images(net, data, size, seed)
+    return source.architecture, images
+
+
+def read_source_and_images(
+    net: str, data: str, size: str | None, seed: int
+) -> "tuple[SourceNet, ImageData]":
     """The net for these images, and they.
 
     A net of the zoo, and a module of the user's, take the images' shape; a file keeps its own. Of
@@ -131,20 +151,20 @@ def read_net_and_images(
 
     wanted = shape_of(size, "--size")
     source = open_source(net)  # an unknown net is told before images are read
-    architecture = source.read().architecture if source.fixed_shape else None
+    found = source.read() if source.fixed_shape else None
     if wanted is None and Path(data).is_dir():
         wanted = source.fixed_shape
     images = load_data(data, seed=seed, input_shape=wanted)
-    if architecture is None:
-        architecture = source.read(images.input_shape, images.classes).architecture
-    if architecture.classes == images.classes:
-        return architecture, images
+    if found is None:
+        found = source.read(images.input_shape, images.classes)
+    outputs = found.architecture.classes
+    if outputs == images.classes:
+        return found, images
     typer.echo(
-        f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: "
-        "its last layer is replaced",
+        f"{net} has {outputs} outputs, {data} {images.classes} classes: its last layer is replaced",
         err=True,
     )
-    return architecture.with_classes(images.classes), images
+    return replace(found, architecture=found.architecture.with_classes(images.classes)), images
 
 
 def read_limits(

@@ -1,6 +1,7 @@
 """The command `compress`."""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from archpress.arguments import (
     DeviceOption,
     EffortOption,
     JsonOption,
+    KeepOption,
     MaxAccuracyLossOption,
     MaxFileSizeOption,
     MaxMacsOption,
@@ -17,6 +19,7 @@ from archpress.arguments import (
     MaxPeakMemoryOption,
     MinAccuracyOption,
     NetArgument,
+    OnlyOption,
     QuietOption,
     RoundChannelsOption,
     RunOption,
@@ -25,7 +28,7 @@ from archpress.arguments import (
     WorkersOption,
     net_name,
     read_limits,
-    read_net_and_images,
+    read_source_and_images,
     settings_of,
 )
 
@@ -43,6 +46,8 @@ def compress(
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     round_channels: RoundChannelsOption = 1,
+    keep: KeepOption = None,
+    only: OnlyOption = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -65,13 +70,16 @@ def compress(
 
     archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
 
+    archpress compress net.py:build --data photos/ --max-macs 50% --keep stem --keep "layer4.*"
+    --run runs/kept
+
     archpress compress net.json --data photos/ --max-macs 50% --max-accuracy-loss 0.01 --run runs/p
     """
     from rich.console import Console
 
     from archpress import compression
     from archpress.report import write_report
-    from archpress.space import Form
+    from archpress.space import Form, matching
     from archpress.terminal import TerminalProgress, result_table
 
     form = Form(round_channels)
@@ -83,8 +91,10 @@ def compress(
         min_accuracy=min_accuracy,
         max_accuracy_loss=max_accuracy_loss,
     )
-    source, images = read_net_and_images(net, data, size, seed)
+    found, images = read_source_and_images(net, data, size, seed)
+    source = found.architecture
     limits = typed.of(source)
+    form = replace(form, kept=matching(found.names, keep=keep or (), only=only or ()))
     settings = settings_of(images, effort)
     settings = compression.with_counts(
         settings, first=first, rounds=rounds, epochs=epochs, seeds=seeds

@@ -93,11 +93,12 @@ def compress(
     """
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
-    source = with_joins_of_two(_architecture(source, images))
+    source = _architecture(source, images)
+    form = (form or Form()).with_joins_of_two(source)
+    source = with_joins_of_two(source)
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
-    form = form or Form()
     space_around(source, replace(limits, max_latency=None), form)  # refuses what no net can keep
     settings = settings or settings_for(
         default_effort(images.name),
