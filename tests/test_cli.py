@@ -263,6 +263,75 @@ def test_limits_that_no_net_can_meet_are_refused(capsys, nowhere, option, value,
     assert said in refused(capsys, *command)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--round-channels", 0], "round_channels must be at least 1, not 0"),
+        (["--round-channels", 100], "no width up to 64 is a multiple of round_channels=100"),
+        (
+            ["--keep", "layer9"],
+            "no layer matches --keep layer9: they are called conv1, batch_norm1,",
+        ),
+        (["--only", "relu9"], "no layer matches --only relu9: they are called conv1, batch_norm1,"),
+        (["--keep", "*"], "all layers are to be kept, so there is nothing to compress"),
+        (["--keep", "conv3", "--max-macs", 900], "no net with the layers to keep can keep these"),
+    ],
+)
+def test_forms_that_no_net_can_have_are_refused(capsys, nowhere, options, said):
+    command = ["compress", "tiny", "--data", "digits", "--max-parameters", "50%", "--run", nowhere]
+    assert said in refused(capsys, *command, *options)
+
+
+OWN_NET = """
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.act = nn.ReLU6()
+
+    def forward(self, x):
+        return self.act(self.conv(x)) + x
+
+def build():
+    stem = [nn.Conv2d(1, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(), nn.MaxPool2d(2)]
+    wide = [nn.Conv2d(12, 30, 3, padding=1), nn.BatchNorm2d(30), nn.ReLU()]
+    return nn.Sequential(*stem, Block(12), *wide, Block(30), nn.Flatten(), nn.Linear(480, 10))
+"""
+
+
+@pytest.mark.slow
+def test_layers_that_are_kept_are_in_every_net_that_is_trained(tmp_path, capsys):
+    (tmp_path / "own.py").write_text(OWN_NET)
+    net, folder = f"{tmp_path}/own.py:build", tmp_path / "run"
+    assert run("inspect", net, "--input", "1x8x8", "--json") == 0
+    names = json.loads(capsys.readouterr().out)["names"]
+    assert [name for name in names if name.startswith("4.")] == ["4.conv", "4.act", "4.add"]
+    command = ["compress", net, "--data", "digits", "--effort", "smoke", "--quiet", "--json"]
+    command += ["--max-parameters", "40%", "--keep", "0", "--keep", "4", "--round-channels", 8]
+    assert run(*command, "--run", folder) == 0
+    assert json.loads((folder / "run.json").read_text())["kept"] == [0, 4, 5, 6]
+    with sqlite3.connect(folder / "trials.db") as database:
+        rows = database.execute("SELECT architecture, origin FROM trials").fetchall()
+    database.close()
+    found = [json.loads(text)["layers"] for text, origin in rows if origin != "final source"]
+    found.append(json.loads((folder / "compressed.json").read_text())["layers"])
+    assert len(found) >= 10
+    for layers in found:
+        kinds = [layer["kind"] for layer in layers]
+        assert kinds[0] == "conv"
+        assert layers[0]["channels"] == 12
+        assert any(
+            kinds[at : at + 3] == ["conv", "relu6", "add"]
+            and layers[at]["channels"] == 12
+            and layers[at + 2]["inputs"] == [1, 3]
+            for at in range(len(layers) - 2)
+        )
+        widths = [layer.get("channels", 0) for layer in layers[:-1]]
+        assert all(width % 8 == 0 or width == 12 for width in widths)
+
+
 def test_an_unknown_device_is_refused(capsys, nowhere):
     command = ["compress", "tiny", "--data", "digits", "--max-parameters", 3000, "--run", nowhere]
     assert "'tpu'" in refused(capsys, *command, "--device", "tpu")

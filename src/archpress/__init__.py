@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from archpress.evaluation import Evaluator, ProcessPool, Recipe, TableEvaluator, Trial
     from archpress.report import write_report
     from archpress.shipping import ship
-    from archpress.space import Form, Limits, SearchSpace, repair, space_around
+    from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
     from archpress.store import Store
 
 _HOME = {  # public name -> module; imported when first used, since torch takes two seconds
@@ -68,6 +68,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "compress": "compression",
     "from_dataset": "data",
     "load_data": "data",
+    "matching": "space",
     "named": "architecture",
     "read_source": "architecture.sources",
     "repair": "space",

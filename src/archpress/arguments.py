@@ -92,6 +92,16 @@ MaxFileSizeOption = Annotated[
 RoundChannelsOption = Annotated[
     int, typer.Option(metavar="N", help="All widths that may change become multiples of it.")
 ]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN", help="Layers or blocks that stay, by name as of `archpress inspect`."
+    ),
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Layers or blocks that may change; all others stay."),
+]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")
@@ -183,16 +193,16 @@ def read_source_and_images(
     if read is None:
         read = source.read(images.input_shape, images.classes)
     architecture = read.architecture.of_logits
-    if architecture.classes == images.classes:
+    outputs = architecture.classes
+    if outputs == images.classes:
         return read, images
     if weights is not None:
         raise ArchpressError(
-            f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: its "
-            "weights can be used only where these are as many"
+            f"{net} has {outputs} outputs, {data} {images.classes} classes: its weights can be "
+            "used only where these are as many"
         )
     typer.echo(
-        f"{net} has {architecture.classes} outputs, {data} {images.classes} classes: "
-        "its last layer is replaced",
+        f"{net} has {outputs} outputs, {data} {images.classes} classes: its last layer is replaced",
         err=True,
     )
     return replace(

@@ -1,6 +1,7 @@
 """The command `compress`."""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from archpress.arguments import (
     EffortOption,
     InputOption,
     JsonOption,
+    KeepOption,
     LatencyBackendOption,
     LatencyBatchOption,
     LatencyThreadsOption,
@@ -24,6 +26,7 @@ from archpress.arguments import (
     MaxPeakMemoryOption,
     MinAccuracyOption,
     NetArgument,
+    OnlyOption,
     QuietOption,
     RoundChannelsOption,
     RunOption,
@@ -77,6 +80,8 @@ def compress(
     normalisation: Annotated[str | None, typer.Option(help=NORMALISATION)] = None,
     distillation: Annotated[float | None, typer.Option(help=DISTILLATION)] = None,
     inherit: Annotated[bool | None, typer.Option("--inherit/--no-inherit", help=INHERIT)] = None,
+    keep: KeepOption = None,
+    only: OnlyOption = None,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -100,9 +105,13 @@ def compress(
 
     archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/first
 
+    archpress compress net.py:build --data photos/ --max-macs 50% --keep stem --keep "layer4.*"
+    --run runs/kept
+
     archpress compress net.json --data photos/ --max-macs 50% --max-accuracy-loss 0.01 --run runs/p
 
     archpress compress conv7 --data fashion-mnist-sample --max-latency 0.5ms --run runs/quick
+
     archpress compress mymodel.py:build --weights trained.safetensors --data photos/
     --input 3x32x32 --max-parameters 50000 --run runs/mine
     """
@@ -111,7 +120,7 @@ def compress(
     from archpress import compression
     from archpress.architecture.state_dicts import OWN
     from archpress.report import write_report
-    from archpress.space import Conditions, Form
+    from archpress.space import Conditions, Form, matching
     from archpress.terminal import TerminalProgress, result_table
 
     form = Form(round_channels)
@@ -130,6 +139,7 @@ def compress(
     limits = with_latency(
         typed.of(source.architecture.of_logits), max_latency, conditions, device_times
     )
+    form = replace(form, kept=matching(source.names, keep=keep or (), only=only or ()))
     settings = compression.with_counts(
         settings_of(images, effort, given=weights is not None),
         first=first,

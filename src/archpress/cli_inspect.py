@@ -52,11 +52,11 @@ def inspect(
     architecture = source.architecture
     checked = _checked(net, source) if check else {}
     if as_json:
-        told: dict[str, Any] = {**costs(architecture), **checked}
+        told: dict[str, Any] = {**costs(architecture), **checked, "names": source.names}
         told["architecture"] = json.loads(architecture.to_json())
         typer.echo(json.dumps(told, indent=1))
     else:
-        Console(soft_wrap=False).print(architecture_table(architecture))
+        Console(soft_wrap=False).print(architecture_table(architecture, source.names))
         typer.echo(
             f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak, "
             f"{architecture.file_size:,} bytes as weights.safetensors"

@@ -18,7 +18,6 @@ from rich.progress import (
 from rich.table import Table
 
 from archpress.architecture import Architecture
-from archpress.architecture.network import layer_names
 from archpress.compression import Measured, Result
 
 
@@ -126,18 +125,23 @@ def _measures(nets: Sequence[Measured]) -> list[list[str]]:
     ]
 
 
-def architecture_table(architecture: Architecture) -> Table:
-    """Layers, shapes and exact costs."""
+def architecture_table(architecture: Architecture, names: Sequence[str]) -> Table:
+    """Layers, shapes and exact costs.
+
+    Args:
+        architecture: with these layers.
+        names: of the layers.
+    """
     rows = [
         [
             name,
             " ".join(_fields(architecture, index)),
-            ", ".join("image" if i < 0 else layer_names(architecture)[i] for i in sources),
+            ", ".join("image" if i < 0 else names[i] for i in sources),
             "x".join(map(str, architecture.shapes[index])),
             f"{architecture.layer_parameters[index]:,}",
             f"{architecture.layer_macs[index]:,}",
         ]
-        for index, name in enumerate(layer_names(architecture))
+        for index, name in enumerate(names)
         for sources in [architecture.input_indices(index)]
     ]
     columns = ["layer", "fields", "reads", "output", "parameters", "multiply-adds"]

@@ -117,11 +117,11 @@ def compress(
     name = name or (source if isinstance(source, str) else type(source).__name__)
     net = source_net(source, images, weights)
     source = with_joins_of_two(net.architecture.of_logits)
+    form = (form or Form()).with_joins_of_two(net.architecture)
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
     timeless = replace(limits, max_latency=None, max_latency_share=None)
-    form = form or Form()
     space_around(source, timeless, form)  # refuses what no net can keep
     settings = settings or settings_for(
         default_effort(images.name),

@@ -75,8 +75,13 @@ def anchor_nets(source: Architecture, space: SearchSpace) -> list[Candidate]:
 
 
 def hand_made_nets(space: SearchSpace) -> list[Architecture]:
-    """Plain conv-BN-ReLU nets as wide as the limits allow, the usual one first."""
-    nets = []
+    """Plain conv-BN-ReLU nets as wide as the limits allow, the usual one first.
+
+    None where layers of a source are kept, which they do not have.
+    """
+    nets: list[Architecture] = []
+    if space.kept is not None:
+        return nets
     for widths, average in HAND_MADE:
         layers = plain([8 * width for width in widths], space.classes, average=average)
         try:

@@ -27,7 +27,7 @@ def tell(
         f"{source.name} became {ratio:.1f}x smaller ({source.parameters:,} to "
         f"{compressed.parameters:,} parameters) and "
         f"{f'{speed:.1f}x faster' if speed >= FASTER else 'not faster'}, {_change(before, after)} "
-        f"on {'test' if test else 'validation'} images ({after} against {_told(source, before)})"
+        f"on {'test' if test else 'validation'} images ({after} against {_before(source, before)})"
     )
     missed = [check for check in checks if not check.met]
     origin = " It is the plain hand-made net: no net of the search was better." if is_plain else ""
@@ -37,7 +37,7 @@ def tell(
     return f"Not met: {named}; the closest: {facts}.{origin}"
 
 
-def _told(net: Measured, accuracy: Spread) -> str:
+def _before(net: Measured, accuracy: Spread) -> str:
     return f"{accuracy.mean:.2%}, as given, not trained here" if net.given else str(accuracy)
 
 

@@ -4,7 +4,8 @@ from archpress.space.approximate_count import approximate_log10
 from archpress.space.chains import ChainSampler
 from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
-from archpress.space.form import Form
+from archpress.space.form import Form, matching
+from archpress.space.joins import with_joins_of_two
 from archpress.space.latency import LEAST_TIMED, Conditions, LatencyModel, fit_of
 from archpress.space.limits import COST_LIMITS, COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
@@ -15,7 +16,6 @@ from archpress.space.repair import (
     repair,
     repair_vectors,
     scale_channels,
-    with_joins_of_two,
 )
 from archpress.space.rows import Row, RowSpace
 from archpress.space.sampling import PaperSampler, distinct
@@ -46,6 +46,7 @@ __all__ = [
     "edit",
     "estimate",
     "fit_of",
+    "matching",
     "most_pools",
     "narrow_to_fit",
     "paper_space",

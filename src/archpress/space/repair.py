@@ -5,17 +5,19 @@ the space and its limits, changed as little as is easy, and each kind of change 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archpress.architecture import KINDS, Architecture, Layer
+from archpress.architecture import KINDS, Architecture, Layer, simplify
 from archpress.architecture.kinds import PAPER_KINDS, output_shape
 from archpress.architecture.layers import Joining
 from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.errors import ArchitectureError
+from archpress.space.anchoring import aligned, anchor
+from archpress.space.joins import in_pairs
 from archpress.space.space import SearchSpace
 
 
@@ -47,7 +49,7 @@ def repair(layers: Sequence[Layer], space: SearchSpace) -> Repaired:
         proposed = body.pop()
         assembly.repairs["classes"] += proposed.channels != space.classes
         head = replace(head, inputs=proposed.inputs, bias_free=bool(proposed.bias_free))
-    architecture = assembly.architecture(body, head)
+    architecture = assembly.net(body, head)
     if space.too_costly(architecture):
         assembly.repairs["limits"] += 1
         architecture = _within_limits(architecture, space)
@@ -71,34 +73,8 @@ def repair_vectors(vectors: NDArray[np.floating], space: SearchSpace) -> Repaire
     return repair(layers, space)
 
 
-def in_pairs(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers with each join of more than two as joins of two, one after the other.
-
-    They compute the same. Offsets that reach too far stay as they are, for `repair` to mend.
-    """
-    if all(len(layer.inputs) <= 2 for layer in layers):
-        return list(layers)
-    result: list[Layer] = []
-    place = {-1: -1}
-    for row, layer in enumerate(layers):
-        sources = [place[max(row - offset, -1)] for offset in layer.inputs if offset > 0]
-        while len(sources) > 2:
-            index = len(result)
-            pair = (index - sources[0], index - sources[1])
-            result.append(replace(layer, inputs=pair))
-            sources = [index, *sources[2:]]
-        place[row] = len(result)
-        offsets = tuple(len(result) - source for source in sources)
-        result.append(replace(layer, inputs=offsets or layer.inputs))
-    return result
-
-
-def with_joins_of_two(architecture: Architecture) -> Architecture:
-    """The same function, each join of more than two as joins of two: what a token can hold."""
-    layers = in_pairs(architecture.layers)
-    if len(layers) == len(architecture.layers):
-        return architecture
-    return Architecture(architecture.input_shape, tuple(layers))
+class _CannotStandError(Exception):
+    """Layers that are to stay as they are cannot, among the others that were proposed."""
 
 
 class _Assembly:
@@ -107,6 +83,33 @@ class _Assembly:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.repairs: Counter[str] = Counter()
+        self.staying: frozenset[int] = frozenset()  # rows that are neither changed nor bypassed
+
+    def net(self, proposed: Sequence[Layer], head: Layer) -> Architecture:
+        """As `architecture`, with the layers that the space keeps."""
+        kept = self.space.kept
+        if kept is None:
+            return self.architecture(proposed, head)
+        anchored = anchor(kept, proposed, head)
+        self.staying = anchored.staying
+        try:
+            found = self.architecture(anchored.rows, anchored.head)
+        except _CannotStandError:
+            found = None
+        if found is not None and kept.has(found):
+            return found
+        self.repairs["kept layers"] += 1
+        widths = {
+            row: self.space.nearest_width(proposed[place].channels)
+            for row, place in aligned(kept.source.layers[:-1], proposed).items()
+        }
+        rounded = {
+            row: self.space.nearest_width(layer.channels)
+            for row, layer in enumerate(kept.source.layers)
+        }
+        resized = kept.resized(rounded | widths)
+        nets = (resized, *kept.smallest_nets) if resized else kept.smallest_nets
+        return next(net for net in nets if self.space.out_of_form(net) is None)
 
     def architecture(self, proposed: Sequence[Layer], head: Layer) -> Architecture:
         """A valid net in the space's choices; limits on costs are not looked at.
@@ -116,12 +119,17 @@ class _Assembly:
             head: linear, over the classes; reads the layer before it where its input is gone.
         """
         rows = list(proposed)
+        if self.staying and len(rows) > self.space.most_layers - 1:
+            raise _CannotStandError
         if len(rows) > self.space.most_layers - 1:
             self.repairs["length"] += 1
             rows = rows[: self.space.most_layers - 1]
             head = replace(head, inputs=(1,))
+        self.tied: dict[int, int] = {}
         self._assemble_tied(rows)
         if not any(layer.kind == "conv" for layer in self.layers):
+            if self.staying:
+                raise _CannotStandError
             self.repairs["no convolution"] += 1
             rows = [self._first_conv(), *rows[: self.space.most_layers - 2]]
             self._assemble_tied(rows)
@@ -160,7 +168,11 @@ class _Assembly:
             sources = [self.place[max(row - offset, -1)] for offset in layer.inputs if offset > 0]
             if not sources or not self.space.has_joins:
                 sources = [len(self.layers) - 1]
-            fitted, sources = self._fit(layer, sources)
+            if row in self.staying:
+                fitted: Layer | None = layer
+            else:
+                fitted, sources = self._fit(layer, sources)
+                fitted = self._as_wide(fitted, row)
             tie = self._tie(rows, fitted, sources) if ties else None
             if tie is not None:
                 return tie
@@ -174,6 +186,8 @@ class _Assembly:
             except RuleError:
                 layer = None
         if layer is None:
+            if row in self.staying:
+                raise _CannotStandError
             self.repairs["dropped layer"] += 1
             self.place[row] = sources[0]
             return
@@ -191,16 +205,22 @@ class _Assembly:
         if len({shape[1:] for shape in shapes}) > 1 or len({shape[0] for shape in shapes}) == 1:
             return None
         choosers = {self._chooser(source): self.shapes[source][0] for source in sources}
-        rows_that_choose = [row for row in choosers if row is not None]
+        rows_that_choose = [r for r in choosers if r is not None and r not in self.staying]
         if not rows_that_choose:
             return None
         last = max(rows_that_choose)
         wanted = next((count for row, count in choosers.items() if row != last), None)
         if wanted is None or rows[last].channels == wanted:
             return None
-        if wanted not in self.space.widths:
+        if self.staying & choosers.keys():
+            self.tied[last] = wanted  # to what stays, whatever it has
+        elif wanted not in self.space.widths:
             return None
         return last, wanted
+
+    def _as_wide(self, layer: Layer | None, row: int) -> Layer | None:
+        """With the channels of what stays, where it is added to that."""
+        return replace(layer, channels=self.tied[row]) if layer and row in self.tied else layer
 
     def _chooser(self, index: int) -> int | None:
         """The row whose `channels` the output of a layer has; None for the image and concats."""
@@ -272,13 +292,12 @@ def _within_limits(architecture: Architecture, space: SearchSpace) -> Architectu
         narrowed = narrow_to_fit(architecture, space)
         if narrowed is not None:
             return narrowed
-        body = list(architecture.layers[:-1])
-        head = replace(architecture.layers[-1], inputs=(1,))
-        rebuilt = _Assembly(space).architecture(_cheaper(architecture, body, space), head)
-        if rebuilt == architecture:
+        shorter = _shorter(architecture, space)
+        if shorter is None:
             break
-        architecture = rebuilt
-    return next(net for net in space.smallest_nets() if space.too_costly(net) is None)
+        architecture = shorter
+    nets = (net for net in space.smallest_nets() if space.out_of_form(net) is None)
+    return next(net for net in nets if space.too_costly(net) is None)
 
 
 def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architecture | None:
@@ -304,28 +323,53 @@ def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architectur
 
 def scale_channels(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
     """All chosen channels but the classes times one factor, the nearest that the space has."""
+    architecture = _with_kept(architecture, space)
+    fixed = space.kept.fixed(architecture) if space.kept else ()
     *body, head = architecture.layers
     layers = [
         replace(layer, channels=space.nearest_width(layer.channels * factor))
-        if layer.channels
+        if layer.channels and row not in fixed
         else layer
-        for layer in body
+        for row, layer in enumerate(body)
     ]
     try:
         return Architecture(architecture.input_shape, (*layers, head))
     except ArchitectureError:  # a shortcut from the image: its channels cannot be scaled
-        return _Assembly(space).architecture(layers, head)
+        return _Assembly(space).net(layers, head)
 
 
-def _cheaper(architecture: Architecture, body: list[Layer], space: SearchSpace) -> list[Layer]:
-    """One structural saving: average before the head, else a coarser start, else fewer layers."""
+def _with_kept(architecture: Architecture, space: SearchSpace) -> Architecture:
+    """The net where it has what the space keeps, else the nearest that has."""
+    if space.kept is None or space.kept.has(architecture):
+        return architecture
+    *body, head = simplify(architecture).layers
+    return _Assembly(space).net(body, head)
+
+
+def _shorter(architecture: Architecture, space: SearchSpace) -> Architecture | None:
+    """Made cheaper by its structure; None where it cannot be."""
+    *body, last = architecture.layers
+    head = replace(last, inputs=(1,))
+    for saving in _savings(architecture, body, space):
+        rebuilt = _Assembly(space).net(saving, head)
+        if rebuilt != architecture:
+            return rebuilt
+        if space.kept is None:
+            return None
+    return None
+
+
+def _savings(
+    architecture: Architecture, body: list[Layer], space: SearchSpace
+) -> Iterator[list[Layer]]:
+    """Structural savings: average before the head, else a coarser start, else fewer layers."""
     shape = architecture.input_shapes(len(architecture.layers) - 1)[0]
     if "global_average_pool" in space.kinds and len(shape) == 3 and shape[1:] != (1, 1):
         kept = body[: space.most_layers - 2]
-        return [*kept, Layer("global_average_pool")]
+        yield [*kept, Layer("global_average_pool")]
     for index, layer in enumerate(body):
         if layer.kind == "conv":
             if layer.stride < space.strides[-1] and architecture.is_chain:
-                return [*body[:index], replace(layer, stride=space.strides[-1]), *body[index + 1 :]]
+                yield [*body[:index], replace(layer, stride=space.strides[-1]), *body[index + 1 :]]
             break
-    return body[: len(body) // 2]
+    yield body[: len(body) // 2]

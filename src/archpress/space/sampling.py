@@ -10,6 +10,7 @@ from archpress.architecture import KINDS, Architecture, Layer
 from archpress.architecture.design import D
 from archpress.architecture.layers import Joining
 from archpress.errors import ArchitectureError, SpaceError
+from archpress.space.repair import repair
 from archpress.space.space import SearchSpace
 
 Rng = np.random.Generator
@@ -63,6 +64,8 @@ class PaperSampler:
         length = int(self.rng.integers(SHORTEST, self.space.most_layers + 1))
         layers = [self._draw_layer() for _ in range(length - 1)]
         layers.append(Layer("linear", channels=self.space.classes))
+        if self.space.kept is not None:  # which no draw has
+            return repair(layers, self.space).architecture
         if not any(layer.kind == "conv" for layer in layers):
             self.rejected["no convolution"] += 1
             return None

@@ -10,6 +10,7 @@ from archpress.architecture.kinds import NOT_SEARCHED, PAPER_KINDS
 from archpress.architecture.layers import Joining
 from archpress.errors import SpaceError
 from archpress.space.form import Form
+from archpress.space.kept import Kept, kept_of
 from archpress.space.limits import Limits
 
 
@@ -28,6 +29,7 @@ class SearchSpace:
         most_activations: values of all outputs together for one image; bounds the time to train.
         limits: cost limits; accuracy limits are for others to judge.
         round_channels: the channels that a layer may choose are its multiples.
+        kept: layers that all nets have; they need not be among the choices.
 
     Raises:
         SpaceError: a choice is empty or unknown, or no net of the space keeps the limits.
@@ -46,6 +48,7 @@ class SearchSpace:
     most_activations: int | None = None
     limits: Limits = field(default_factory=Limits)
     round_channels: int = field(default=1, repr=False)
+    kept: Kept | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the choices and that there is a net at all."""
@@ -78,25 +81,39 @@ class SearchSpace:
 
     def _require_a_net(self) -> None:
         """Refuse limits that not even the smallest nets keep, naming the nearest miss."""
-        nets = list(self.smallest_nets())
+        nets = [net for net in self.smallest_nets() if self.out_of_form(net) is None]
         size = "x".join(map(str, self.input_shape))
+        if not nets and self.kept is not None:
+            raise SpaceError(f"no net with the layers to keep has {self.form_text} elsewhere")
         if not nets:
             raise SpaceError(f"no kernel of {self.kernels} fits images of {size}")
         if any(self.too_costly(net) is None for net in nets):
             return
-        net = min(nets, key=lambda net: (len(list(self.limits.broken(net))), net.parameters))
+
+        def miss(net: Architecture) -> tuple[int, float, int]:
+            ratios = [found / allowed for _, allowed, found in self.limits.broken(net)]
+            return len(ratios), max(ratios, default=1.0), net.parameters
+
+        net = min(nets, key=miss)
         misses = ", ".join(
             f"{name}={allowed:,} but it has {found:,}"
             for name, allowed, found in self.limits.broken(net)
         )
         misses = misses or str(self.too_costly(net))
+        what = "net with the layers to keep" if self.kept else "net"
         raise SpaceError(
-            f"no net can keep these limits: even the smallest for images of {size} and "
+            f"no {what} can keep these limits: even the smallest for images of {size} and "
             f"{self.classes} classes is too large ({misses})"
         )
 
     def smallest_nets(self) -> Iterator[Architecture]:
-        """Nets of one convolution: which is smallest depends on the cost that is limited."""
+        """Nets of one convolution: which is smallest depends on the cost that is limited.
+
+        Where layers are kept, the source with as little beside them as can be.
+        """
+        if self.kept is not None:
+            yield from self.kept.smallest_nets
+            return
         head = Layer("linear", channels=self.classes)
         pools = ("global_average_pool",) if "global_average_pool" in self.kinds else ()
         for stride in (self.strides[0], self.strides[-1]):
@@ -120,7 +137,14 @@ class SearchSpace:
             return f"the last layer is no linear layer with {self.classes} outputs"
         if not any(layer.kind == "conv" for layer in architecture.layers):
             return "no convolution"
+        reason = self.out_of_form(architecture)
+        if reason:
+            return reason
+        places = self.kept.places(architecture) if self.kept else None
+        staying = frozenset(places.values()) if places else ()
         for index, layer in enumerate(architecture.layers):
+            if index in staying:
+                continue
             reason = self._layer_outside(layer, is_last=index == len(architecture.layers) - 1)
             if not reason and layer.inputs != (1,) and not self.has_joins:
                 offsets = f"input offsets {layer.inputs}"
@@ -157,18 +181,21 @@ class SearchSpace:
         free = KINDS[layer.kind].chooses_channels and not is_last
         if free and not least <= layer.channels <= most:
             return f"{layer.channels} channels are not in {least} to {most}"
-        if free and layer.channels % self.round_channels:
-            return f"{layer.channels} channels are no multiple of {self.round_channels}"
         if "rate" in KINDS[layer.kind].fields and not layer.rate and self.dropout_rate:
             return "rate 0 does nothing"
         return None
 
     def out_of_form(self, architecture: Architecture) -> str | None:
         """Why a net is not of the form asked for, in words; None where it is, whatever it costs."""
-        if self.round_channels == 1:
+        if self.round_channels == 1 and self.kept is None:
             return None
+        fixed: frozenset[int] = frozenset()
+        if self.kept is not None:
+            if self.kept.places(architecture) is None:
+                return "the layers to keep are not all in it, in their order"
+            fixed = self.kept.fixed(architecture)
         for index, layer in enumerate(architecture.layers[:-1]):
-            if layer.channels % self.round_channels:
+            if layer.channels % self.round_channels and index not in fixed:
                 return (
                     f"layer {index} ({layer.kind}): {layer.channels} channels are no multiple of "
                     f"{self.round_channels}"
@@ -178,7 +205,8 @@ class SearchSpace:
     @property
     def form_text(self) -> str:
         """By which runs know what was asked for; "" where nothing was."""
-        return f"multiples of {self.round_channels}" if self.round_channels > 1 else ""
+        rounded = f"multiples of {self.round_channels}" if self.round_channels > 1 else ""
+        return rounded + (f" beside {self.kept.rows}" if self.kept else "")
 
     @property
     def widths(self) -> range:
@@ -256,7 +284,8 @@ def space_around(
     """The default space for compressing a net: its own choices, and those of small nets.
 
     Nothing in it has more parameters or multiply-adds than the source, or more than half of its
-    activations: on a CPU they, not the multiply-adds, decide how long a small net trains.
+    activations, where no layers are kept: on a CPU they, not the multiply-adds, decide how long a
+    small net trains.
 
     Args:
         source: need not be in it.
@@ -290,6 +319,9 @@ def space_around(
     widest = max(64, *(layer.channels for layer in source.layers))
     if step > widest:
         raise SpaceError(f"no width up to {widest} is a multiple of round_channels={step}")
+    least = step * math.ceil((min(4, *widths) if widths else 4) / step)
+    kept = kept_of(source, form.kept, least)
+    activations = source.activations if kept else source.activations // 2
     return SearchSpace(
         source.input_shape,
         source.classes,
@@ -297,10 +329,11 @@ def space_around(
         kernels=tuple(sorted(kernels)),
         strides=tuple(sorted(strides)),
         paddings=tuple(sorted(paddings)),
-        least_channels=step * math.ceil((min(4, *widths) if widths else 4) / step),
+        least_channels=least,
         most_channels=step * (widest // step),
         most_layers=8 * math.ceil(max(40, len(source.layers) + 8) / 8),
-        most_activations=max(source.activations // 2, 8 * math.prod(source.input_shape)),
+        most_activations=max(activations, 8 * math.prod(source.input_shape)),
         limits=bounds,
         round_channels=step,
+        kept=kept,
     )
