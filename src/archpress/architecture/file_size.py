@@ -14,7 +14,7 @@ from archpress.architecture.layers import ModuleCall
 from archpress.architecture.network import layer_names, module_call
 
 LENGTH = ALIGNMENT = 8  # bytes
-_COUNTER = 8  # bytes of a batch norm's count of the batches seen, int64
+COUNTER, _COUNTER_SIZE = "num_batches_tracked", 8  # of a batch norm, int64
 
 
 def weights_file_size(architecture: Architecture) -> int:
@@ -32,17 +32,18 @@ def weights_file_size(architecture: Architecture) -> int:
             tensors += [(f"{name}.{part}", shape) for part, shape in _tensors(call)]
     header: dict[str, object] = {}
     end = 0
-    for name, shape in sorted(tensors, key=lambda one: (bool(one[1]), one[0])):
-        size = BYTES_PER_VALUE * math.prod(shape) if shape else _COUNTER
+    for name, shape in sorted(tensors, key=lambda one: (not one[0].endswith(COUNTER), one[0])):
+        is_counter = name.endswith(COUNTER)
+        size = _COUNTER_SIZE if is_counter else BYTES_PER_VALUE * math.prod(shape)
         end, begin = end + size, end
-        dtype = "F32" if shape else "I64"
+        dtype = "I64" if is_counter else "F32"
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": (begin, end)}
     text = len(json.dumps(header, separators=(",", ":")))
     return LENGTH + ALIGNMENT * math.ceil(text / ALIGNMENT) + end
 
 
 def _tensors(call: ModuleCall) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each tensor that a module keeps; the int64 one has no axis."""
+    """Name and shape of each tensor that a module keeps."""
     options = dict(call.options)
     match call.name:
         case "Conv2d":
@@ -55,9 +56,17 @@ def _tensors(call: ModuleCall) -> Iterator[tuple[str, tuple[int, ...]]]:
         case "BatchNorm1d" | "BatchNorm2d":
             weight = call.arguments
             yield from (("running_mean", weight), ("running_var", weight))
-            yield "num_batches_tracked", ()
+            yield COUNTER, ()
         case "LayerNorm" | "GroupNorm":
             weight = call.arguments[-1:]
+        case "PReLU":
+            weight, options["bias"] = call.arguments or (1,), False
+        case "Conv1d":
+            read, channels, kernel = call.arguments
+            weight = (channels, read, kernel)
+        case "ParameterDict":
+            yield from ((name, shape) for name, shape, _ in call.arguments)
+            return
         case _:
             return
     if options.get("affine", options.get("elementwise_affine", True)):
