@@ -200,7 +200,7 @@ def objective_of(task: Task, limits: Limits) -> Objective:
 
 def _journal(task: Task, limits: Limits) -> Journal:
     settings = replace(  # finals do not change a search
-        task.settings, final=task.settings.trial, distillation=0.0
+        task.settings, final=task.settings.trial, distillation=0.0, inheritance=False
     )
     about = (task.source.key, limits, settings, task.evaluator.data_key, task.seed)
     device = repr((limits.max_latency, limits.latency)) if limits.max_latency else ""

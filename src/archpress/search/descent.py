@@ -119,8 +119,8 @@ def _loss(
         if allowed is not None:
             over = torch.relu(costs[:, COSTS.index(cost)] + margins - math.log(max(allowed, 1)))
             goal = goal + settings.limit_weight * over
-    if objective.limits.max_latency is not None and embedding.latency is not None:
-        over = embedding.latency(path) + margins - math.log(objective.limits.max_latency)
+    if limits.max_latency is not None and embedding.latency is not None:
+        over = embedding.latency(path) + margins - math.log(limits.max_latency)
         goal = goal + settings.limit_weight * torch.relu(over)
     norm = (path.square().mean(1) - 1).square()
     return (goal + settings.doubt_weight * doubt + settings.norm_weight * norm).sum()
