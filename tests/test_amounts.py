@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archpress.amounts import BYTES, COUNTS, MILLISECONDS, Amount, TypedLimits, read_amount
-from archpress.architecture import Architecture, Layer, named
+from archpress.architecture import Architecture, Layer, named, with_classes
 from archpress.arguments import read_limits
 from archpress.errors import ArchpressError, SpaceError
 from archpress.space import Limits, with_joins_of_two
@@ -47,7 +47,7 @@ def test_anything_else_is_one_sentence(text):
 
 
 def test_shares_are_those_of_the_source_with_the_classes_of_the_images():
-    source = named("conv7").with_classes(7)
+    source = with_classes(named("conv7"), 7)
     typed = read_limits(max_parameters="50%", max_macs="10%", max_peak_memory="64KB")
     assert typed.of(source) == Limits(
         source.parameters // 2, source.macs // 10, 64_000, min_accuracy=None

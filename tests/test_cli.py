@@ -332,6 +332,30 @@ def test_layers_that_are_kept_are_in_every_net_that_is_trained(tmp_path, capsys)
         assert all(width % 8 == 0 or width == 12 for width in widths)
 
 
+ENDS_IN_MAPS = """from torch import nn
+
+def build():
+    body = (nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    end = (nn.Conv2d(16, 100, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*body, *end)
+"""
+
+
+@pytest.mark.slow
+def test_a_net_that_ends_in_a_mean_over_maps_is_compressed(tmp_path, capsys):
+    (tmp_path / "own.py").write_text(ENDS_IN_MAPS)
+    command = ["compress", f"{tmp_path}/own.py:build", "--data", "digits", "--effort", "smoke"]
+    folder = tmp_path / "run"
+    assert run(*command, "--quiet", "--max-parameters", 300, "--run", folder) == 0
+    assert "100 outputs, digits 10 classes: its last layer is replaced" in capsys.readouterr().err
+    ends = [json.loads((folder / f"{name}.json").read_text()) for name in ("source", "compressed")]
+    assert [layer["kind"] for layer in ends[0]["layers"]][-3:] == [
+        *("conv", "relu", "global_average_pool")
+    ]
+    assert ends[1]["layers"][-1] == {"kind": "linear", "channels": 10}
+    assert run("fit", folder) == 0
+
+
 def test_an_unknown_device_is_refused(capsys, nowhere):
     command = ["compress", "tiny", "--data", "digits", "--max-parameters", 3000, "--run", nowhere]
     assert "'tpu'" in refused(capsys, *command, "--device", "tpu")

@@ -173,6 +173,7 @@ def read_source_and_images(
 
     Images of a folder are brought to the shape that the net says, else to `input_shape`.
     """
+    from archpress.architecture.heads import with_classes
     from archpress.architecture.sources import open_source
     from archpress.architecture.state_dicts import with_weights
     from archpress.data import load_data
@@ -206,7 +207,7 @@ def read_source_and_images(
         err=True,
     )
     return replace(
-        read, architecture=architecture.with_classes(images.classes), weights=None
+        read, architecture=with_classes(architecture, images.classes), weights=None
     ), images
 
 

@@ -107,16 +107,6 @@ def test_equal_values_are_equal_hash_alike_and_cannot_be_changed():
         first.layers = ()
 
 
-def test_another_number_of_classes_changes_the_head_alone():
-    net = RESIDUAL.with_classes(7)
-    assert net.classes == 7
-    assert net.layers[:-1] == RESIDUAL.layers[:-1]
-    with pytest.raises(
-        ArchitectureError, match=r"layer 0 \(relu\): only a last layer that is linear"
-    ):
-        chain((1, 4, 4), Layer("relu")).with_classes(3)
-
-
 # --- JSON ---
 
 

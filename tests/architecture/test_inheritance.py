@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from archpress.architecture import Architecture, Layer, chain, named
+from archpress.architecture import Architecture, Layer, chain, named, with_classes
 from archpress.architecture.inheritance import inherit, match_layers
 from archpress.architecture.network import build
 
@@ -108,7 +108,7 @@ def test_another_image_or_another_head_inherits_what_is_left():
     weights = build(source).state_dict()
     coloured = replace(source, input_shape=(3, 28, 28))
     assert inherit(coloured, source, weights).parameters == 0
-    more_classes = source.with_classes(12)
+    more_classes = with_classes(source, 12)
     assert inherit(more_classes, source, weights).parameters == source.parameters
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -79,20 +79,6 @@ class Architecture:
         for extent in self.shapes[-1]:
             size *= extent
         return size
-
-    def with_classes(self, classes: int) -> "Architecture":
-        """The same net with another number of outputs.
-
-        Raises:
-            ArchitectureError: the last layer is not linear.
-        """
-        *body, head = self.layers
-        if head.kind != "linear":
-            raise ArchitectureError(
-                f"layer {len(body)} ({head.kind}): only a last layer that is linear can be given "
-                f"{classes} outputs"
-            )
-        return Architecture(self.input_shape, (*body, replace(head, channels=classes)))
 
     @property
     def of_logits(self) -> "Architecture":

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from archpress.architecture import Architecture, named
+from archpress.architecture import Architecture, named, with_linear_head
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant, pick
 from archpress.comparison.ending import FinalStage
@@ -79,7 +79,7 @@ def compare(
     name = name or (source if isinstance(source, str) else "the source")
     if isinstance(source, str):
         source = named(source, images.input_shape, images.classes)
-    source = with_joins_of_two(source)
+    source = with_linear_head(with_joins_of_two(source))
     require_shape(images, source.input_shape, source.classes)
     space = space_around(source, limits)
     conditions = Conditions(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.fitted import Fitted, fitted_embedding, labelled
 from archpress.compression.run_folder import read_plan
 from archpress.compression.settings import settings_for
@@ -40,7 +40,7 @@ def assess(run: Path) -> Assessment:
         StoreError: it is no run folder, or holds fewer than ten trials.
     """
     plan = read_plan(run)
-    source = Architecture.load(run / "source.json")
+    source = with_linear_head(Architecture.load(run / "source.json"))
     fitted = fitted_embedding(source, settings_for(plan["effort"]), plan["seed"], run)
     which = TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"])
     with Store(run / "trials.db") as store:

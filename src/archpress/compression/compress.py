@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, with_linear_head
 from archpress.architecture.state_dicts import StateDict
 from archpress.compression.clock import Clock
 from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
@@ -116,8 +116,9 @@ def compress(
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
     net = source_net(source, images, weights)
-    source = with_joins_of_two(net.architecture.of_logits)
+    measured = with_joins_of_two(net.architecture.of_logits)
     form = (form or Form()).with_joins_of_two(net.architecture)
+    source = with_linear_head(measured, form.kept)
     require_shape(images, source.input_shape, source.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
@@ -138,12 +139,12 @@ def compress(
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
         store = stack.enter_context(Store(folder / "trials.db"))
-        write_text(folder / "source.json", source.to_json())
+        write_text(folder / "source.json", measured.to_json())
         if others := told_of_others(known_plan(folder), plan):
             listener.say(others)
         write_plan(folder, plan)
         timing = timing_of(limits, folder, listener)
-        aimed = with_times(limits, timing, source, seed)
+        aimed = with_times(limits, timing, measured, seed)
         space = space_around(source, aimed, form)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
@@ -159,7 +160,7 @@ def compress(
         with pool(settings.final, limited=False) as workers_pool:
             trainer = FinalTrainer(images, workers_pool, store, folder / "weights", listener)
             seeds = tuple(range(1 if given else settings.seeds))
-            source_plan = Plan(source, settings.final, seeds, "source", given)
+            source_plan = Plan(measured, settings.final, seeds, "source", given)
             clock = Clock()
             trainer.train([source_plan], "training the source")
             clock.lap("source")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from archpress.architecture import Architecture
+from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.first import hand_made_nets
 from archpress.compression.result import LimitCheck
 from archpress.errors import SpaceError
@@ -155,13 +155,14 @@ def nets_to_time(source: Architecture, seed: int, count: int = SAMPLED) -> list[
 
     The smallest are among them, so that what no net can keep is known, not guessed.
     """
+    whole, source = source, with_linear_head(source)
     space = space_around(source)
     narrowed = [scale_channels(source, width, space) for width in WIDTHS]
     hand_made = [
         net for share in (1.0, 0.3, 0.1, 0.03) for net in hand_made_nets(_smaller(space, share))
     ]
     rng = np.random.default_rng([seed, 5])
-    anchors = [source, *narrowed, *space.smallest_nets(), *hand_made]
+    anchors = [whole, *narrowed, *space.smallest_nets(), *hand_made]
     unique = list({net.key: net for net in anchors}.values())
     known = {net.key for net in unique}
     neighbours = sample_neighbourhood(source, space, rng)
