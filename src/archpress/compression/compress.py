@@ -1,17 +1,15 @@
 """`compress`: a net, images and limits in; a smaller net out, trained, measured, on disk."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archpress.architecture import Architecture, with_linear_head
+from archpress.architecture import with_linear_head
 from archpress.architecture.state_dicts import StateDict
 from archpress.compression.clock import Clock
-from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
+from archpress.compression.ending import finish
 from archpress.compression.finals import FinalTrainer, Plan
-from archpress.compression.first import hand_made_nets
 from archpress.compression.given import (
     GivenWeights,
     Source,
@@ -20,7 +18,8 @@ from archpress.compression.given import (
     source_net,
     told_of_others,
 )
-from archpress.compression.result import LimitCheck, Measured, Result, versions
+from archpress.compression.measuring import measure
+from archpress.compression.result import Result
 from archpress.compression.run_folder import (
     known_plan,
     open_folder,
@@ -29,28 +28,12 @@ from archpress.compression.run_folder import (
     write_result,
     write_text,
 )
-from archpress.compression.search import (
-    Search,
-    Task,
-    objective_of,
-    search,
-)
-from archpress.compression.sentence import tell
+from archpress.compression.search import Task, search
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
-from archpress.compression.start import begun_with
-from archpress.compression.timing import (
-    Timing,
-    latencies,
-    latency_check,
-    latency_record,
-    quick_enough,
-    timing_of,
-    with_times,
-)
+from archpress.compression.timing import timing_of, with_times
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import (
-    Latency,
     Normalisation,
     ProcessPool,
     Recipe,
@@ -58,9 +41,8 @@ from archpress.evaluation import (
     choose_device,
     torch_threads,
 )
-from archpress.search.objective import Objective
 from archpress.search.progress import Progress, Silent
-from archpress.space import COSTS, Form, Limits, space_around, with_joins_of_two
+from archpress.space import Form, Limits, space_around, with_joins_of_two
 from archpress.store import Store
 
 
@@ -171,10 +153,12 @@ def compress(
             clock.add(found.seconds)
         with pool(settings.final, limited=False) as workers_pool:
             trainer = replace(trainer, pool=workers_pool)
-            outcome = _finish(trainer, task, found, aimed, source_plan)
+            ending = finish(trainer, task, found, aimed, source_plan)
             clock.lap("final training")
-        result = _measure(trainer, task, found, outcome, limits, timing, images, name, clock)
-        best = outcome.compressed
+        result = measure(trainer, task, found, ending, limits, timing, name)
+        clock.lap("measuring")
+        result = replace(result, seconds=clock.seconds)
+        best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))
         write_network(folder, best.architecture, network, images, best.recipe)
         write_result(folder, result)
@@ -202,179 +186,3 @@ def _plan(
         "seed": seed,
         **in_plan(given),
     }
-
-
-# --- final training ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The nets that were trained to the end."""
-
-    source: Plan
-    compressed: Plan
-    reference: Plan | None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing that was found is better than the hand-made net."""
-        return (
-            self.reference is not None
-            and self.reference.architecture.key == self.compressed.architecture.key
-        )
-
-
-def _finish(
-    trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Plan
-) -> Outcome:
-    """Train the finalists once; the best of them with all seeds, plain and distilled.
-
-    The plain hand-made net is one of the finalists: no search should end below it.
-    """
-    settings = task.settings
-    objective = replace(
-        objective_of(task, limits),
-        least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
-    )
-    finalists = found.finalists
-    if not finalists:
-        raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
-    reference = _reference(task, objective, finalists[0])
-    if task.timing and limits.limits_latency:
-        hand_made = [reference.architecture] if reference else []
-        finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
-
-    def best(plans: Sequence[Plan]) -> Plan:
-        return min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
-
-    seeds = tuple(range(settings.seeds))
-    plans = [Plan(net, settings.final, seeds[:1], "finalist") for net in finalists]
-    trainer.train([*plans, *([reference] if reference else [])], "training finalists")
-    if reference:
-        plans.append(replace(reference, seeds=seeds[:1]))
-    chosen = [replace(best(plans), seeds=seeds, role="compressed")]
-    teacher = None
-    if settings.distillation:
-        distilled = replace(
-            settings.final,
-            name="final, distilled",
-            distillation=settings.distillation,
-            teacher=source.teacher,
-        )
-        teacher = trainer.teach(source, distilled)
-        chosen.append(replace(chosen[0], recipe=distilled))
-    if settings.inheritance:
-        chosen += [begun_with(source, plan, trainer) for plan in chosen]
-    trainer.train(chosen, "training the result", teacher=teacher)
-    return Outcome(source, best(chosen), reference)
-
-
-def _reference(task: Task, objective: Objective, found: Architecture) -> Plan | None:
-    """A plain hand-made net under the same limits, or of the found size where size is the aim."""
-    space = replace(task.space, most_activations=None)
-    if objective.shrinks:
-        allowed = replace(space.limits, max_parameters=max(found.parameters, 1))
-        try:
-            space = space.with_limits(allowed)
-        except SpaceError:
-            return None
-    nets = hand_made_nets(space)
-    seeds = tuple(range(task.settings.seeds))
-    return Plan(nets[0], task.settings.final, seeds, "reference") if nets else None
-
-
-# --- measuring ---------------------------------------------------------------------------------
-
-
-def _measure(
-    trainer: FinalTrainer,
-    task: Task,
-    found: Search,
-    outcome: Outcome,
-    limits: Limits,
-    timing: Timing,
-    data: ImageData,
-    name: str,
-    clock: Clock,
-) -> Result:
-    """Read the test split, once, and put everything together."""
-    trainer.progress.stage("measuring on the test images", 1)
-    split = data.read_test() if data.test_reader is not None else None
-
-    def measured(plan: Plan, called: str, latency: Latency) -> Measured:
-        net = plan.architecture
-        return Measured(
-            called,
-            net.parameters,
-            net.macs,
-            net.peak_memory,
-            len(net.layers),
-            asdict(latency),
-            trainer.validation(plan),
-            trainer.test(plan, split) if split is not None else None,
-            distilled=plan.recipe.distillation > 0,
-            given=plan.given.about if plan.given else None,
-        )
-
-    plans = [(outcome.source, name), (outcome.compressed, f"compressed {name}")]
-    if outcome.reference:
-        plans.append((outcome.reference, "plain hand-made net"))
-    networks = [trainer.network(plan, plan.seeds[0]) for plan, _ in plans]
-    times = latencies(networks, task.source.input_shape, timing)
-    source, compressed, *rest = (
-        measured(plan, called, time) for (plan, called), time in zip(plans, times, strict=True)
-    )
-    reference = rest[0] if rest else None
-    clock.lap("measuring")
-    checks = (
-        *check_limits(limits, outcome.compressed.architecture, source, compressed),
-        *latency_check(
-            limits,
-            timing,
-            (outcome.source.architecture, outcome.compressed.architecture),
-            (source.latency["median_seconds"], compressed.latency["median_seconds"]),
-        ),
-    )
-    return Result(
-        met=all(check.met for check in checks),
-        sentence=tell(checks, source, compressed, is_plain=outcome.is_plain),
-        limits=checks,
-        source=source,
-        compressed=compressed,
-        reference=reference,
-        compression=source.parameters / compressed.parameters,
-        trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
-        seconds=clock.seconds,
-        recipes={
-            "trial": {**recipe_facts(task.settings.trial), "key": task.settings.trial_key},
-            "final": recipe_facts(outcome.compressed.recipe),
-        },
-        data=data_facts(data, (split is not None and len(split)) or 0),
-        surrogate=surrogate_facts(found),
-        trust=asdict(found.trust),
-        latency=latency_record(timing),
-        versions=versions(),
-        seed=task.seed,
-        folder=task.folder,
-    )
-
-
-def check_limits(
-    limits: Limits, architecture: Architecture, source: Measured, compressed: Measured
-) -> tuple[LimitCheck, ...]:
-    """Each limit with what was found; accuracies are means on the validation images."""
-    checks = []
-    for limit, (attribute, _) in COSTS.items():
-        allowed = getattr(limits, limit)
-        if allowed is not None:
-            value = getattr(architecture, attribute)
-            checks.append(LimitCheck(limit, allowed, value, value <= allowed))
-    accuracy = compressed.validation_accuracy.mean
-    if limits.min_accuracy is not None:
-        met = accuracy >= limits.min_accuracy
-        checks.append(LimitCheck("min_accuracy", limits.min_accuracy, accuracy, met))
-    if limits.max_accuracy_loss is not None:
-        loss = source.validation_accuracy.mean - accuracy
-        met = loss <= limits.max_accuracy_loss
-        checks.append(LimitCheck("max_accuracy_loss", limits.max_accuracy_loss, loss, met))
-    return tuple(checks)

@@ -1,0 +1,116 @@
+"""What a run ends with: the test images are read once, nets are timed, limits are checked."""
+
+from dataclasses import asdict
+
+from archpress.architecture import Architecture
+from archpress.compression.ending import Ending
+from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
+from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.result import LimitCheck, Measured, Result, versions
+from archpress.compression.search import Search, Task
+from archpress.compression.sentence import tell
+from archpress.compression.timing import Timing, latencies, latency_check, latency_record
+from archpress.evaluation import Latency
+from archpress.space import COSTS, Limits
+
+
+def measure(
+    trainer: FinalTrainer,
+    task: Task,
+    found: Search,
+    ending: Ending,
+    limits: Limits,
+    timing: Timing,
+    name: str,
+) -> Result:
+    """Read the test split, once, and put everything together; the stages' seconds are yet to come.
+
+    Args:
+        trainer: with the weights.
+        task: that was searched for.
+        found: by the search.
+        ending: whose nets are measured.
+        limits: the user's.
+        timing: how nets are timed.
+        name: of the source, for people.
+    """
+    data = trainer.data
+    trainer.progress.stage("measuring on the test images", 1)
+    split = data.read_test() if data.test_reader is not None else None
+
+    def measured(plan: Plan, called: str, latency: Latency) -> Measured:
+        net = plan.architecture
+        return Measured(
+            called,
+            net.parameters,
+            net.macs,
+            net.peak_memory,
+            len(net.layers),
+            asdict(latency),
+            trainer.validation(plan),
+            trainer.test(plan, split) if split is not None else None,
+            distilled=plan.recipe.distillation > 0,
+            given=plan.given.about if plan.given else None,
+        )
+
+    plans = [(ending.source, name), (ending.compressed, f"compressed {name}")]
+    if ending.reference:
+        plans.append((ending.reference, "plain hand-made net"))
+    networks = [trainer.network(plan, plan.seeds[0]) for plan, _ in plans]
+    times = latencies(networks, task.source.input_shape, timing)
+    source, compressed, *rest = (
+        measured(plan, called, time) for (plan, called), time in zip(plans, times, strict=True)
+    )
+    reference = rest[0] if rest else None
+    checks = (
+        *check_limits(limits, ending.compressed.architecture, source, compressed),
+        *latency_check(
+            limits,
+            timing,
+            (ending.source.architecture, ending.compressed.architecture),
+            (source.latency["median_seconds"], compressed.latency["median_seconds"]),
+        ),
+    )
+    return Result(
+        met=all(check.met for check in checks),
+        sentence=tell(checks, source, compressed, is_plain=ending.is_plain),
+        limits=checks,
+        source=source,
+        compressed=compressed,
+        reference=reference,
+        compression=source.parameters / compressed.parameters,
+        trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
+        seconds={},
+        recipes={
+            "trial": {**recipe_facts(task.settings.trial), "key": task.settings.trial_key},
+            "final": recipe_facts(ending.compressed.recipe),
+        },
+        data=data_facts(data, (split is not None and len(split)) or 0),
+        surrogate=surrogate_facts(found),
+        trust=asdict(found.trust),
+        latency=latency_record(timing),
+        versions=versions(),
+        seed=task.seed,
+        folder=task.folder,
+    )
+
+
+def check_limits(
+    limits: Limits, architecture: Architecture, source: Measured, compressed: Measured
+) -> tuple[LimitCheck, ...]:
+    """Each limit with what was found; accuracies are means on the validation images."""
+    checks = []
+    for limit, (attribute, _) in COSTS.items():
+        allowed = getattr(limits, limit)
+        if allowed is not None:
+            value = getattr(architecture, attribute)
+            checks.append(LimitCheck(limit, allowed, value, value <= allowed))
+    accuracy = compressed.validation_accuracy.mean
+    if limits.min_accuracy is not None:
+        met = accuracy >= limits.min_accuracy
+        checks.append(LimitCheck("min_accuracy", limits.min_accuracy, accuracy, met))
+    if limits.max_accuracy_loss is not None:
+        loss = source.validation_accuracy.mean - accuracy
+        met = loss <= limits.max_accuracy_loss
+        checks.append(LimitCheck("max_accuracy_loss", limits.max_accuracy_loss, loss, met))
+    return tuple(checks)
