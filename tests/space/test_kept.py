@@ -253,17 +253,6 @@ def test_a_pattern_that_matches_nothing_lists_names(option):
             Limits(),
             "without a convolution",
         ),
-        (
-            chain(
-                (3, 6, 6),
-                Layer("conv", 3, 4, 1),
-                Layer("slice", options=(("end", 2),)),
-                Layer("linear", channels=2),
-            ),
-            (0,),
-            Limits(),
-            "of the kind slice",
-        ),
     ],
 )
 def test_what_cannot_be_is_one_sentence(source, kept, limits, said):

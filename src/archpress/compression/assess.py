@@ -10,6 +10,7 @@ from archpress.compression.run_folder import read_plan
 from archpress.compression.settings import settings_for
 from archpress.embedding import Labelled, Ranking, held_out_ranking
 from archpress.errors import StoreError
+from archpress.space import Form, space_around
 from archpress.store import Store, TrialFilter
 
 LEAST_TRIALS = 10
@@ -41,7 +42,9 @@ def assess(run: Path) -> Assessment:
     """
     plan = read_plan(run)
     source = Architecture.load(run / "source.json")
-    fitted = fitted_embedding(source, settings_for(plan["effort"]), plan["seed"], run)
+    asked = space_around(source, form=Form.of_dict(plan))
+    settings = settings_for(plan["effort"])
+    fitted = fitted_embedding(source, settings, plan["seed"], run, asked=asked)
     which = TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"])
     with Store(run / "trials.db") as store:
         trials = labelled(store.trials(which), fitted.embedding, source.classes)

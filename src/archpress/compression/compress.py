@@ -143,7 +143,7 @@ def compress(
             listener.say(others)
         write_plan(folder, plan)
         timing = timing_of(limits, folder, listener)
-        aimed = with_times(limits, timing, source, seed)
+        aimed = with_times(limits, timing, source, seed, form)
         space = space_around(source, aimed, form)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
