@@ -160,16 +160,19 @@ class Kept:
         return None
 
     def has(self, net: Architecture) -> bool:
-        """Whether everything that stays is there, also when layers that do nothing are left out."""
-        return self.places(net) is not None and self.places(simplify(net)) is not None
+        """Whether what stays is there, and a convolution, also without layers that do nothing."""
+        if self.places(net) is None:
+            return False
+        simple = simplify(net)
+        has_conv = any(layer.kind == "conv" for layer in simple.layers)
+        return has_conv and self.places(simple) is not None
 
     def _checked(self, layers: Iterable[Layer]) -> Architecture | None:
         try:
             changed = Architecture(self.source.input_shape, tuple(layers))
         except ArchitectureError:
             return None
-        has_conv = any(layer.kind == "conv" for layer in changed.layers)
-        return changed if has_conv and self.has(changed) else None
+        return changed if self.has(changed) else None
 
     def _shortest(self, net: Architecture, but: set[int]) -> Architecture:
         """Without all stretches of other layers, and single layers, that can be left out.
