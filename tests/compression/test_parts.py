@@ -221,6 +221,7 @@ def test_what_stays_can_be_learned_from_and_is_in_proposals(source, form, tmp_pa
 
 def test_an_embedding_is_of_the_layers_that_are_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(fitted_module, "REFIT_POOL", 20)
+    monkeypatch.setattr(fitted_module, "UNSEEN", 20)
     plain, asked = space_around(SCALED), space_around(SCALED, None, Form(widths_only=True))
     assert Alphabet.of(plain).kinds == plain.kinds
     rounded = space_around(SCALED, None, Form(4, kept=(0,)))

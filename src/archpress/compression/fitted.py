@@ -96,6 +96,8 @@ def fitted_embedding(
         unfinished.replace(path)
     known = {net.key for net in pool}
     unseen = [net for net in drawn(UNSEEN, 2) if net.key not in known]
+    if not unseen:  # the pool has all nets of a small space
+        unseen = _pool(source, plain, settings.paper_share, (seed, 2), UNSEEN, check)
     restored = reconstruction(embedding, unseen, known, np.random.default_rng([seed, 3]))
     return Fitted(embedding, pool[:REFIT_POOL], restored)
 
