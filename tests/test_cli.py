@@ -275,6 +275,11 @@ def test_limits_that_no_net_can_meet_are_refused(capsys, nowhere, option, value,
         (["--only", "relu9"], "no layer matches --only relu9: they are called conv1, batch_norm1,"),
         (["--keep", "*"], "all layers are to be kept, so there is nothing to compress"),
         (["--keep", "conv3", "--max-macs", 900], "no net with the layers to keep can keep these"),
+        (["--widths-only", "--keep", "*"], "no layer may change its width, so there is nothing to"),
+        (
+            ["--widths-only", "--max-macs", 900],
+            "no widths of the source's layers can keep these limits: even the smallest",
+        ),
     ],
 )
 def test_forms_that_no_net_can_have_are_refused(capsys, nowhere, options, said):
@@ -354,6 +359,49 @@ def test_a_net_that_ends_in_a_mean_over_maps_is_compressed(tmp_path, capsys):
     ]
     assert ends[1]["layers"][-1] == {"kind": "linear", "channels": 10}
     assert run("fit", folder, "--seeds", 1) == 0
+
+
+WITH_ODD_PARTS = """
+from torch import nn
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(12, 24, 3, padding=1)
+
+    def forward(self, x):
+        value, gate = self.conv(x).chunk(2, 1)
+        return x + 0.3 * value * gate.sigmoid()
+
+def build():
+    stem = [nn.Conv2d(1, 12, 3, padding=1), nn.LocalResponseNorm(3), nn.ReLU(), nn.MaxPool2d(2)]
+    wide = [nn.Conv2d(12, 30, 3, padding=1), nn.BatchNorm2d(30), nn.ReLU()]
+    more = [nn.Conv2d(30, 30, 3, padding=1), nn.BatchNorm2d(30), nn.ReLU()]
+    return nn.Sequential(*stem, Gated(), *wide, *more, nn.Flatten(), nn.Linear(480, 10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--keep", "4"], ["--widths-only", "--round-channels", 2]])
+def test_layers_that_are_never_proposed_stay(tmp_path, options):
+    (tmp_path / "own.py").write_text(WITH_ODD_PARTS)
+    folder = tmp_path / "run"
+    command = ["compress", f"{tmp_path}/own.py:build", "--data", "digits", "--effort", "smoke"]
+    command += ["--quiet", "--max-macs", "60%", *options, "--run", folder]
+    assert run(*command) == 0
+    source, found = (
+        [layer["kind"] for layer in json.loads((folder / name).read_text())["layers"]]
+        for name in ("source.json", "compressed.json")
+    )
+    assert "slice" in source
+    if "--keep" not in options:
+        assert found == source
+    else:
+        block = source[source.index("slice") - 1 : source.index("add") + 1]
+        assert any(found[at : at + len(block)] == block for at in range(len(found)))
+        assert "local_norm" not in found
+    assert found.count("slice") == 2
+    assert run("fit", folder, "--seeds", 2) == 0
 
 
 def test_an_unknown_device_is_refused(capsys, nowhere):

@@ -102,6 +102,9 @@ OnlyOption = Annotated[
     list[str] | None,
     typer.Option(metavar="PATTERN", help="Layers or blocks that may change; all others stay."),
 ]
+WidthsOnlyOption = Annotated[
+    bool, typer.Option("--widths-only", help="All layers stay; only their channels change.")
+]
 MinAccuracyOption = Annotated[float | None, typer.Option(help="Fraction, on validation.")]
 MaxAccuracyLossOption = Annotated[
     float | None, typer.Option(help="Fraction, against the source under the same recipe.")

@@ -32,6 +32,7 @@ from archpress.arguments import (
     RunOption,
     SeedOption,
     SizeOption,
+    WidthsOnlyOption,
     WorkersOption,
     net_name,
     read_limits,
@@ -82,6 +83,7 @@ def compress(
     inherit: Annotated[bool | None, typer.Option("--inherit/--no-inherit", help=INHERIT)] = None,
     keep: KeepOption = None,
     only: OnlyOption = None,
+    widths_only: WidthsOnlyOption = False,
     effort: EffortOption = None,
     first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
@@ -108,6 +110,8 @@ def compress(
     archpress compress net.py:build --data photos/ --max-macs 50% --keep stem --keep "layer4.*"
     --run runs/kept
 
+    archpress compress resnet20 --data photos/ --max-macs 50% --widths-only --run runs/narrow
+
     archpress compress net.json --data photos/ --max-macs 50% --max-accuracy-loss 0.01 --run runs/p
 
     archpress compress conv7 --data fashion-mnist-sample --max-latency 0.5ms --run runs/quick
@@ -123,7 +127,7 @@ def compress(
     from archpress.space import Conditions, Form, matching
     from archpress.terminal import TerminalProgress, result_table
 
-    form = Form(round_channels)
+    form = Form(round_channels, widths_only=widths_only)
     typed = read_limits(
         max_parameters=max_parameters,
         max_macs=max_macs,

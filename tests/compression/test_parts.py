@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from archpress.architecture import named
+from archpress.architecture import Layer, chain, named, simplify
 from archpress.compression import (
     DescentSettings,
     Journal,
@@ -18,16 +18,33 @@ from archpress.compression import (
     settings_for,
     with_counts,
 )
+from archpress.compression import fitted as fitted_module
 from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.compression.fitted import fitted_embedding, labelled
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.sentence import tell
-from archpress.embedding import Embedding, FitSettings, Guess, Labelled, ModelSize, Surrogate
+from archpress.embedding import (
+    Alphabet,
+    Embedding,
+    FitSettings,
+    Guess,
+    Labelled,
+    ModelSize,
+    Surrogate,
+)
 from archpress.embedding.fitting import fit_unlabelled, refit
 from archpress.errors import EvaluationError, StoreError
 from archpress.evaluation import Candidate, Trial, TrialState
 from archpress.search import Problem
 from archpress.search.descent import _loss
-from archpress.space import Limits, Neighbourhood, distinct, sample_neighbourhood, space_around
+from archpress.space import (
+    Form,
+    Limits,
+    Neighbourhood,
+    distinct,
+    sample_neighbourhood,
+    space_around,
+)
 
 
 def trial(net, accuracy, **more):
@@ -156,6 +173,64 @@ def test_proposals_are_new_different_allowed_and_carry_a_prediction(fitted, tmp_
     assert {one.round for one in candidates} == {2}
     assert {one.origin for one in candidates} <= {"edit", "descent"}
     assert all(one.predicted is not None and 0 < one.predicted < 1 for one in candidates)
+
+
+SCALED = chain(
+    (1, 8, 8),
+    Layer("conv", 3, 8, 1, 1),
+    Layer("scale", options=(("factor", 0.5),)),
+    Layer("conv", 3, 12, 2, 1),
+    Layer("relu"),
+    Layer("linear", channels=10),
+)
+BRIEF = replace(settings_for("smoke"), pool=100, fit=FitSettings(steps=5, refit_steps=5))
+ONE_WIDTH = chain((1, 8, 8), Layer("conv", 3, 16, 2, 1), Layer("linear", channels=10))
+
+
+@pytest.mark.parametrize(
+    ("source", "form"),
+    [
+        (SCALED, Form(kept=(1,))),
+        (SCALED, Form(widths_only=True)),
+        (named("resnet20", (1, 8, 8)), Form(8, widths_only=True)),
+        (ONE_WIDTH, Form(8, widths_only=True)),  # two nets in all
+    ],
+)
+def test_what_stays_can_be_learned_from_and_is_in_proposals(source, form, tmp_path):
+    limits = Limits(max_macs=2 * source.macs // 3)
+    space = Neighbourhood(source, space_around(source, limits, form))
+    descent = DescentSettings(starts=6, steps=20)
+    proposals = ProposalSettings(edits=40, descent=descent)
+    settings = replace(BRIEF, proposals=proposals)
+    rng = np.random.default_rng(0)
+    nets = distinct(space.sample(rng), 12)
+    trials = [trial(net, 0.5 + 0.01 * i) for i, net in enumerate(nets)]
+    assert Alphabet.of(space.choices).holds(simplify(source))
+    with EmbeddingLearner(space, settings, 0, tmp_path) as learner:
+        assert len(learner.fitted.pool) >= 40
+        learner.learn(trials, 1)
+        assert len(labelled(trials, learner.embedding, 10)) == len(nets)
+        problem = Problem(space, Objective(limits), budget=100)
+        descended = list(learner.descend(nets, problem.objective, rng))
+        candidates = propose(problem, trials, learner, proposals, count=5, number=1)
+        assert learner.finalists(trials, problem.objective, 1)
+    for net in [*descended, *(one.architecture for one in candidates)]:
+        assert space.why_not(net) is None
+    assert len(candidates) == (0 if source is ONE_WIDTH else 5)
+
+
+def test_an_embedding_is_of_the_layers_that_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitted_module, "REFIT_POOL", 20)
+    monkeypatch.setattr(fitted_module, "UNSEEN", 20)
+    plain, asked = space_around(SCALED), space_around(SCALED, None, Form(widths_only=True))
+    assert Alphabet.of(plain).kinds == plain.kinds
+    rounded = space_around(SCALED, None, Form(4, kept=(0,)))
+    kinds = [layer.kind for layer in SCALED.layers]
+    for space, files in ((None, 1), (plain, 1), (rounded, 1), (asked, 2)):
+        fitted = fitted_embedding(SCALED, BRIEF, 0, tmp_path, asked=space)
+        assert len(list(tmp_path.glob("embedding-*"))) == files
+        alike = [[layer.kind for layer in net.layers] == kinds for net in fitted.pool]
+        assert all(alike) if files == 2 else not any(alike)
 
 
 def test_anchors_are_the_narrowed_source_and_hand_made_nets_in_the_space():

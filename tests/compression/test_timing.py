@@ -17,7 +17,7 @@ from archpress.compression.timing import (
 )
 from archpress.errors import SpaceError
 from archpress.search import Silent
-from archpress.space import Conditions, LatencyModel, Limits, space_around
+from archpress.space import Conditions, Form, LatencyModel, Limits, space_around
 
 SOURCE = named("plain6")
 
@@ -42,6 +42,13 @@ def test_the_nets_that_are_timed_first_are_of_all_sizes_and_each_once():
     assert nets[0] == SOURCE
     assert len({net.key for net in nets}) == len(nets) >= 40
     assert min(net.macs for net in nets) < SOURCE.macs / 20
+
+
+def test_where_widths_alone_change_only_they_differ_in_the_nets_that_are_timed():
+    nets = nets_to_time(SOURCE, 0, 20, Form(widths_only=True))
+    assert len({net.key for net in nets}) == len(nets) >= 20
+    kinds = [layer.kind for layer in SOURCE.layers]
+    assert all([layer.kind for layer in net.layers] == kinds for net in nets)
 
 
 def test_nets_are_timed_once_and_the_least_disturbed_time_counts(tmp_path, by_size):

@@ -248,9 +248,12 @@ ACTIVATIONS = (
     *("hardsigmoid", "mish", "selu", "celu", "softplus", "softsign", "logsigmoid", "hardtanh"),
     *("hardshrink", "softshrink", "tanhshrink"),
 )
-# Kinds of which nothing is proposed: they are what their options say, and candidates have none, or
-# stand where only their author would put them.
+# Kinds that always stay as they are: nothing is known of what is in them.
+STAYING = ("frozen",)
+# Kinds of which nothing is proposed: they are what their options say, or stand where only their
+# author would put them. Candidates have those that stay, and no others.
 NOT_SEARCHED = (
+    *STAYING,
     *("slice", "channel_shuffle", "softmax", "log_softmax", "local_norm", "scale", "gain"),
     *("offset", "channel_conv", "pad", "channel_mean", "channel_max", "flatten", "upsample"),
     *("adaptive_average_pool", "adaptive_max_pool"),

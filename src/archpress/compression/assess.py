@@ -10,6 +10,7 @@ from archpress.compression.run_folder import read_plan
 from archpress.compression.settings import settings_for
 from archpress.embedding import Labelled, Ranking, held_out_ranking
 from archpress.errors import StoreError
+from archpress.space import Form, space_around
 from archpress.store import Store, TrialFilter
 
 LEAST_TRIALS = 10
@@ -40,8 +41,11 @@ def assess(run: Path) -> Assessment:
         StoreError: it is no run folder, or holds fewer than ten trials.
     """
     plan = read_plan(run)
-    source = with_linear_head(Architecture.load(run / "source.json"))
-    fitted = fitted_embedding(source, settings_for(plan["effort"]), plan["seed"], run)
+    form = Form.of_dict(plan)
+    source = with_linear_head(Architecture.load(run / "source.json"), form.kept)
+    asked = space_around(source, form=form)
+    settings = settings_for(plan["effort"])
+    fitted = fitted_embedding(source, settings, plan["seed"], run, asked=asked)
     which = TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"])
     with Store(run / "trials.db") as store:
         trials = labelled(store.trials(which), fitted.embedding, source.classes)

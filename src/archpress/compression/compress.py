@@ -126,7 +126,7 @@ def compress(
             listener.say(others)
         write_plan(folder, plan)
         timing = timing_of(limits, folder, listener)
-        aimed = with_times(limits, timing, measured, seed)
+        aimed = with_times(limits, timing, measured, seed, form)
         space = space_around(source, aimed, form)
 
         def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def fitted_embedding(
     seed: int,
     folder: Path,
     stop: threading.Event | None = None,
+    asked: SearchSpace | None = None,
 ) -> Fitted:
     """Fit an embedding, or read the one that an earlier run left in the folder.
 
@@ -61,19 +62,31 @@ def fitted_embedding(
         seed: of the pool and the fit.
         folder: where `embedding-*.safetensors` lies.
         stop: when it is set the fit ends soon, by FitStoppedError; nothing is written.
+        asked: where is searched; it matters where its nets have layers that no others have, or
+            nothing but widths changes.
     """
 
     def check(*_: object) -> None:
         if stop is not None and stop.is_set():
             raise FitStoppedError
 
-    space = space_around(source)
+    plain = space = space_around(source)
     made_from = repr((space, source.key, settings.pool, settings.paper_share, settings.fit))
+    if asked is not None and (asked.widths_alone or asked.all_kinds != asked.kinds):
+        space = replace(asked, limits=plain.limits)
+        made_from = repr((made_from, space, space.form_text))
     digest = hashlib.sha256(repr((made_from, settings.size, seed)).encode()).hexdigest()[:12]
     path = folder / f"embedding-{digest}.safetensors"
     embedding = _read(path, space)
     count = settings.pool if embedding is None else REFIT_POOL
-    pool = _pool(source, space, settings.paper_share, (seed, 0), count, check)
+
+    def drawn(count: int, stage: int) -> list[Architecture]:
+        """As many nets of the space as there are, then others: some spaces have few."""
+        nets = _pool(source, space, settings.paper_share, (seed, stage), count, check)
+        missing = count - len(nets) if space is not plain else 0
+        return nets + _pool(source, plain, settings.paper_share, (seed, stage), missing, check)
+
+    pool = drawn(count, 0)
     if embedding is None:
         embedding = Embedding(space, settings.size, seed)
         rng = np.random.default_rng([seed, 1])
@@ -81,9 +94,10 @@ def fitted_embedding(
         unfinished = path.with_suffix(".unfinished")
         embedding.save(unfinished)
         unfinished.replace(path)
-    unseen = _pool(source, space, settings.paper_share, (seed, 2), UNSEEN, check)
     known = {net.key for net in pool}
-    unseen = [net for net in unseen if net.key not in known]
+    unseen = [net for net in drawn(UNSEEN, 2) if net.key not in known]
+    if not unseen:  # the pool has all nets of a small space
+        unseen = _pool(source, plain, settings.paper_share, (seed, 2), UNSEEN, check)
     restored = reconstruction(embedding, unseen, known, np.random.default_rng([seed, 3]))
     return Fitted(embedding, pool[:REFIT_POOL], restored)
 

@@ -52,6 +52,7 @@ class EmbeddingLearner:
             self._seed,
             self._folder,
             self._stop,
+            self._space.choices,
         )
         return self
 

@@ -26,6 +26,7 @@ from archpress.search.progress import Progress
 from archpress.space import (
     LEAST_TIMED,
     Conditions,
+    Form,
     LatencyModel,
     Limits,
     SearchSpace,
@@ -113,7 +114,9 @@ def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing:
     return Timing(model, path, progress)
 
 
-def with_times(limits: Limits, timing: Timing, source: Architecture, seed: int) -> Limits:
+def with_times(
+    limits: Limits, timing: Timing, source: Architecture, seed: int, form: Form | None = None
+) -> Limits:
     """The limits as a search aims at them: that on latency is lower, and knows the device.
 
     Nets around the source are timed first, where that was not done.
@@ -123,7 +126,7 @@ def with_times(limits: Limits, timing: Timing, source: Architecture, seed: int) 
     """
     if not limits.limits_latency:
         return limits
-    timing.take(nets_to_time(source, seed), "timing nets on this device")
+    timing.take(nets_to_time(source, seed, form=form), "timing nets on this device")
     if len(timing.model.timed) < LEAST_TIMED:
         raise SpaceError(
             f"{len(timing.model.timed)} timed nets are too few to tell times from, at least "
@@ -150,13 +153,17 @@ def latencies(
     return [min(one, key=lambda time: time.median_seconds) for one in zip(*times, strict=True)]
 
 
-def nets_to_time(source: Architecture, seed: int, count: int = SAMPLED) -> list[Architecture]:
+def nets_to_time(
+    source: Architecture, seed: int, count: int = SAMPLED, form: Form | None = None
+) -> list[Architecture]:
     """Nets of all sizes around a source: it and it narrowed, hand-made ones, its neighbours.
 
-    The smallest are among them, so that what no net can keep is known, not guessed.
+    The smallest are among them, so that what no net can keep is known, not guessed. Where only
+    widths change, only they differ.
     """
-    whole, source = source, with_linear_head(source)
-    space = space_around(source)
+    form = form or Form()
+    whole, source = source, with_linear_head(source, form.kept)
+    space = space_around(source, form=form if form.widths_only else None)
     narrowed = [scale_channels(source, width, space) for width in WIDTHS]
     hand_made = [
         net for share in (1.0, 0.3, 0.1, 0.03) for net in hand_made_nets(_smaller(space, share))

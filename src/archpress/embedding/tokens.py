@@ -48,7 +48,7 @@ class Alphabet:
     """The values that each category can have; index 0 is "the layer has no such field".
 
     Attributes:
-        kinds, kernels, strides, paddings: the choices of the search space.
+        kinds, kernels, strides, paddings: what nets of the search space have.
         slots: layers of the longest architecture, a multiple of 4 (the encoder halves it twice).
     """
 
@@ -62,7 +62,7 @@ class Alphabet:
     def of(cls, space: SearchSpace) -> "Alphabet":
         """The alphabet of a search space."""
         slots = 4 * math.ceil(space.most_layers / 4)
-        return cls(space.kinds, space.kernels, space.strides, space.paddings, slots)
+        return cls(space.all_kinds, space.kernels, space.strides, space.paddings, slots)
 
     @cached_property
     def values(self) -> tuple[tuple[object, ...], ...]:

@@ -21,11 +21,13 @@ class Anchored:
         rows: the layers before the head.
         head: the last layer.
         staying: rows that must stand as they are.
+        needs: of some of them the channels that they must read.
     """
 
     rows: list[Layer]
     head: Layer
     staying: frozenset[int]
+    needs: Mapping[int, int]
 
 
 def anchor(kept: Kept, body: Sequence[Layer], head: Layer) -> Anchored:
@@ -155,7 +157,8 @@ class _Weaving:
         self._read_ends(layers)
         *rows, head = layers
         staying = {place for row, place in self.staying.items() if row < self._last}
-        return Anchored(rows, head, frozenset(staying))
+        needs = {self.staying[row]: channels for row, channels in self.kept.needs.items()}
+        return Anchored(rows, head, frozenset(staying), needs)
 
     def _reads(self, layer: Layer, row: int) -> list[int]:
         """What a row of the body reads, in new rows."""

@@ -218,6 +218,9 @@ def edit(
         rng: source of randomness.
         edits: how many edits.
     """
+    widths = space.widths_alone
+    if widths is not None:
+        return repair(widths.edited(architecture, rng, edits=edits).layers, space).architecture
     nodes = _open(architecture)
     for number in rng.choice(len(EDITS), size=edits, p=_WEIGHTS):
         list(EDITS)[number](nodes, space, rng)

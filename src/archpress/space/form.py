@@ -1,8 +1,9 @@
 """`Form`: what all candidates are like, whatever they cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from archpress.architecture import Architecture
 from archpress.errors import SpaceError
@@ -20,6 +21,7 @@ class Form:
             and the classes are not, and what follows another's width, such as a depthwise
             convolution, follows it.
         kept: indices of the source's layers that stay as they are, see `matching`.
+        widths_only: all layers stay, and only channels change.
 
     Raises:
         SpaceError: `round_channels` is below 1.
@@ -27,6 +29,7 @@ class Form:
 
     round_channels: int = 1
     kept: tuple[int, ...] = ()
+    widths_only: bool = False
 
     def __post_init__(self) -> None:
         """Check the range."""
@@ -38,7 +41,18 @@ class Form:
         told: dict[str, int | list[int]] = {}
         if self.round_channels > 1:
             told["round_channels"] = self.round_channels
-        return told | ({"kept": list(self.kept)} if self.kept else {})
+        if self.kept:
+            told["kept"] = list(self.kept)
+        return told | ({"widths_only": True} if self.widths_only else {})
+
+    @classmethod
+    def of_dict(cls, told: Mapping[str, Any]) -> "Form":
+        """What `to_dict` told, among other things."""
+        return cls(
+            told.get("round_channels", 1),
+            tuple(told.get("kept", ())),
+            told.get("widths_only", False),
+        )
 
     def with_joins_of_two(self, source: Architecture) -> "Form":
         """For a source whose joins of more than two become joins of two, without a last softmax.

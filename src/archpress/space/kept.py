@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from archpress.architecture import KINDS, Architecture, Layer, simplify
-from archpress.architecture.kinds import NOT_SEARCHED
-from archpress.architecture.layers import Joining
+from archpress.architecture import Architecture, Layer, simplify
+from archpress.architecture.kinds import NOT_SEARCHED, STAYING
 from archpress.architecture.simplify import trace_simplification
 from archpress.errors import ArchitectureError, SpaceError
+from archpress.space.ties import EXACT, Rows, fixed_channels
 
-Rows = frozenset[int]
+NEEDING = (*EXACT, "channel_shuffle")  # kinds that stay and read as many channels as in the source
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,20 @@ class Kept:
         begins = [row for row in self.rows if row - 1 not in self.rows]
         ends = [row + 1 for row in self.rows if row + 1 not in self.rows]
         return tuple(map(range, begins, ends))
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Of the layers that stay, each once."""
+        return tuple(dict.fromkeys(self.source.layers[row].kind for row in self.rows))
+
+    @cached_property
+    def needs(self) -> dict[int, int]:
+        """Channels that rows read and cannot do without."""
+        return {
+            row: self.source.input_shapes(row)[0][0]
+            for row in self.rows
+            if self.source.layers[row].kind in NEEDING
+        }
 
     # --- where they are ---
 
@@ -106,7 +120,7 @@ class Kept:
         places = self.places(net)
         if places is None:
             raise SpaceError("the layers to keep are not all in the net, in their order")
-        return _fixed(net, frozenset(places.values()))
+        return fixed_channels(net, frozenset(places.values()))
 
     # --- nets that have them ---
 
@@ -139,17 +153,26 @@ class Kept:
         averaged = [one for net in nets if (one := self._averaged(net)) is not None]
         return tuple(simplify(net) for net in (*nets, *averaged))
 
+    def why_not(self, net: Architecture) -> str | None:
+        """Why what stays is not in a net, in words; None where it is."""
+        if self.places(net) is None:
+            return "the layers to keep are not all in it, in their order"
+        return None
+
     def has(self, net: Architecture) -> bool:
-        """Whether everything that stays is there, also when layers that do nothing are left out."""
-        return self.places(net) is not None and self.places(simplify(net)) is not None
+        """Whether what stays is there, and a convolution, also without layers that do nothing."""
+        if self.places(net) is None:
+            return False
+        simple = simplify(net)
+        has_conv = any(layer.kind == "conv" for layer in simple.layers)
+        return has_conv and self.places(simple) is not None
 
     def _checked(self, layers: Iterable[Layer]) -> Architecture | None:
         try:
             changed = Architecture(self.source.input_shape, tuple(layers))
         except ArchitectureError:
             return None
-        has_conv = any(layer.kind == "conv" for layer in changed.layers)
-        return changed if has_conv and self.has(changed) else None
+        return changed if self.has(changed) else None
 
     def _shortest(self, net: Architecture, but: set[int]) -> Architecture:
         """Without all stretches of other layers, and single layers, that can be left out.
@@ -183,7 +206,9 @@ class Kept:
 def kept_of(source: Architecture, rows: Iterable[int], least_channels: int) -> Kept | None:
     """What stays of a source; None where nothing is to stay.
 
-    Layers that do nothing are in no candidate, so they do not stay either.
+    Layers of `STAYING` kinds stay by themselves. Layers that do nothing are in no candidate, so
+    they do not stay either; nor do layers of other kinds that are not searched, as far as the
+    source is a net without them that costs no more.
 
     Args:
         source: that is compressed.
@@ -191,24 +216,62 @@ def kept_of(source: Architecture, rows: Iterable[int], least_channels: int) -> K
         least_channels: of other layers.
 
     Raises:
-        SpaceError: nothing would be left to change, or nothing can stay beside layers that no
-            candidate has.
+        SpaceError: nothing would be left to change, or there is no convolution.
     """
-    wanted = frozenset(rows)
-    if not wanted:
+    simple, staying = simple_with(source, rows)
+    if not staying:
         return None
-    simplification = trace_simplification(source)
-    simple = simplification.architecture
-    staying = tuple(new for new, old in enumerate(simplification.kept) if old in wanted)
+    simple, staying = _without_unsearched(simple, staying)
     if len(staying) == len(simple.layers):
         raise SpaceError("all layers are to be kept, so there is nothing to compress")
-    kinds = [layer.kind for layer in simple.layers]
-    missing = [kind for kind in NOT_SEARCHED if kind in kinds]
-    if missing:
-        raise SpaceError(f"layers cannot be kept in a net with layers of the kind {missing[0]}")
-    if "conv" not in kinds:
+    if not any(layer.kind == "conv" for layer in simple.layers):
         raise SpaceError("layers cannot be kept in a net without a convolution")
-    return Kept(simple, staying, least_channels) if staying else None
+    return Kept(simple, staying, least_channels)
+
+
+def simple_with(source: Architecture, rows: Iterable[int]) -> tuple[Architecture, tuple[int, ...]]:
+    """A source without layers that do nothing, and which of its rows are to stay."""
+    wanted = {*rows} | {i for i, layer in enumerate(source.layers) if layer.kind in STAYING}
+    simplification = trace_simplification(source)
+    staying = tuple(new for new, old in enumerate(simplification.kept) if old in wanted)
+    return simplification.architecture, staying
+
+
+def _without_unsearched(
+    net: Architecture, staying: tuple[int, ...]
+) -> tuple[Architecture, tuple[int, ...]]:
+    """Without layers of kinds that are not searched; those that cannot be left out stay too.
+
+    Left out are those without which all layers that stay still do something, and nothing costs
+    more.
+    """
+    row = 0
+    while row < len(net.layers) - 1:
+        if net.layers[row].kind not in NOT_SEARCHED or row in staying:
+            row += 1
+            continue
+        shorter = _left_out(net, row, staying)
+        if shorter is None:
+            staying = tuple(sorted({*staying, row}))
+            row += 1
+        else:  # layers before this one may have gone with it
+            net, staying = shorter
+            row = 0
+    return net, staying
+
+
+def _left_out(
+    net: Architecture, row: int, staying: tuple[int, ...]
+) -> tuple[Architecture, tuple[int, ...]] | None:
+    """A net without a row, simplified, with the rows that stay; None where that cannot be."""
+    try:
+        shorter = Architecture(net.input_shape, tuple(_without(net, {row})))
+    except ArchitectureError:
+        return None
+    if shorter.parameters > net.parameters or shorter.macs > net.macs:
+        return None
+    found, left = simple_with(shorter, (one - (one > row) for one in staying))
+    return (found, left) if len(left) == len(staying) else None
 
 
 def _alike(one: Layer, other: Layer) -> bool:
@@ -226,28 +289,6 @@ def _live(net: Architecture) -> Rows:
         if row in live:
             live.update(net.input_indices(row))
     return frozenset(live)
-
-
-def _fixed(net: Architecture, staying: Rows) -> Rows:
-    """Staying rows that choose channels, and those that joins or groups tie to them."""
-    choosers: dict[int, Rows] = {-1: frozenset()}
-    tied: list[Rows] = []  # that change together
-    fixed = {row for row in staying if KINDS[net.layers[row].kind].chooses_channels}
-    for row, layer in enumerate(net.layers):
-        read = [choosers[source] for source in net.input_indices(row)]
-        joining = KINDS[layer.kind].joining
-        choosers[row] = frozenset({row}) if layer.channels else frozenset[int]().union(*read)
-        if joining in (Joining.ADD, Joining.MULTIPLY):
-            tied.append(choosers[row])
-            if frozenset() in read:  # the image's channels
-                fixed |= choosers[row]
-        if row in staying and any(name == "groups" for name, _ in layer.options):
-            fixed |= frozenset[int]().union(*read)
-    for _ in tied:
-        for group in tied:
-            if group & fixed:
-                fixed |= group
-    return frozenset(fixed)
 
 
 def _without(net: Architecture, gone: set[int]) -> list[Layer]:

@@ -19,6 +19,8 @@ from archpress.errors import ArchitectureError
 from archpress.space.anchoring import aligned, anchor
 from archpress.space.joins import in_pairs
 from archpress.space.space import SearchSpace
+from archpress.space.ties import CONSTANT
+from archpress.space.widths import Widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,19 @@ class _Assembly:
         self.space = space
         self.repairs: Counter[str] = Counter()
         self.staying: frozenset[int] = frozenset()  # rows that are neither changed nor bypassed
+        self.needs: Mapping[int, int] = {}  # of some of them the channels that they read
 
     def net(self, proposed: Sequence[Layer], head: Layer) -> Architecture:
         """As `architecture`, with the layers that the space keeps."""
         kept = self.space.kept
         if kept is None:
             return self.architecture(proposed, head)
+        if isinstance(kept, Widths):
+            like = kept.like(proposed)
+            self.repairs["kept layers"] += like.layers[:-1] != tuple(proposed)
+            return like
         anchored = anchor(kept, proposed, head)
-        self.staying = anchored.staying
+        self.staying, self.needs = anchored.staying, anchored.needs
         try:
             found = self.architecture(anchored.rows, anchored.head)
         except _CannotStandError:
@@ -149,7 +156,7 @@ class _Assembly:
 
     def _assemble_tied(self, rows: list[Layer]) -> None:
         """Fill `self.layers`, channels of rows changed until branches can be added."""
-        for _ in range(sum(_joins(row) for row in rows)):
+        for _ in range(sum(_joins(row) for row in rows) + len(self.needs)):
             tied = self._assemble(rows)
             if tied is None:
                 return
@@ -174,6 +181,8 @@ class _Assembly:
                 fitted, sources = self._fit(layer, sources)
                 fitted = self._as_wide(fitted, row)
             tie = self._tie(rows, fitted, sources) if ties else None
+            if ties and row in self.needs:
+                tie = self._needed(rows, self.needs[row], sources[0])
             if tie is not None:
                 return tie
             self._place(row, fitted, sources)
@@ -218,15 +227,25 @@ class _Assembly:
             return None
         return last, wanted
 
+    def _needed(self, rows: Sequence[Layer], channels: int, source: int) -> tuple[int, int] | None:
+        """For a layer that stays and reads other channels than it must: the row to change."""
+        chooser = self._chooser(source)
+        if chooser is None or chooser in self.staying or self.shapes[source][0] == channels:
+            return None
+        if rows[chooser].channels == channels == self.tied.get(chooser):
+            return None  # it was changed, and that is not what is read
+        self.tied[chooser] = channels
+        return chooser, channels
+
     def _as_wide(self, layer: Layer | None, row: int) -> Layer | None:
         """With the channels of what stays, where it is added to that."""
         return replace(layer, channels=self.tied[row]) if layer and row in self.tied else layer
 
     def _chooser(self, index: int) -> int | None:
-        """The row whose `channels` the output of a layer has; None for the image and concats."""
+        """The row that the channels of a layer's output hang on; None for the image and concats."""
         while index >= 0:
             layer = self.layers[index]
-            if KINDS[layer.kind].chooses_channels:
+            if KINDS[layer.kind].chooses_channels or layer.kind in CONSTANT:
                 return self.row_of[index]
             if KINDS[layer.kind].joining is Joining.CONCAT:
                 return None
@@ -288,7 +307,7 @@ def _nearest(value: int, choices: Sequence[int]) -> int:
 
 def _within_limits(architecture: Architecture, space: SearchSpace) -> Architecture:
     """Narrower, and where that is not enough shorter or coarser, until the limits are kept."""
-    for _ in range(space.most_layers):
+    for _ in range(space.most_layers):  # of widths alone the narrowest keeps them
         narrowed = narrow_to_fit(architecture, space)
         if narrowed is not None:
             return narrowed
@@ -324,6 +343,8 @@ def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architectur
 def scale_channels(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
     """All chosen channels but the classes times one factor, the nearest that the space has."""
     architecture = _with_kept(architecture, space)
+    if space.widths_alone:
+        return space.widths_alone.scaled(architecture, factor)
     fixed = space.kept.fixed(architecture) if space.kept else ()
     *body, head = architecture.layers
     layers = [

@@ -23,7 +23,8 @@ class PaperSampler:
     """Uniform lengths, types and fields; degenerate architectures are rejected and counted.
 
     Attributes:
-        space: choices and limits; its kinds that join layers are left out, as in the paper.
+        space: choices and limits; its kinds that join layers are left out, as in the paper. Where
+            only widths change, they alone are drawn.
         rng: source of randomness.
         drawn: how many sequences were drawn.
         rejected: how many of them were rejected, by reason.
@@ -61,6 +62,9 @@ class PaperSampler:
 
     def _draw(self) -> Architecture | None:
         self.drawn += 1
+        if self.space.widths_alone is not None:  # wide draws are narrowed, not rejected
+            drawn = self.space.widths_alone.drawn(self.rng)
+            return repair(drawn.layers, self.space).architecture
         length = int(self.rng.integers(SHORTEST, self.space.most_layers + 1))
         layers = [self._draw_layer() for _ in range(length - 1)]
         layers.append(Layer("linear", channels=self.space.classes))

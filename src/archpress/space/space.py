@@ -12,6 +12,7 @@ from archpress.errors import SpaceError
 from archpress.space.form import Form
 from archpress.space.kept import Kept, kept_of
 from archpress.space.limits import Limits
+from archpress.space.widths import Widths, widths_of
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class SearchSpace:
         )
         misses = misses or str(self.too_costly(net))
         what = "net with the layers to keep" if self.kept else "net"
+        if self.widths_alone:
+            what = "widths of the source's layers"
         raise SpaceError(
             f"no {what} can keep these limits: even the smallest for images of {size} and "
             f"{self.classes} classes is too large ({misses})"
@@ -138,8 +141,8 @@ class SearchSpace:
         if not any(layer.kind == "conv" for layer in architecture.layers):
             return "no convolution"
         reason = self.out_of_form(architecture)
-        if reason:
-            return reason
+        if reason or self.widths_alone:
+            return reason or self.too_costly(architecture)
         places = self.kept.places(architecture) if self.kept else None
         staying = frozenset(places.values()) if places else ()
         for index, layer in enumerate(architecture.layers):
@@ -191,8 +194,9 @@ class SearchSpace:
             return None
         fixed: frozenset[int] = frozenset()
         if self.kept is not None:
-            if self.kept.places(architecture) is None:
-                return "the layers to keep are not all in it, in their order"
+            reason = self.kept.why_not(architecture)
+            if reason or self.widths_alone:
+                return reason
             fixed = self.kept.fixed(architecture)
         for index, layer in enumerate(architecture.layers[:-1]):
             if layer.channels % self.round_channels and index not in fixed:
@@ -206,7 +210,19 @@ class SearchSpace:
     def form_text(self) -> str:
         """By which runs know what was asked for; "" where nothing was."""
         rounded = f"multiples of {self.round_channels}" if self.round_channels > 1 else ""
-        return rounded + (f" beside {self.kept.rows}" if self.kept else "")
+        beside = f" beside {self.kept.rows}" if self.kept else ""
+        return rounded + beside + (", widths alone" if self.widths_alone else "")
+
+    @property
+    def widths_alone(self) -> Widths | None:
+        """The source whose widths are all that changes; None where other things may."""
+        return self.kept if isinstance(self.kept, Widths) else None
+
+    @property
+    def all_kinds(self) -> tuple[str, ...]:
+        """Kinds of layers in nets of the space: those that may be chosen, then those that stay."""
+        staying = self.kept.kinds if self.kept else ()
+        return (*self.kinds, *(kind for kind in staying if kind not in self.kinds))
 
     @property
     def widths(self) -> range:
@@ -320,7 +336,12 @@ def space_around(
     if step > widest:
         raise SpaceError(f"no width up to {widest} is a multiple of round_channels={step}")
     least = step * math.ceil((min(4, *widths) if widths else 4) / step)
-    kept = kept_of(source, form.kept, least)
+    most = step * (widest // step)
+    kept: Kept | None
+    if form.widths_only:
+        kept = widths_of(source, form, least, most)
+    else:
+        kept = kept_of(source, form.kept, least)
     activations = source.activations if kept else source.activations // 2
     return SearchSpace(
         source.input_shape,
@@ -330,7 +351,7 @@ def space_around(
         strides=tuple(sorted(strides)),
         paddings=tuple(sorted(paddings)),
         least_channels=least,
-        most_channels=step * (widest // step),
+        most_channels=most,
         most_layers=8 * math.ceil(max(40, len(source.layers) + 8) / 8),
         most_activations=max(activations, 8 * math.prod(source.input_shape)),
         limits=bounds,
