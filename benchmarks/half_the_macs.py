@@ -3,8 +3,9 @@
     python benchmarks/half_the_macs.py runs/half --out benchmarks/results/half_the_macs.jsonl
 
 CIFAR-10, a part of its training images and one epoch: nothing here is about accuracy. Limits are
-50 % of the macs and 1/1.5 of the latency at batch 1 on one thread with onnxruntime. Both networks
-are exported to ONNX and timed in turns. Wants a machine that does nothing else.
+50 % of the macs and 1/1.5 of the latency at batch 1 on one thread with onnxruntime; only widths
+change (`--any-layers`: anything may), so that all joins stay. Both networks are exported to ONNX
+and timed in turns. Wants a machine that does nothing else.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from archpress.compression import compress, settings_for
 from archpress.data import load_data
 from archpress.evaluation import measure_in_turns, onnx_stopwatch, ready_to_time
 from archpress.shipping import ship
-from archpress.space import Conditions, LatencyModel, Limits
+from archpress.space import Conditions, Form, LatencyModel, Limits
 
 STAGES = [(1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2)]  # expansion, channels,
 STAGES += [(6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]  # blocks, stride of the first
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train-images", type=int, default=3000)
+    parser.add_argument("--any-layers", action="store_true")
     given = parser.parse_args()
     images = load_data("cifar10", max_train=given.train_images)
     smoke = settings_for("smoke")
@@ -86,7 +88,10 @@ def main() -> None:
             latency=LatencyModel(conditions),
         )
         folder = given.run / name
-        result = compress(source, images, limits, run=folder, settings=settings, name=name)
+        form = Form(widths_only=not given.any_layers)
+        result = compress(
+            source, images, limits, run=folder, form=form, settings=settings, name=name
+        )
         shipment = ship(folder, "onnx")
         shape = source.input_shape
         whole, half = measure_in_turns(
@@ -100,6 +105,7 @@ def main() -> None:
         net = result.architecture
         row = {
             "source": name,
+            "widths_only": form.widths_only,
             "macs": [source.macs, net.macs],
             "parameters": [source.parameters, net.parameters],
             "joins": [sum(layer.kind == "add" for layer in one.layers) for one in (source, net)],
