@@ -20,7 +20,16 @@ from archpress.architecture.shape_rules import RuleError
 from archpress.errors import ArchitectureError, told
 
 # Arguments that are texts and say how to compute; no other operation that takes a text is run.
-_TEXTS = {"equation", "mode", "rounding_mode", "approximate", "indexing", "padding", "reduce"}
+_TEXTS = {
+    "equation",
+    "mode",
+    "rounding_mode",
+    "approximate",
+    "indexing",
+    "padding",
+    "reduce",
+    "norm",
+}
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     name: getattr(operator, name)
     for name in ("add", "sub", "mul", "floordiv", "mod", "neg", "truediv", "getitem")
@@ -113,7 +122,7 @@ def _run(
     *,
     training: bool,
 ) -> Tensor:
-    values: dict[int, Any] = {0: x.clone() if program.changes_in_place else x}
+    values: dict[int, Any] = {0: x.clone() if program.may_change_its_input else x}
 
     def given(argument: Argument) -> Any:  # noqa: ANN401 a tensor, a number, a list of them
         match argument:

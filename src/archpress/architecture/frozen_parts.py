@@ -6,6 +6,7 @@ stand, the module around that. The whole net never does.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ from archpress.errors import ArchitectureError, reason
 
 _RANKS = (2, 4)  # of tensors that layers read and give: vectors and maps
 _IMAGES = 2
+_MOST_TEXT = 240  # characters
+_TO_COMPRESS = ("conv", "depthwise", "linear")
 
 
 class Tracer(fx.Tracer):
@@ -103,25 +106,46 @@ def trace_in_parts(
         ArchitectureError: `first`, where it cannot be read with them either.
     """
     parts = _Parts(module, input_shape)
-    frozen: dict[str, FrozenPart] = {}
-    by_export = False
+    try:
+        by_calls = _read(parts, {}, by_export=False)
+    except NotReadError:
+        by_calls = None
+    try:
+        if by_calls is None:  # torch.export knows the sizes that forward asks for
+            return _read(parts, {}, by_export=True)
+        readable = {part.path for part in by_calls.frozen if parts.is_read_alone(part.path)}
+        if readable:
+            frozen = {part.path: part for part in by_calls.frozen if part.path not in readable}
+            return _read(parts, frozen, by_export=True)
+    except Exception:  # whatever torch.export, or forward itself, raises
+        if by_calls is None:
+            raise ArchitectureError(f"{first}{parts.why_not}") from None
+    return by_calls
+
+
+def _read(parts: "_Parts", frozen: dict[str, FrozenPart], *, by_export: bool) -> Traced:
+    """With these parts as layers, and others where they are needed.
+
+    Raises:
+        NotReadError: something has no layer, and no part around it can be taken whole, or nothing
+            is left beside the parts.
+        Exception: whatever torch.export raises.
+    """
     while True:
         try:
             traced = parts.read(frozen, by_export=by_export)
         except NotReadError as error:
             part = parts.around(error.path, str(error), frozen)
-            if part is not None:
-                inner = f"{part.path}."
-                frozen = {path: one for path, one in frozen.items() if not path.startswith(inner)}
-                frozen[part.path] = part
-            elif by_export:
-                raise first from None
-            else:  # which knows the sizes that forward asks for
-                by_export, frozen = True, {}
+            if part is None:
+                raise
+            inner = f"{part.path}."
+            frozen = {path: one for path, one in frozen.items() if not path.startswith(inner)}
+            frozen[part.path] = part
             continue
-        except Exception:  # whatever torch.export, or forward itself, raises
-            raise first from None
-        kinds = zip(traced.architecture.layers, traced.names, strict=True)
+        layers = traced.architecture.layers
+        if not any(layer.kind in _TO_COMPRESS for layer in layers):
+            raise NotReadError("all that could be compressed is in parts that stay as they are", "")
+        kinds = zip(layers, traced.names, strict=True)
         paths = dict.fromkeys(name for layer, name in kinds if layer.kind == "frozen")
         return replace(traced, frozen=tuple(frozen[path] for path in paths))
 
@@ -138,10 +162,16 @@ class _Parts:
     """The submodules of a net, and which of them can be taken whole."""
 
     def __init__(self, module: nn.Module, input_shape: tuple[int, int, int]) -> None:
-        self._module = evaluation_copy(module)
+        with quiet():
+            self._module = evaluation_copy(module)
         self._input_shape = input_shape
         self._calls = _calls(self._module, input_shape)
         self._taken: dict[str, Taken | None] = {}
+        named = self._module.named_parameters(remove_duplicate=False)
+        self._first_name: dict[int, str] = {}
+        for name, weight in named:
+            self._first_name.setdefault(id(weight), name)
+        self.why_not = ""  # of the first part that could not be taken
 
     def read(self, frozen: Iterable[str], *, by_export: bool) -> Traced:
         """The net with these parts as layers.
@@ -168,6 +198,20 @@ class _Parts:
                 return FrozenPart(outer, kind, taken.parameters, " ".join(reason.split()))
         return None
 
+    def is_read_alone(self, path: str) -> bool:
+        """Whether torch.export shows layers in a part where its calls do not."""
+        part = self._module.get_submodule(path)
+        if type(part).__module__.startswith("torch.nn.modules."):
+            return False
+        match self._calls[path].reads:
+            case (channels, height, width):
+                try:
+                    read_exported(part, (channels, height, width))
+                except Exception:  # of torch.export, or as forward raises
+                    return False
+                return True
+        return False
+
     def _handler(self, path: str) -> Handler:
         """How to read a part: as one layer."""
         taken, call = self._take(path), self._calls[path]
@@ -189,7 +233,8 @@ class _Parts:
             own = getattr(self._module.get_submodule(owner), last)
         except AttributeError:  # a constant of forward
             return name, Weight("", value, learned=False)
-        return name, Weight(f"{owner}.{last}", own.detach(), isinstance(own, nn.Parameter))
+        known = self._first_name.get(id(own), f"{owner}.{last}")
+        return name, Weight(known, own.detach(), isinstance(own, nn.Parameter))
 
     def _take(self, path: str) -> Taken | None:
         call = self._calls.get(path)
@@ -198,8 +243,11 @@ class _Parts:
         if path not in self._taken:
             try:
                 found = take(self._module.get_submodule(path), call.reads, call.gives)
-            except RuleError:
+            except RuleError as error:
                 found = None
+                kind = type(self._module.get_submodule(path)).__name__
+                why = f"; nor can {path} ({kind}) stay as it is, for it {error}"
+                self.why_not = self.why_not or shorten(why, _MOST_TEXT, placeholder=" …")
             self._taken[path] = found
         return self._taken[path]
 

@@ -33,6 +33,11 @@ SIZES = {  # bytes of a value
 }
 ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "neg", "truediv", "getitem")
 MOST_VALUES = 2**16  # of a buffer; more would make an architecture too long to copy about
+_FRESH = {  # operations that never give back a part of what they read
+    *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    *("linear", "addmm", "mm", "bmm", "batch_norm", "group_norm", "layer_norm", "clone"),
+    *("add", "sub", "mul", "div", "cat", "stack"),
+}
 _MOST = 2**40  # of any number of values or multiply-adds
 _LARGEST = 2**20  # extent of a shape
 _OPERATION = re.compile(r"aten\.[a-z_][a-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*|operator\.[a-z]+")
@@ -115,9 +120,19 @@ class Program:
         return sum(math.prod(one.shape) for one in self.parameters)
 
     @property
-    def changes_in_place(self) -> bool:
-        """Whether a node writes into a tensor that it is given."""
-        return any(is_in_place(node.operation) for node in self.nodes)
+    def may_change_its_input(self) -> bool:
+        """Whether a node writes into a tensor that may lie where the input does."""
+        return any(is_in_place(node.operation) and not self._is_fresh(node) for node in self.nodes)
+
+    def _is_fresh(self, node: Node) -> bool:
+        """Whether what a node writes into was made by one that gives a new tensor."""
+        while is_in_place(node.operation):
+            first = node.arguments[0] if node.arguments else None
+            place = first.get("value", 0) if isinstance(first, dict) else 0
+            if not place:
+                return False
+            node = self.nodes[place - 1]
+        return node.operation.split(".")[1] in _FRESH
 
     def to_json(self) -> str:
         """The text, one for equal programs."""

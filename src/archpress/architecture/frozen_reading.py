@@ -79,6 +79,10 @@ def take(module: nn.Module, input_shape: Shape, output_shape: Shape) -> Taken:
             batch = {0: torch.export.Dim("batch")}
             exported = torch.export.export(module, (images,), dynamic_shapes=(batch,))
         except Exception as error:  # forward is the caller's code and may raise anything
+            if "Constraints violated" in str(error):
+                raise RuleError(
+                    "works for one number of images: ask for it by x.shape[0], not by len(x)"
+                ) from None
             raise RuleError(f"cannot be exported ({told(error)})") from None
         reading = _Reading(exported)
         program = Program(input_shape, output_shape, 0, *reading.held(), *reading.nodes())
@@ -87,7 +91,7 @@ def take(module: nn.Module, input_shape: Shape, output_shape: Shape) -> Taken:
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 frozen(images[:1])
             _check_outputs(frozen, images, expected)
-            _check_gradients(frozen, images)
+            _check_gradients(frozen, module, images)
         except ArchitectureError as error:
             raise RuleError(str(error)) from None
     whole = replace(program, macs=counter.get_total_flops() // 2)
@@ -152,17 +156,30 @@ def _are_close(got: Tensor, expected: Tensor) -> bool:
     return torch.allclose(got, expected, rtol=0, atol=_TOLERANCE * largest + 1e-6, equal_nan=True)
 
 
-def _check_gradients(frozen: Frozen, images: Tensor) -> None:
-    """Whether it can be trained, with what is before it."""
+def _check_gradients(frozen: Frozen, module: nn.Module, images: Tensor) -> None:
+    """Whether it can be trained as the module can, with what is before it."""
     before = {name: value.clone() for name, value in frozen.state_dict().items()}
-    given = images.clone().requires_grad_()
     try:
-        out = frozen.train()(given * 1)
-        out.sum().backward()
+        _gradient(frozen.train(), images)
     except Exception as error:  # of operations without a derivative
         raise RuleError(f"cannot be trained ({told(error)})") from None
     frozen.load_state_dict(before)
     frozen.eval()
+    try:
+        expected = _gradient(module, images)
+    except Exception as error:  # forward is the caller's code and may raise anything
+        raise RuleError(f"cannot be trained ({told(error)})") from None
+    if not _are_close(_gradient(frozen, images), expected):
+        raise RuleError("has a derivative that is not the one of what it computes")
+
+
+def _gradient(module: nn.Module, images: Tensor) -> Tensor:
+    """With respect to the images, of a sum; zeros where it is of no image."""
+    given = images.clone().requires_grad_()
+    out = module(given * 1)
+    noise = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    (found,) = torch.autograd.grad((out * noise).sum(), given, allow_unused=True)
+    return torch.zeros_like(images) if found is None else found
 
 
 # --- the graph -----------------------------------------------------------------------------------

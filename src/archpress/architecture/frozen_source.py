@@ -110,7 +110,7 @@ class _Body:
 
     def lines(self) -> Iterator[str]:
         """One a node."""
-        if self._program.changes_in_place:
+        if self._program.may_change_its_input:
             yield "x = x.clone()"
         for place, node in enumerate(self._program.nodes, 1):
             yield f"{self._names[place]} = {self._call(node)}"

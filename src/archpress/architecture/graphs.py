@@ -98,7 +98,7 @@ class _Reader:
             result = self._value(node)
             self.values[node] = self.layers.taken(result, _path(node))
         except RuleError as error:
-            raise NotReadError(f"{self._place(node)} {error}", _inside(node)) from None
+            raise NotReadError(f"{self._place(node)} {error}", self._where(node)) from None
         except Exception as error:  # from the entry of a table, called as forward calls it
             raise NotReadError(
                 f"{self._place(node)} has arguments that no layer has ({told(error)}): leave them "
@@ -219,6 +219,15 @@ class _Reader:
         if holder in self.with_weights:
             raise RuleError(SHARED)
         self.with_weights.add(holder)
+
+    def _where(self, node: fx.Node) -> str:
+        """The module to blame: of a function that no layers give the one that computes it."""
+        for one in node.all_input_nodes:
+            try:
+                self.layers.as_layers(self.values[one], "")
+            except RuleError:
+                return _inside(one)
+        return _inside(node)
 
     def _place(self, node: fx.Node) -> str:
         """How error messages name a node."""
