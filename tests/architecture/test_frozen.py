@@ -266,7 +266,7 @@ UNFIT = {
     "which torch .* does not have": node("aten.unheard_of.default", {"value": 0}),
     "does more than compute": node("aten.from_file.default", "/etc/hostname", False, 4),
     "cannot be run": node("aten.conv2d.default", {"value": 0}, {"weight": "w"}),
-    "gives 2x4x4 of float32, not what it says": node("aten.amax.default", {"value": 0}, [1]),
+    "gives 3x4x4 of float32, not what it says": node("aten.amax.default", {"value": 0}, [1]),
     "of int64, not what it says": node("aten.to.dtype", {"value": 0}, {"dtype": "int64"}),
     "cannot be called 'forward'": {
         "parameters": [["forward", [8], "float32"]],

@@ -63,10 +63,22 @@ class Frozen(nn.Module):
         self._frozen_gone = last_reads(self._frozen_program)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the part gives for `B x` its input."""
+        """What the part gives for `B x` its input.
+
+        Raises:
+            ArchitectureError: an operation fails, as one of a program that was changed by hand may
+                for some values alone.
+        """
         program = self._frozen_program
         weights = {name: _held_by(self, name) for name in self._frozen_names}
-        return _run(program, x, weights, self._frozen_gone, training=self.training)
+        try:
+            return _run(program, x, weights, self._frozen_gone, training=self.training)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            raise ArchitectureError(
+                f"a frozen layer has a program that cannot be run ({told(error)})"
+            ) from error
 
     def extra_repr(self) -> str:
         """How many operations it has."""
@@ -174,20 +186,19 @@ def operation_of(name: str) -> Callable[..., object]:
 
 @lru_cache(maxsize=512)
 def _check_operations(text: str) -> None:
-    """Run a program on tensors without values, of two sizes of a batch."""
+    """Run a program on zeros, for two sizes of a batch; first without values, which is free."""
     program = read_program(text)
     for node in program.nodes:
         operation_of(node.operation)
-    with torch.device("meta"):
-        weights = {
-            one.name: torch.empty(one.shape, dtype=getattr(torch, one.dtype))
-            for one in (*program.parameters, *program.buffers)
-        }
-    for batch in (2, 3):
-        x = torch.empty(batch, *program.input, device="meta")
+    for batch, device in ((3, "meta"), (2, "cpu")):
         try:
+            weights = {
+                one.name: torch.zeros(one.shape, dtype=getattr(torch, one.dtype), device=device)
+                for one in (*program.parameters, *program.buffers)
+            }
             with torch.no_grad():
-                found = _run(program, x, weights, {}, training=False)
+                x = torch.zeros(batch, *program.input, device=device)
+                found = _run(program, x, weights, last_reads(program), training=False)
             shape = tuple(found.shape)
         except Exception as error:  # whatever an operation says to arguments it does not take
             raise RuleError(f"has a program that cannot be run ({told(error)})") from None

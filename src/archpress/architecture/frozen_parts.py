@@ -152,10 +152,17 @@ def _read(parts: "_Parts", frozen: dict[str, FrozenPart], *, by_export: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Shapes of what a module reads and gives, one image."""
+    """A submodule as forward calls it.
+
+    Attributes:
+        reads: shape of what it reads, one image.
+        gives: likewise of what it gives.
+        is_shared: whether two places call it, and it has weights, so that it is no layer alone.
+    """
 
     reads: Shape
     gives: Shape
+    is_shared: bool = False
 
 
 class _Parts:
@@ -238,7 +245,7 @@ class _Parts:
 
     def _take(self, path: str) -> Taken | None:
         call = self._calls.get(path)
-        if call is None:
+        if call is None or call.is_shared:
             return None
         if path not in self._taken:
             try:
@@ -266,7 +273,10 @@ def _calls(module: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, _C
         def see(part: nn.Module, given: Any, options: Any, result: Any) -> None:  # noqa: ANN401
             reads, gives = _shape(given[0] if len(given) == 1 else None), _shape(result)
             if reads is not None and gives is not None and not options:
-                calls.setdefault(path, _Call(reads, gives))
+                if path not in calls:
+                    calls[path] = _Call(reads, gives)
+                elif any(True for _ in part.parameters()):
+                    calls[path] = replace(calls[path], is_shared=True)
 
         return see
 

@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from textwrap import shorten
 from typing import Any
 
 from archpress.architecture.shape_rules import RuleError, Shape
@@ -39,6 +40,7 @@ _FRESH = {  # operations that never give back a part of what they read
     *("add", "sub", "mul", "div", "cat", "stack"),
 }
 _MOST = 2**40  # of any number of values or multiply-adds
+_MOST_TEXT = 200  # characters of an error message
 _LARGEST = 2**20  # extent of a shape
 _OPERATION = re.compile(r"aten\.[a-z_][a-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*|operator\.[a-z]+")
 _MARKS = {
@@ -225,10 +227,12 @@ def read_program(text: str) -> Program:
             content["result"],
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise RuleError(
-            f"has a program that cannot be read ({type(error).__name__}: {error})"
-        ) from None
-    _check(program)
+        told = shorten(f"{type(error).__name__}: {error}", _MOST_TEXT, placeholder=" …")
+        raise RuleError(f"has a program that cannot be read ({told})") from None
+    try:
+        _check(program)
+    except RuleError as error:
+        raise RuleError(shorten(str(error), _MOST_TEXT, placeholder=" …")) from None
     return program
 
 
@@ -282,7 +286,8 @@ def _check_held(held: Held, *, is_parameter: bool) -> None:
         raise RuleError(f"{what} has no such name in torch")
     if not _are_extents(held.shape) or math.prod(held.shape) > _MOST:
         raise RuleError(f"{what} has the shape {held.shape}")
-    if held.dtype not in SIZES or (is_parameter and held.dtype != "float32"):
+    is_known = isinstance(held.dtype, str) and held.dtype in SIZES
+    if not is_known or (is_parameter and held.dtype != "float32"):
         raise RuleError(f"{what} is of {held.dtype!r}; parameters are of float32")
     if held.values:
         try:

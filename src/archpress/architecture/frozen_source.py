@@ -1,5 +1,6 @@
 """Frozen layers as plain PyTorch: a class for each, in the source that `export` writes."""
 
+import json
 import keyword
 from collections.abc import Iterator
 
@@ -11,8 +12,10 @@ from archpress.architecture.frozen_program import (
     Program,
     read_program,
 )
+from archpress.architecture.shape_rules import Shape
 
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%", "truediv": "/"}
+_MOST_TEXT = 88  # characters of a line in `forward`
 _FEW = 16  # values of a buffer that are written out
 
 _BASE = '''\
@@ -69,7 +72,7 @@ def _class(name: str, program: Program) -> str:
     held = (*program.parameters, *program.buffers)
     if held:
         lines += ["", "    def __init__(self):", "        super().__init__()"]
-        lines += [f"        self.hold({one.name!r}, {_made(one, program)})" for one in held]
+        lines += [f"        self.hold({_quoted(one.name)}, {_made(one, program)})" for one in held]
     lines += ["", "    def forward(self, x):"]
     lines += [f"        {line}" for line in _Body(program).lines()]
     return "\n".join(lines) + "\n"
@@ -80,7 +83,7 @@ def _made(held: Held, program: Program) -> str:
     dtype = "" if held.dtype == "float32" else f", dtype=torch.{held.dtype}"
     if held in program.parameters:
         if held.start is not None:
-            return f"nn.Parameter(torch.full({held.shape}, {float(held.start)}))"
+            return f"nn.Parameter({_filled(held.shape, float(held.start))})"
         if len(held.shape) > 1:
             return f"nn.Parameter(drawn({', '.join(map(str, held.shape))}))"
         return f"nn.Parameter(torch.zeros({held.shape}))"
@@ -89,7 +92,19 @@ def _made(held: Held, program: Program) -> str:
         if values is not None and values.numel() <= _FEW and bool(values.isfinite().all()):
             return f"torch.tensor({values.tolist()}{dtype})"
         return f"torch.zeros({held.shape}{dtype})"
-    return f"torch.full({held.shape}, {held.start!r}{dtype or ', dtype=torch.float32'})"
+    if not dtype and held.start is not None:
+        return _filled(held.shape, float(held.start))
+    return f"torch.full({held.shape}, {held.start!r}{dtype})"
+
+
+def _filled(shape: Shape, value: float) -> str:
+    if value in (0, 1):
+        return f"torch.{'ones' if value else 'zeros'}({shape})"
+    return f"torch.full({shape}, {value})"
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
 
 
 class _Body:
@@ -113,7 +128,12 @@ class _Body:
         if self._program.may_change_its_input:
             yield "x = x.clone()"
         for place, node in enumerate(self._program.nodes, 1):
-            yield f"{self._names[place]} = {self._call(node)}"
+            line = f"{self._names[place]} = {self._call(node)}"
+            if len(line) > _MOST_TEXT and line.endswith(")"):
+                begin, _, inside = line.partition("(")
+                yield from (f"{begin}(", f"    {inside[:-1]},", ")")
+            else:
+                yield line
         yield f"return {self._names[self._program.result]}"
 
     def _call(self, node: Node) -> str:
@@ -148,4 +168,4 @@ class _Body:
 def _attribute(name: str) -> str:
     parts = name.split(".")
     is_plain = all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
-    return f"self.{name}" if is_plain else f"self.held({name!r})"
+    return f"self.{name}" if is_plain else f"self.held({_quoted(name)})"
