@@ -116,6 +116,41 @@ class Straight(torch.autograd.Function):
         return gradient
 
 
+class Named(nn.Module):
+    """Tensors with names that code has for other things."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("hold", "x", "my weight", "β"):
+            self.register_parameter(name, nn.Parameter(torch.rand(8)))
+        self.register_module("class", nn.Linear(8, 8))
+
+    def forward(self, x):
+        one, other, third, last = list(self.parameters())[:4]
+        gate = getattr(self, "class")(x.mean((2, 3)) * third + last)
+        return torch.einsum("bchw,c,c,bc->bchw", x, one, other, gate)
+
+
+class Cosine(nn.Module):
+    """A net whose last layer is of directions; it takes any number of inputs and reads one."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.classes, self.last = nn.Conv2d(3, 8, 3), Directions(), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.last(self.classes(F.relu(self.conv(x)).mean((2, 3))))
+
+
+class Directions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 8))
+
+    def forward(self, *inputs):
+        return F.linear(F.normalize(inputs[0]), F.normalize(self.weight))
+
+
 TAKEN = {  # net -> paths of the parts that stay as they are
     "transposed": (lambda: Between(nn.ConvTranspose2d(8, 8, 2, 2)), ["part"]),
     "in a stack": (
@@ -127,6 +162,8 @@ TAKEN = {  # net -> paths of the parts that stay as they are
     "shared": (lambda: Between(ChannelAttention()), ["part"]),
     "unshuffled": (lambda: Between(nn.PixelUnshuffle(2), 32), ["part"]),
     "normed": (lambda: Between(Normed()), ["part"]),
+    "names": (lambda: Between(Named()), ["part"]),
+    "directions": (Cosine, ["classes"]),
     "attention": (lambda: Between(Attention()), ["part"]),
     "spectral": (
         lambda: Between(nn.utils.parametrizations.spectral_norm(nn.ConvTranspose2d(8, 8, 3))),

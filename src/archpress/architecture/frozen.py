@@ -73,9 +73,9 @@ class Frozen(nn.Module):
         weights = {name: _held_by(self, name) for name in self._frozen_names}
         try:
             return _run(program, x, weights, self._frozen_gone, training=self.training)
-        except torch.OutOfMemoryError:
-            raise
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error):
+                raise  # of memory that is used up, which who trains must know
             raise ArchitectureError(
                 f"a frozen layer has a program that cannot be run ({told(error)})"
             ) from error

@@ -1,6 +1,7 @@
 """From a submodule that stays as it is to the program of a `frozen` layer, by torch.export."""
 
 import base64
+import inspect
 import math
 import operator
 import zlib
@@ -76,8 +77,7 @@ def take(module: nn.Module, input_shape: Shape, output_shape: Shape) -> Taken:
         images = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
         expected = _settled(module, images)
         try:
-            batch = {0: torch.export.Dim("batch")}
-            exported = torch.export.export(module, (images,), dynamic_shapes=(batch,))
+            exported = torch.export.export(module, (images,), dynamic_shapes=_shapes(module))
         except Exception as error:  # forward is the caller's code and may raise anything
             if "Constraints violated" in str(error):
                 raise RuleError(
@@ -93,9 +93,17 @@ def take(module: nn.Module, input_shape: Shape, output_shape: Shape) -> Taken:
             _check_outputs(frozen, images, expected)
             _check_gradients(frozen, module, images)
         except ArchitectureError as error:
-            raise RuleError(str(error)) from None
+            raise RuleError(str(error).removeprefix("a frozen layer ")) from None
     whole = replace(program, macs=counter.get_total_flops() // 2)
     return Taken(whole.to_json(), reading.tensors, whole.weights)
+
+
+def _shapes(module: nn.Module) -> tuple[object, ...]:
+    """That the batch is free, as torch.export is told; it has all of `*inputs` as one."""
+    batch = {0: torch.export.Dim("batch")}
+    first = next(iter(inspect.signature(module.forward).parameters.values()), None)
+    is_starred = first is not None and first.kind is first.VAR_POSITIONAL
+    return ((batch,),) if is_starred else (batch,)
 
 
 @contextmanager
@@ -277,8 +285,7 @@ class _Reading:
             raise RuleError(f"changes its {self._name_of[first]} in evaluation")
         arguments = [self._argument(one) for one in node.args]
         place = _TRAINING.get(_bare(node), len(arguments))
-        has_statistics = _bare(node) != "instance_norm" or arguments[3] is not None
-        if place < len(arguments) and has_statistics:
+        if place < len(arguments) and arguments[place] is False:
             arguments[place] = {"training": True}
         options = {
             key: self._argument(value)

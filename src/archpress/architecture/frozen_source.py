@@ -22,25 +22,23 @@ _BASE = '''\
 aten = torch.ops.aten
 
 
-class Frozen(nn.Module):
-    """A part of the source that stays as it was, with its tensors under their own names."""
+def hold(module, name, value):
+    """Keep a parameter or a buffer under its name; dots in it are modules inside."""
+    *path, last = name.split(".")
+    for part in path:
+        if part not in module._modules:
+            module.add_module(part, nn.Module())
+        module = module._modules[part]
+    if isinstance(value, nn.Parameter):
+        module.register_parameter(last, value)
+    else:
+        module.register_buffer(last, value)
 
-    def hold(self, name, value):
-        """Keep a parameter or a buffer; dots in the name are modules inside."""
-        module, (*path, last) = self, name.split(".")
-        for part in path:
-            if part not in module._modules:
-                module.add_module(part, nn.Module())
-            module = module._modules[part]
-        if isinstance(value, nn.Parameter):
-            module.register_parameter(last, value)
-        else:
-            module.register_buffer(last, value)
 
-    def held(self, name):
-        """What `hold` keeps."""
-        path, _, last = name.rpartition(".")
-        return getattr(self.get_submodule(path), last)
+def held(module, name):
+    """What `hold` keeps."""
+    path, _, last = name.rpartition(".")
+    return getattr(module.get_submodule(path), last)
 
 
 def drawn(*shape):
@@ -55,7 +53,7 @@ def class_name(layer: str) -> str:
 
 
 def frozen_classes(programs: dict[str, str]) -> str:
-    """The classes of frozen layers, behind one that they share; empty where there is none.
+    """The classes of frozen layers, behind what they share; empty where there is none.
 
     Args:
         programs: by the names of the layers.
@@ -68,11 +66,14 @@ def frozen_classes(programs: dict[str, str]) -> str:
 
 def _class(name: str, program: Program) -> str:
     shapes = (" x ".join(map(str, shape)) for shape in (program.input, program.output))
-    lines = [f"class {name}(Frozen):", f'    """B x {" -> B x ".join(shapes)}."""']
+    lines = [
+        f"class {name}(nn.Module):",
+        f'    """A part that stays as it was: B x {" -> B x ".join(shapes)}."""',
+    ]
     held = (*program.parameters, *program.buffers)
     if held:
         lines += ["", "    def __init__(self):", "        super().__init__()"]
-        lines += [f"        self.hold({_quoted(one.name)}, {_made(one, program)})" for one in held]
+        lines += [f"        hold(self, {_quoted(one.name)}, {_made(one, program)})" for one in held]
     lines += ["", "    def forward(self, x):"]
     lines += [f"        {line}" for line in _Body(program).lines()]
     return "\n".join(lines) + "\n"
@@ -113,7 +114,7 @@ class _Body:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._names = ["x"]
-        seen = {"x", "self", "torch", "nn", "aten"}
+        seen = {"x", "self", "torch", "nn", "aten", "held", "float"}
         for node in program.nodes:
             base = node.operation.split(".")[1].strip("_") or "value"
             base = f"{base}_" if keyword.iskeyword(base) else base
@@ -131,7 +132,7 @@ class _Body:
             line = f"{self._names[place]} = {self._call(node)}"
             if len(line) > _MOST_TEXT and line.endswith(")"):
                 begin, _, inside = line.partition("(")
-                yield from (f"{begin}(", f"    {inside[:-1]},", ")")
+                yield from (f"{begin}(", f"    {inside[:-1]}", ")")
             else:
                 yield line
         yield f"return {self._names[self._program.result]}"
@@ -168,4 +169,4 @@ class _Body:
 def _attribute(name: str) -> str:
     parts = name.split(".")
     is_plain = all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
-    return f"self.{name}" if is_plain else f"self.held({_quoted(name)})"
+    return f"self.{name}" if is_plain else f"held(self, {_quoted(name)})"

@@ -34,7 +34,7 @@ class NotReadError(ArchitectureError):
         path: of the innermost module that it is in; empty for the whole.
     """
 
-    def __init__(self, text: str, path: str) -> None:
+    def __init__(self, text: str, path: str = "") -> None:
         super().__init__(text)
         self.path = path
 
