@@ -49,7 +49,7 @@ class Frozen(nn.Module):
     def __init__(self, program: str) -> None:
         super().__init__()
         try:
-            self._frozen_program = read_program(program)
+            self._frozen_text, self._frozen_program = program, read_program(program)
             _check_operations(program)
             for one in self._frozen_program.parameters:
                 _hold(self, one.name, nn.Parameter(_started(one)))
@@ -83,6 +83,11 @@ class Frozen(nn.Module):
     def extra_repr(self) -> str:
         """How many operations it has."""
         return f"{len(self._frozen_program.nodes)} operations"
+
+
+def program_of(module: Frozen) -> str:
+    """The text that it was made of."""
+    return module._frozen_text
 
 
 def start_of(held: Held) -> Tensor | None:
