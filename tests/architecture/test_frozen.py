@@ -30,6 +30,8 @@ from archpress.architecture.network import build
 from archpress.architecture.simplify import simplify
 from archpress.architecture.tracing import carry_into, trace
 from archpress.errors import ArchitectureError
+from archpress.shipping.onnx_file import OnnxNetwork, to_onnx
+from archpress.shipping.trained import TrainedNet
 from archpress.space import repair, space_around
 from archpress.space.latency import quantities
 from archpress.terminal import architecture_table
@@ -346,6 +348,16 @@ def test_it_is_exported_again_for_any_batch(two):
     shapes = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(network, (images[:2],), dynamic_shapes=shapes)
     assert torch.allclose(program.module()(images), network(images), atol=1e-6)
+
+
+def test_it_is_written_as_onnx_for_any_batch(two):
+    net, weights = two
+    network = build(net).eval()
+    network.load_state_dict(weights)
+    images = torch.randn(3, *IMAGE)
+    run = OnnxNetwork(to_onnx(TrainedNet(network, PLAIN)))
+    with torch.no_grad():
+        assert torch.allclose(run(images), network(images), atol=1e-5)
 
 
 def test_what_writes_into_its_input_gets_a_copy():

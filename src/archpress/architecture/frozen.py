@@ -201,7 +201,7 @@ def _check_operations(text: str) -> None:
                 one.name: torch.zeros(one.shape, dtype=getattr(torch, one.dtype), device=device)
                 for one in (*program.parameters, *program.buffers)
             }
-            with torch.no_grad():
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 x = torch.zeros(batch, *program.input, device=device)
                 found = _run(program, x, weights, last_reads(program), training=False)
             shape = tuple(found.shape)

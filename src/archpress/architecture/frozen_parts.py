@@ -21,7 +21,7 @@ from archpress.architecture.quiet import quiet
 from archpress.architecture.reading import FrozenPart, NotReadError, Traced, evaluation_copy
 from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.architecture.traced_values import Step, Value, Weight, need
-from archpress.errors import ArchitectureError, reason
+from archpress.errors import ArchitectureError, reason, told
 
 _RANKS = (2, 4)  # of tensors that layers read and give: vectors and maps
 _IMAGES = 2
@@ -105,21 +105,34 @@ def trace_in_parts(
     Raises:
         ArchitectureError: `first`, where it cannot be read with them either.
     """
-    parts = _Parts(module, input_shape)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            parts = _Parts(module, input_shape)
+        except Exception:  # of modules that cannot be copied
+            raise first from None
+        try:
+            return _fewest(parts)
+        except Exception:  # whatever torch.export, or forward itself, raises
+            raise ArchitectureError(f"{first}{parts.why_not}") from None
+
+
+def _fewest(parts: "_Parts") -> Traced:
+    """The net by its calls, or by torch.export where that shows more layers.
+
+    Raises:
+        Exception: it cannot be read in either way.
+    """
     try:
         by_calls = _read(parts, {}, by_export=False)
-    except NotReadError:
-        by_calls = None
-    try:
-        if by_calls is None:  # torch.export knows the sizes that forward asks for
-            return _read(parts, {}, by_export=True)
-        readable = {part.path for part in by_calls.frozen if parts.is_read_alone(part.path)}
-        if readable:
-            frozen = {part.path: part for part in by_calls.frozen if part.path not in readable}
+    except ArchitectureError:  # torch.export knows the sizes that forward asks for
+        return _read(parts, {}, by_export=True)
+    readable = {part.path for part in by_calls.frozen if parts.is_read_alone(part.path)}
+    if readable:
+        frozen = {part.path: part for part in by_calls.frozen if part.path not in readable}
+        try:
             return _read(parts, frozen, by_export=True)
-    except Exception:  # whatever torch.export, or forward itself, raises
-        if by_calls is None:
-            raise ArchitectureError(f"{first}{parts.why_not}") from None
+        except Exception:  # whatever torch.export, or forward itself, raises
+            return by_calls
     return by_calls
 
 
@@ -252,8 +265,10 @@ class _Parts:
         if path not in self._taken:
             try:
                 found = take(self._module.get_submodule(path), call.reads, call.gives)
-            except RuleError as error:
+            except Exception as error:  # forward is the caller's code and may raise anything
                 found = None
+                if not isinstance(error, RuleError):
+                    error = RuleError(f"cannot be followed ({told(error)})")
                 kind = type(self._module.get_submodule(path)).__name__
                 why = f"; nor can {path} ({kind}) stay as it is, for it {error}"
                 self.why_not = self.why_not or shorten(why, _MOST_TEXT, placeholder=" …")
