@@ -241,6 +241,8 @@ DAMAGED = {
     "two things called 'b'": {"parameters": [["b", [8], "float32"], ["w", [8], "float32"]]},
     "has values that are not those of": {"buffers": [["b", [2], "float32", "AAAA"]]},
     "starts with None, no number": {"buffers": [["b", [2], "float32"]]},
+    "Infinity is no number of JSON": {"buffers": [["b", [2], "float32", float("inf")]]},
+    "starts with 100000000": {"buffers": [["b", [2], "float32", 10**400]]},
     "only operations of aten": node("prim.print.default", {"value": 0}),
     "of operator there are add": node("operator.methodcaller", 1),
     "reads value 1, which there is not": node("aten.relu.default", {"value": 1}),
@@ -266,6 +268,7 @@ def test_text_that_is_no_program_is_refused(text):
 
 
 UNFIT = {
+    "tensors that cannot be made": {"buffers": [["b", [2], "int64", 10**30]]},
     "which torch .* does not have": node("aten.unheard_of.default", {"value": 0}),
     "does more than compute": node("aten.from_file.default", "/etc/hostname", False, 4),
     "cannot be run": node("aten.conv2d.default", {"value": 0}, {"weight": "w"}),

@@ -57,6 +57,10 @@ class Frozen(nn.Module):
                 _hold(self, one.name, _started(one))
         except RuleError as error:
             raise ArchitectureError(f"a frozen layer {error}") from None
+        except (RuntimeError, OverflowError) as error:  # of values that a type does not have
+            raise ArchitectureError(
+                f"a frozen layer has a program with tensors that cannot be made ({told(error)})"
+            ) from None
         self._frozen_names = [
             one.name for one in (*self._frozen_program.parameters, *self._frozen_program.buffers)
         ]

@@ -41,6 +41,7 @@ _FRESH = {  # operations that never give back a part of what they read
 }
 _MOST = 2**40  # of any number of values or multiply-adds
 _MOST_TEXT = 200  # characters of an error message
+_LARGEST_NUMBER = 1e308
 _LARGEST = 2**20  # extent of a shape
 _OPERATION = re.compile(r"aten\.[a-z_][a-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*|operator\.[a-z]+")
 _MARKS = {
@@ -298,7 +299,7 @@ def _check_held(held: Held, *, is_parameter: bool) -> None:
             raise RuleError(f"{what} has values that are not those of {held.shape}, {held.dtype}")
     elif held.start is None and is_parameter:
         return
-    elif type(held.start) not in (int, float):
+    elif type(held.start) not in (int, float) or not abs(held.start or 0) <= _LARGEST_NUMBER:
         raise RuleError(f"{what} starts with {held.start!r}, no number")
 
 
