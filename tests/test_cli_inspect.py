@@ -136,6 +136,52 @@ class Gated(nn.Module):
 """
 
 
+WITH_PARTS = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.turned = nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 6, 2, 2)
+        self.head = nn.Linear(6, 10)
+
+    def forward(self, x):
+        return self.head(self.turned(self.conv(x)).mean((2, 3)))
+"""
+
+
+def test_parts_that_stay_as_they_are_are_told_with_the_reason(tmp_path, capsys):
+    path = tmp_path / "mymodel.py"
+    path.write_text(WITH_PARTS)
+    assert run("inspect", f"{path}:Net", "--input", "3x8x8", "--check", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    (part,) = found["frozen_parts"]
+    assert (part["path"], part["module"]) == ("turned", "ConvTranspose2d")
+    assert part["parameters"] == 4 * 6 * 2 * 2 + 6
+    assert "has no layer kind" in part["reason"]
+    assert found["unused_parameters"] == 0
+    assert found["difference"] == 0
+    assert run("inspect", f"{path}:Net", "--input", "3x8x8") == 0
+    said = capsys.readouterr().out
+    assert "\nturned (ConvTranspose2d) stays as it is: module turned (ConvTranspose2d(4, 6" in said
+    assert run("inspect", "tiny", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["frozen_parts"] == []
+    written = tmp_path / "net.json"
+    text = json.dumps(found["architecture"])
+    written.write_text(text)
+    assert run("inspect", str(written)) == 0
+    capsys.readouterr()
+    for old, new in (("conv_transpose2d.input", "conv_unknown.input"), ("[2,2]", "[3,3]")):
+        assert old in text
+        written.write_text(text.replace(old, new))
+        assert run("inspect", str(written)) == 2
+        error = capsys.readouterr().err
+        assert len(error.strip().splitlines()) == 1
+        assert f"{written}: layer 1: a frozen layer has a program" in " ".join(error.split())
+
+
 @pytest.mark.slow
 def test_a_module_of_ones_own_is_compressed_by_name(tmp_path, capsys):
     (tmp_path / "gated.py").write_text(GATED)

@@ -1,6 +1,7 @@
 """The command `inspect`."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,6 +54,7 @@ def inspect(
     checked = _checked(net, source) if check else {}
     if as_json:
         told: dict[str, Any] = {**costs(architecture), **checked, "names": source.names}
+        told["frozen_parts"] = [asdict(part) for part in source.frozen]
         told["architecture"] = json.loads(architecture.to_json())
         typer.echo(json.dumps(told, indent=1))
     else:
@@ -61,6 +63,8 @@ def inspect(
             f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak, "
             f"{architecture.file_size:,} bytes as weights.safetensors"
         )
+        for part in source.frozen:
+            typer.echo(f"{part.path} ({part.module}) stays as it is: {part.reason}")
     if check and not as_json:
         if "module_parameters" in checked:
             typer.echo(

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from archpress.architecture import Architecture
+from archpress.architecture.frozen_program import told_program
 from archpress.compression import Measured, Result
 
 
@@ -153,4 +154,6 @@ def _fields(architecture: Architecture, index: int) -> list[str]:
     names = ("kernel", "channels", "stride", "padding", "rate")
     fields = [f"{name}={getattr(layer, name)}" for name in names if getattr(layer, name)]
     fields += ["bias_free"] if layer.bias_free else []
+    if layer.kind == "frozen":
+        return [f"frozen: {told_program(str(layer.option('program')))}"]
     return [*fields, *(f"{name}={value}" for name, value in layer.options)]

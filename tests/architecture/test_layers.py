@@ -6,6 +6,10 @@ from archpress.architecture.kinds import PAPER_KINDS, output_shape
 from archpress.architecture.shape_rules import RuleError
 
 IMAGE = (3, 8, 8)
+DOUBLED = (
+    '{"buffers":[],"input":[3,8,8],"macs":0,"nodes":[["aten.mul.Tensor",[{"value":0},2]]],'
+    '"output":[3,8,8],"parameters":[],"result":1}'
+)
 
 
 def message(*layers: Layer, image=IMAGE) -> str:
@@ -71,6 +75,8 @@ def test_a_kind_refuses_every_field_it_does_not_have(kind):
     good = {"kernel": 1, "channels": 2, "stride": 1, "padding": 0, "bias_free": True, "rate": 0.5}
     shapes = [IMAGE, IMAGE] if KINDS[kind].joining != "none" else [IMAGE]
     options = (("end", 2),) if kind == "slice" else ()
+    if kind == "frozen":
+        options = (("program", DOUBLED),)
     if kind == "channel_conv":
         shapes = [(3, 1, 1)]
     if kind == "pad_channels":

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from archpress.architecture.architecture import Architecture
+from archpress.architecture.frozen_program import told_program
 from archpress.architecture.layers import OPTIONS, Layer, Option
 from archpress.architecture.network import layer_names
 
@@ -229,7 +230,8 @@ def _changed_fields(one: Layer, other: Layer) -> Iterator[tuple[str, Option, Opt
         return
     for name in OPTIONS:
         if one.option(name) != other.option(name):
-            yield name, one.option(name), other.option(name)
+            values = one.option(name), other.option(name)
+            yield name, *(map(told_program, map(str, values)) if name == "program" else values)
 
 
 def _read(net: Architecture, index: int, with_partner: set[int]) -> list[int]:

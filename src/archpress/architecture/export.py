@@ -5,6 +5,7 @@ import textwrap
 from dataclasses import dataclass
 
 from archpress.architecture.architecture import Architecture
+from archpress.architecture.frozen_source import class_name, frozen_classes
 from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import Joining, ModuleCall
 from archpress.architecture.network import layer_names, module_call
@@ -49,7 +50,7 @@ STD = {std}
 CLASSES = {classes}
 
 
-class Network(nn.Module):
+{parts}class Network(nn.Module):
     def __init__(self):
         super().__init__()
 {init}
@@ -100,6 +101,7 @@ def to_source(
         mean=tuple(round(float(value), 6) for value in preprocessing.mean),
         std=tuple(round(float(value), 6) for value in preprocessing.std),
         classes=_listed(preprocessing.class_names),
+        parts=frozen_classes(_programs(architecture)),
         init=_indented(_init_lines(architecture)),
         forward=_indented(_forward_lines(architecture)),
     )
@@ -149,6 +151,12 @@ def _call_text(call: ModuleCall) -> str:
     return f"nn.{call.name}({', '.join(parts)})"
 
 
+def _programs(architecture: Architecture) -> dict[str, str]:
+    """Of frozen layers, by their names."""
+    layers = zip(layer_names(architecture), architecture.layers, strict=True)
+    return {name: str(one.option("program")) for name, one in layers if one.kind == "frozen"}
+
+
 def _init_lines(architecture: Architecture) -> list[str]:
     """One line a layer, an empty one between blocks of several."""
     names = layer_names(architecture)
@@ -160,7 +168,9 @@ def _init_lines(architecture: Architecture) -> list[str]:
             call = module_call(architecture, index)
             if call is not None:
                 shape = "x".join(map(str, architecture.shapes[index]))
-                found.append(f"{f'self.{names[index]} = {_call_text(call)}':<74}  # -> {shape}")
+                is_frozen = call.name == "Frozen"
+                made = f"{class_name(names[index])}()" if is_frozen else _call_text(call)
+                found.append(f"{f'self.{names[index]} = {made}':<74}  # -> {shape}")
         if lines and found and (was_long or len(found) > 1):
             lines.append("")
         if found:

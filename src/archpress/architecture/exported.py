@@ -1,15 +1,20 @@
 """Networks by torch.export: a module that torch.fx cannot follow, and `.pt2` files."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from operator import getitem
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx, nn
 
-from archpress.architecture.graphs import read_graph
+from archpress.architecture.graphs import FROZEN, read_graph
+from archpress.architecture.operations import Handler
 from archpress.architecture.quiet import quiet
 from archpress.architecture.reading import Traced, in_batches
+from archpress.architecture.shape_rules import Shape
 from archpress.errors import ArchitectureError, told
 
 _BATCH = 3  # unlike most sides and numbers of groups, so that a shape shows where the batch stands
@@ -20,7 +25,10 @@ _VIEWS = {
 
 
 def read_exported(
-    module: nn.Module, input_shape: tuple[int, int, int], batch: int = _BATCH
+    module: nn.Module,
+    input_shape: tuple[int, int, int],
+    batch: int = _BATCH,
+    frozen: Mapping[str, "Whole"] | None = None,
 ) -> Traced:
     """The architecture of a module, by torch.export.
 
@@ -28,6 +36,7 @@ def read_exported(
         module: in evaluation.
         input_shape: `(C, H, W)` of one image.
         batch: number of images to follow forward with, where it is not free.
+        frozen: submodules that are layers of their own, by their paths.
 
     Raises:
         ArchitectureError: an operation has no layer.
@@ -35,13 +44,62 @@ def read_exported(
     """
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
     example = torch.zeros(batch, *input_shape, device=device)
-    with quiet(), torch.no_grad():  # so that forward's own no_grad is no part of the graph
+    parts = frozen or {}
+    with (
+        quiet(),
+        _whole(module, parts),
+        torch.no_grad(),
+    ):  # so that forward's own no_grad is no part of the graph
         program = torch.export.export(module, (example,))
         graph_module = program.module()
         if _changes_a_view(graph_module.graph):  # then only this shows what became of the whole
             graph_module = program.run_decompositions({}).module()
     assert isinstance(graph_module.graph, fx.Graph)
-    return read_graph(graph_module, graph_module.graph, input_shape, batch)
+    handlers = {path: part.handler for path, part in parts.items()}
+    return read_graph(graph_module, graph_module.graph, input_shape, batch, handlers)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A submodule that is one layer.
+
+    Attributes:
+        gives: shape of its output, one image.
+        handler: how to take it, called with its input.
+    """
+
+    gives: Shape
+    handler: Handler
+
+
+@contextmanager
+def _whole(module: nn.Module, parts: Mapping[str, Whole]) -> Iterator[None]:
+    """With a call of one operation as the forward of these submodules."""
+    changed = []
+    try:
+        for place, (path, part) in enumerate(parts.items()):
+            one = module.get_submodule(path)
+            changed.append((one, one.__dict__.get("forward")))
+            call = partial(_operation(), place=place, shape=list(part.gives))
+            one.__dict__["forward"] = call
+        yield
+    finally:
+        for one, before in changed:
+            del one.__dict__["forward"]
+            if before is not None:
+                one.__dict__["forward"] = before
+
+
+@cache
+def _operation() -> Callable[..., Tensor]:
+    """What stands for a part in a graph; it is never run."""
+
+    def frozen(x: Tensor, place: int, shape: list[int]) -> Tensor:
+        return x.new_empty(x.shape[0], *shape)
+
+    operation = torch.library.custom_op(f"archpress::{FROZEN}", frozen, mutates_args=())
+    operation.register_fake(frozen)
+    return operation
 
 
 @dataclass(frozen=True, slots=True)

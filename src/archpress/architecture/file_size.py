@@ -1,20 +1,28 @@
 """How many bytes the weights of a net take in a file, known before there are any.
 
 The file is `weights.safetensors` of a run folder: float32, parameters and what norms keep of the
-images they have seen. Its format is a length of eight bytes, a JSON header that is filled up to a
-multiple of eight, and the tensors without gaps (https://github.com/huggingface/safetensors).
+images they have seen; of frozen layers what they have. Its format is a length of eight bytes, a
+JSON header that is filled up to a multiple of eight, and the tensors without gaps
+(https://github.com/huggingface/safetensors).
 """
 
 import json
 import math
 from collections.abc import Iterator
 
-from archpress.architecture.architecture import BYTES_PER_VALUE, Architecture
+from archpress.architecture.architecture import Architecture
+from archpress.architecture.frozen_program import SIZES, read_program
 from archpress.architecture.layers import ModuleCall
 from archpress.architecture.network import layer_names, module_call
 
 LENGTH = ALIGNMENT = 8  # bytes
-COUNTER, _COUNTER_SIZE = "num_batches_tracked", 8  # of a batch norm, int64
+COUNTER = "num_batches_tracked"  # of a batch norm, int64
+# In the order in which the format has them, and by its names.
+_CODES = {
+    **{"int64": "I64", "float32": "F32", "int32": "I32", "int16": "I16"},
+    **{"uint8": "U8", "int8": "I8", "bool": "BOOL"},
+}
+_ORDER = ("int64", "float32", "int32", "int16", "int8", "uint8", "bool")
 
 
 def weights_file_size(architecture: Architecture) -> int:
@@ -29,21 +37,34 @@ def weights_file_size(architecture: Architecture) -> int:
     for index, name in enumerate(layer_names(architecture)):
         call = module_call(architecture, index)
         if call is not None:
-            tensors += [(f"{name}.{part}", shape) for part, shape in _tensors(call)]
+            found = _typed_tensors(call)
+            tensors += [(f"{name}.{part}", shape, dtype) for part, shape, dtype in found]
     header: dict[str, object] = {}
     end = 0
-    for name, shape in sorted(tensors, key=lambda one: (not one[0].endswith(COUNTER), one[0])):
-        is_counter = name.endswith(COUNTER)
-        size = _COUNTER_SIZE if is_counter else BYTES_PER_VALUE * math.prod(shape)
-        end, begin = end + size, end
-        dtype = "I64" if is_counter else "F32"
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": (begin, end)}
-    text = len(json.dumps(header, separators=(",", ":")))
+    for name, shape, dtype in sorted(tensors, key=lambda one: (_ORDER.index(one[2]), one[0])):
+        end, begin = end + SIZES[dtype] * math.prod(shape), end
+        header[name] = {
+            "dtype": _CODES[dtype],
+            "shape": shape,
+            "data_offsets": (begin, end),
+        }
+    text = len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode())
     return LENGTH + ALIGNMENT * math.ceil(text / ALIGNMENT) + end
 
 
+def _typed_tensors(call: ModuleCall) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and type of each tensor that a module keeps."""
+    if call.name == "Frozen":
+        program = read_program(call.arguments[0])
+        for held in (*program.parameters, *program.buffers):
+            yield held.name, held.shape, held.dtype
+        return
+    for name, shape in _tensors(call):
+        yield name, shape, "int64" if name == COUNTER else "float32"
+
+
 def _tensors(call: ModuleCall) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each tensor that a module keeps."""
+    """Name and shape of each tensor that a module of torch keeps."""
     options = dict(call.options)
     match call.name:
         case "Conv2d":

@@ -2,24 +2,32 @@
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, fx, nn
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations import FUNCTIONS, MODULES, OF_VECTORS, WRAPPED
+from archpress.architecture.operations import FUNCTIONS, MODULES, OF_VECTORS, WRAPPED, Handler
 from archpress.architecture.operations_aten import ELEMENTWISE_ATEN, operation
 from archpress.architecture.operations_elementwise import ELEMENTWISE
 from archpress.architecture.operations_parts import Stack
 from archpress.architecture.operations_pools import OVER_AXES, spread
 from archpress.architecture.operations_shapes import attribute, rank, same, size, unsqueeze
-from archpress.architecture.reading import SHARED, Layers, Traced, check_not_shared, checked_output
+from archpress.architecture.reading import (
+    SHARED,
+    Layers,
+    NotReadError,
+    Traced,
+    check_not_shared,
+    checked_output,
+)
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
-from archpress.errors import ArchitectureError, told
+from archpress.errors import told
 
+FROZEN = "frozen"  # the operation of torch.export that stands for a part: its input, its number
 # What reads functions as they are; for all else they become layers.
 _OF_FUNCTIONS = ELEMENTWISE | ELEMENTWISE_ATEN | OVER_AXES | {spread}
 # What reads a tensor in another shape.
@@ -28,7 +36,11 @@ _SHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand", "as_strided"})
 
 
 def read_graph(
-    module: nn.Module, graph: fx.Graph, input_shape: tuple[int, int, int], batch: int | None = None
+    module: nn.Module,
+    graph: fx.Graph,
+    input_shape: tuple[int, int, int],
+    batch: int | None = None,
+    frozen: Mapping[str, Handler] | None = None,
 ) -> Traced:
     """The layers of a graph.
 
@@ -37,12 +49,13 @@ def read_graph(
         graph: of one tensor in, one tensor out.
         input_shape: `(C, H, W)` of one image.
         batch: how many images the graph is for, where it holds that number.
+        frozen: modules that are layers of their own, by their paths: how to take each.
 
     Raises:
-        ArchitectureError: something has no layer; the message has its path, what it is, and the way
+        NotReadError: something has no layer; the message has its path, what it is, and the way
             round.
     """
-    reader = _Reader(module, Layers(input_shape), batch)
+    reader = _Reader(module, Layers(input_shape), batch, frozen or {})
     for node in _needed(graph):
         reader.read(node)
     assert reader.output is not None
@@ -63,8 +76,15 @@ def _needed(graph: fx.Graph) -> list[fx.Node]:
 class _Reader:
     """Reads a graph node by node into `layers`."""
 
-    def __init__(self, module: nn.Module, layers: Layers, batch: int | None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Layers,
+        batch: int | None,
+        frozen: Mapping[str, Handler],
+    ) -> None:
         self.module = module
+        self.frozen = frozen
         self.layers = layers
         self.batch = batch
         self.output: Value | None = None
@@ -78,11 +98,12 @@ class _Reader:
             result = self._value(node)
             self.values[node] = self.layers.taken(result, _path(node))
         except RuleError as error:
-            raise ArchitectureError(f"{self._place(node)} {error}") from None
+            raise NotReadError(f"{self._place(node)} {error}", self._where(node)) from None
         except Exception as error:  # from the entry of a table, called as forward calls it
-            raise ArchitectureError(
+            raise NotReadError(
                 f"{self._place(node)} has arguments that no layer has ({told(error)}): leave them "
-                "out"
+                "out",
+                _inside(node),
             ) from None
 
     def _value(self, node: fx.Node) -> object:
@@ -107,6 +128,8 @@ class _Reader:
                 return self.output
             case "call_module":
                 return self._called(str(node.target), arguments, options)
+        if _name(node) == FROZEN and self.batch is not None:
+            return self._whole(list(self.frozen)[arguments[1]], arguments[:1])
         if _is_constant(arguments) and _is_constant(options):
             return _worked_out(node, arguments, options)
         handler = self._handler(node)
@@ -156,6 +179,8 @@ class _Reader:
         module = self.module.get_submodule(path)
         for weight in module.parameters():
             self._check_not_shared(id(weight))
+        if path in self.frozen:
+            return self._whole(path, arguments, **options)
         handler = MODULES.get(type(module))
         if handler is None:
             raise RuleError(_NO_LAYER)
@@ -166,6 +191,13 @@ class _Reader:
         if isinstance(result, Step) and result.layer.bias_free:
             return self._without_bias(result, path, module)
         return result
+
+    def _whole(self, path: str, arguments: Any, **options: Any) -> object:  # noqa: ANN401
+        """A part that stays as it is."""
+        handler = self.frozen[path]
+        _refuse_other_shapes(arguments)
+        given = self._as_vectors(self.layers.as_layers(arguments, path), path)
+        return handler(*given, **options)
 
     def _without_bias(self, step: Step, path: str, module: nn.Module) -> Value:
         """With its weight at hand, should weights be added to the output."""
@@ -187,6 +219,15 @@ class _Reader:
         if holder in self.with_weights:
             raise RuleError(SHARED)
         self.with_weights.add(holder)
+
+    def _where(self, node: fx.Node) -> str:
+        """The module to blame: of a function that no layers give the one that computes it."""
+        for one in node.all_input_nodes:
+            try:
+                self.layers.as_layers(self.values[one], "")
+            except RuleError:
+                return _inside(one)
+        return _inside(node)
 
     def _place(self, node: fx.Node) -> str:
         """How error messages name a node."""
@@ -291,13 +332,25 @@ def _as_weights(value: object, path: str, *, learned: bool) -> object:
     return value
 
 
+def _inside(node: fx.Node) -> str:
+    """The path of the innermost module that a node is in, or that it calls."""
+    if node.op == "call_module":
+        return str(node.target)
+    return _owner(node)[0]
+
+
 def _path(node: fx.Node) -> str:
     """The path of a module, or of a call in the module that makes it."""
     if node.op == "call_module":
         return str(node.target)
-    stack = node.meta.get("nn_module_stack") or {"": ("", "")}
-    owner, kind = next(reversed(stack.values()))
-    owner = owner.partition("@")[0]  # torch.export numbers the calls of one module so
+    owner, kind = _owner(node)
     if "torch.nn.modules" in str(kind) and "container" not in str(kind):
-        return str(owner)
+        return owner
     return f"{owner}.{node.name}" if owner else node.name
+
+
+def _owner(node: fx.Node) -> tuple[str, object]:
+    """Path and class of the innermost module that a call is in."""
+    stack = node.meta.get("nn_module_stack") or {"": ("", "")}
+    path, kind = next(reversed(stack.values()))
+    return str(path).partition("@")[0], kind  # torch.export numbers the calls of one module so

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import KINDS
-from archpress.architecture.layers import Joining
+from archpress.architecture.layers import Joining, Option
 from archpress.architecture.network import build, layer_names
 
 WEIGHTED = ("conv", "depthwise", "linear", "batch_norm")
@@ -36,7 +36,7 @@ def inherit(
     Layers of one kind are matched in their order. Of a wider source layer the channels with the
     largest weights are taken, the same ones wherever additions tie them together; kernels are cut
     or filled up around their centre. What follows a layer without a match starts fresh, as do
-    channels that the source does not have.
+    channels that the source does not have. A frozen layer has all weights of its like.
 
     Args:
         candidate: to begin.
@@ -87,6 +87,7 @@ class _Heir:
 
     def inheritance(self) -> Inheritance:
         matches = match_layers(self._candidate, self._source)
+        parts = _same_parts(self._candidate, self._source)
         image = torch.arange(self._candidate.input_shape[0])
         same_image = self._candidate.input_shape[0] == self._source.input_shape[0]
         known: dict[int, _Channels | None] = {-1: _Channels(IMAGE, image) if same_image else None}
@@ -94,6 +95,8 @@ class _Heir:
             inputs = [known[i] for i in self._candidate.input_indices(index)]
             if layer.kind in WEIGHTED:
                 known[index] = self._weighted(index, matches.get(index), inputs[0])
+            elif layer.kind == "frozen":
+                known[index] = self._whole(index, parts.get(index))
             elif KINDS[layer.kind].chooses_channels:  # zeros beside those of the input
                 known[index] = None
             else:
@@ -120,6 +123,17 @@ class _Heir:
         rows = _first(self._order[group], self._candidate.layers[index].channels)
         self._fill(index, match, rows, columns)
         return _Channels(group, rows)
+
+    def _whole(self, index: int, match: int | None) -> _Channels | None:
+        """Take all weights of a part that stays as it is; what its outputs are."""
+        if match is None:
+            return None
+        name, other = self._names[index], self._source_names[match]
+        for key in [key for key in self._fresh if key.startswith(f"{name}.")]:
+            self._fresh[key] = self._weights[f"{other}.{key.removeprefix(f'{name}.')}"].clone()
+        self._taken += self._candidate.layer_parameters[index]
+        every = torch.arange(self._candidate.shapes[index][0])
+        return _Channels(self._groups[match], every)
 
     def _is_grouped(self, index: int, match: int | None) -> bool:
         """Whether channels of one of the two see only some of those before, or kernels differ."""
@@ -226,11 +240,24 @@ def _groups(net: Architecture) -> list[int]:
             least = min(read)
             groups = [least if group in read else group for group in groups]
             groups.append(least)
-        elif kind.chooses_channels or kind.joining is Joining.CONCAT:
+        elif kind.chooses_channels or kind.joining is Joining.CONCAT or layer.kind == "frozen":
             groups.append(index)
         else:
             groups.append(read[0])
     return groups
+
+
+def _same_parts(candidate: Architecture, source: Architecture) -> dict[int, int]:
+    """Frozen layers of one program, candidate's index to source's, both in their order."""
+    waiting: dict[Option, list[int]] = {}
+    for index, layer in enumerate(source.layers):
+        if layer.kind == "frozen":
+            waiting.setdefault(layer.option("program"), []).append(index)
+    found = {}
+    for index, layer in enumerate(candidate.layers):
+        if layer.kind == "frozen" and waiting.get(layer.option("program")):
+            found[index] = waiting[layer.option("program")].pop(0)
+    return found
 
 
 def match_layers(candidate: Architecture, source: Architecture) -> dict[int, int]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from archpress.architecture.frozen_program import Program, read_program
 from archpress.architecture.kind_rows import (
     activation,
     bias,
@@ -84,6 +85,17 @@ def _resizing(module: str) -> Kind:
         ),
         *("height", "width"),
     )
+
+
+def _program(layer: Layer) -> Program:
+    return read_program(str(layer.option("program")))
+
+
+def _as_programmed(layer: Layer, shapes: Sequence[Shape]) -> Shape:
+    program = _program(layer)
+    if shapes[0] != program.input:
+        raise RuleError(f"stays as it is and reads {program.input}, not {shapes[0]}")
+    return program.output
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -240,6 +252,14 @@ KINDS: dict[str, Kind] = {
     "adaptive_average_pool": _resizing("AdaptiveAvgPool2d"),
     "adaptive_max_pool": _resizing("AdaptiveMaxPool2d"),
     "upsample": moving(enlarged, _upsample, *("times", "bilinear", "align_corners")),
+    "frozen": Kind(
+        fields=frozenset(),
+        shape=_as_programmed,
+        parameters=lambda layer, shape: _program(layer).weights,
+        macs=lambda layer, shape, out: _program(layer).macs,
+        module=lambda layer, shape: ModuleCall("Frozen", (layer.option("program"),)),
+        options=frozenset({"program"}),
+    ),
 }
 
 # What is a function of each value alone, without weights.
@@ -256,7 +276,7 @@ NOT_SEARCHED = (
     *STAYING,
     *("slice", "channel_shuffle", "softmax", "log_softmax", "local_norm", "scale", "gain"),
     *("offset", "channel_conv", "pad", "channel_mean", "channel_max", "flatten", "upsample"),
-    *("adaptive_average_pool", "adaptive_max_pool"),
+    *("adaptive_average_pool", "adaptive_max_pool", "frozen"),
 )
 PAPER_KINDS = tuple(
     sorted((name for name in KINDS if KINDS[name].paper_code), key=lambda n: KINDS[n].paper_code)

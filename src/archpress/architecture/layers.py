@@ -82,6 +82,7 @@ OPTIONS: dict[str, Option] = {
     "align_corners": False,
     "size": 5,  # channels that a local norm looks at
     "k": 1.0,
+    "program": "",  # of a part that stays as it is; see `frozen_program`
 }
 WINDOW_OPTIONS = frozenset({"kernel_width", "stride_width", "padding_width"})
 SIDES = ("left", "right", "above", "below")  # in PyTorch's order
@@ -100,7 +101,8 @@ class Joining(StrEnum):
 class ModuleCall:
     """`torch.nn.NAME(*arguments, **options)`, as data: built by `network`, written by `export`.
 
-    Of a `ParameterDict` the arguments are (name, shape, value), for each parameter.
+    Of a `ParameterDict` the arguments are (name, shape, value), for each parameter; of a `Frozen`,
+    which is no module of torch, its program.
     """
 
     name: str

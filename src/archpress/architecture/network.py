@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archpress.architecture.architecture import Architecture
+from archpress.architecture.frozen import Frozen
 from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import Joining, ModuleCall
 from archpress.architecture.simplify import Simplification
@@ -36,6 +37,8 @@ def module_call(architecture: Architecture, index: int) -> ModuleCall | None:
 
 def module_of(call: ModuleCall) -> nn.Module:
     """The module that a call gives, its weights fresh."""
+    if call.name == "Frozen":
+        return Frozen(*call.arguments)
     if call.name == "ParameterDict":
         return nn.ParameterDict(
             {name: torch.full(shape, value) for name, shape, value in call.arguments}

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from archpress.architecture.frozen import Frozen, program_of
 from archpress.architecture.kinds import ACTIVATIONS, KINDS
 from archpress.architecture.layers import Layer
 from archpress.architecture.operations_elementwise import (
@@ -190,6 +191,14 @@ def _linear(module: nn.Linear, x: Value) -> Step:
     return Step(linear_layer(x, shape, bias_free=module.bias is None), (x,))
 
 
+def _frozen(module: Frozen, x: Value) -> Step:
+    """A part that was read before."""
+    need(x.is_map or x.sizes[1:] == x.shape, "a map or a vector", x)
+    weights = ((name, Weight("", value)) for name, value in module.state_dict().items())
+    layer = Layer("frozen", options=(("program", program_of(module)),))
+    return Step(layer, (x,), flat=False, weights=tuple(weights))
+
+
 # --- the tables ----------------------------------------------------------------------------------
 
 MODULES: dict[type[nn.Module], Handler] = {
@@ -223,6 +232,7 @@ MODULES: dict[type[nn.Module], Handler] = {
     nn.UpsamplingBilinear2d: lambda m, x: upsample(x, m.size, m.scale_factor, "bilinear", True),
     nn.Flatten: lambda m, x: flatten(x, m.start_dim, m.end_dim),
     nn.Identity: lambda m, x: x,
+    Frozen: _frozen,
 }
 for _pads, _mode in (
     (nn.ZeroPad2d, "constant"),

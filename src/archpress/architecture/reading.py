@@ -27,6 +27,35 @@ _PARAMETERS = ("gain", "offset")  # kinds that are one tensor of weights
 Weights = tuple[tuple[str, Weight], ...]
 
 
+class NotReadError(ArchitectureError):
+    """Something in a module has no layer.
+
+    Attributes:
+        path: of the innermost module that it is in; empty for the whole.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPart:
+    """A submodule that stays as it is, as one layer.
+
+    Attributes:
+        path: of it, and the name of its layer.
+        module: its class.
+        parameters: number of its weights.
+        reason: what in it has no layer, as a sentence.
+    """
+
+    path: str
+    module: str
+    parameters: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Traced:
     """What a network was read as.
@@ -37,11 +66,13 @@ class Traced:
             function the path of the module that calls it and the name of the call (`layer1.0.add`).
         weights: for each layer, those that forward uses by themselves; none where a module holds
             them under the layer's name.
+        frozen: submodules that stay as they are, in the order of their layers.
     """
 
     architecture: Architecture
     names: tuple[str, ...]
     weights: tuple[Weights, ...] = field(default=(), compare=False, repr=False)
+    frozen: tuple[FrozenPart, ...] = ()
 
 
 class Layers:
@@ -176,22 +207,23 @@ def check_not_shared(traced: Traced, what: str, least_axes: int = 0) -> None:
         least_axes: weights of fewer may be shared.
 
     Raises:
-        ArchitectureError: two layers read the same; has the name of the second.
+        NotReadError: two layers read the same; has the name of the second.
     """
     seen = set()
     layers = traced.architecture.layers
     for layer, name, weights in zip(layers, traced.names, traced.weights, strict=True):
         for key, weight in weights:
             is_parameter = layer.kind in _PARAMETERS
+            is_whole = layer.kind == "frozen" and weight.learned
             holder = (weight.path, 0 if is_parameter else weight.value.data_ptr())
             if (
-                not (is_parameter or key == "weight")
+                not (is_parameter or is_whole or (key == "weight" and layer.kind != "frozen"))
                 or not weight.path
                 or len(weight.shape) < least_axes
             ):
                 continue
             if holder in seen:
-                raise ArchitectureError(f"{what} {name} {SHARED}")
+                raise NotReadError(f"{what} {name} {SHARED}", weight.path.rpartition(".")[0])
             seen.add(holder)
 
 
@@ -207,8 +239,9 @@ def weights_of(module: nn.Module | None, traced: Traced) -> dict[str, Tensor]:
     for index, layer_name in enumerate(layer_names(traced.architecture)):
         kind = traced.architecture.layers[index].kind
         found = {name: weight.value for name, weight in given[index]}
-        if traced.architecture.layer_parameters[index] or kind == "batch_norm":
-            if not found and module is not None:
+        has_tensors = traced.architecture.layer_parameters[index] or kind == "batch_norm"
+        if has_tensors or kind == "frozen":
+            if not found and module is not None and kind != "frozen":
                 found = _weights_at(module, traced.names[index])
             for key, value in found.items():
                 weights[f"{layer_name}.{key}"] = value.detach().clone()
@@ -249,7 +282,7 @@ def outputs_of(module: nn.Module) -> Callable[[Tensor], Tensor]:
     def outputs(images: Tensor) -> Tensor:
         try:
             with torch.no_grad(), redirect_stdout(sys.stderr):  # forward may print
-                return _only_tensor(_copied(module)(images.clone())).flatten(1)
+                return _only_tensor(evaluation_copy(module)(images.clone())).flatten(1)
         except Exception as error:  # forward is the caller's code and may raise anything
             raise ArchitectureError(
                 f"the forward of {type(module).__name__} fails for images of "
@@ -271,7 +304,8 @@ def _only_tensor(value: object) -> Tensor:
     raise TypeError(f"it returns a {type(value).__name__}, not one tensor")
 
 
-def _copied(module: nn.Module) -> nn.Module:
+def evaluation_copy(module: nn.Module) -> nn.Module:
+    """In float32, on the CPU; the module itself, in evaluation, where it cannot be copied."""
     try:
         return copy.deepcopy(module).cpu().float().eval()
     except RuntimeError:  # weights that are worked out before each pass cannot be copied

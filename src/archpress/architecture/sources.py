@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.exported import ExportedNet, load_exported
 from archpress.architecture.importing import module_at, names_a_module
-from archpress.architecture.network import layer_names
+from archpress.architecture.network import layer_names, module_call, module_of
 from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs, read_onnx
-from archpress.architecture.reading import Traced, outputs_of, weights_of
+from archpress.architecture.reading import FrozenPart, Traced, outputs_of, weights_of
 from archpress.architecture.state_dicts import StateDict, network_with
 from archpress.architecture.tracing import trace
 from archpress.architecture.zoo import ZOO, InputShape, named
@@ -32,6 +33,7 @@ class SourceNet:
         run: images, `B x C x H x W`, to the outputs that the source itself gives, `B x K`; None
             likewise.
         parameters: weights that the source has, used or not; None where it does not say.
+        frozen: submodules that stay as they are.
     """
 
     architecture: Architecture
@@ -39,6 +41,7 @@ class SourceNet:
     weights: dict[str, Tensor] | None = None
     run: Callable[[Tensor], Tensor] | None = None
     parameters: int | None = None
+    frozen: tuple[FrozenPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +137,24 @@ def open_source(net: str) -> NamedSource:
                 "FILE.py:callable, or save it with torch.export.save (.pt2) or torch.onnx.export"
             )
         architecture = Architecture.load(path)
+        _check_frozen(architecture, net)
         return NamedSource(net, architecture.input_shape, architecture)
     if names_a_module(net):
         return NamedSource(net, None, module_at(net))
     named(net)  # which says what there is
     return NamedSource(net, None, None)
+
+
+def _check_frozen(architecture: Architecture, net: str) -> None:
+    """Whether this torch can run what frozen layers say."""
+    for index, layer in enumerate(architecture.layers):
+        call = module_call(architecture, index) if layer.kind == "frozen" else None
+        if call is not None:
+            try:
+                with torch.device("meta"):
+                    module_of(call)
+            except ArchitectureError as error:
+                raise ArchitectureError(f"{net}: layer {index}: {error}") from None
 
 
 def read_source(net: str, input_shape: InputShape | None = None, classes: int = 10) -> SourceNet:
@@ -170,7 +186,7 @@ def _read(
     weights = {
         name: (value.float() if value.is_floating_point() else value).cpu() for name, value in found
     }
-    return SourceNet(traced.architecture, traced.names, weights, run, parameters)
+    return SourceNet(traced.architecture, traced.names, weights, run, parameters, traced.frozen)
 
 
 def _outputs_of_file(net: OnnxNet) -> Callable[[Tensor], Tensor]:

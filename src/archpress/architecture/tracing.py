@@ -1,7 +1,8 @@
 """From an `nn.Module` to an `Architecture`, and its weights carried over.
 
 Forward is followed by torch.fx, and where that cannot, by torch.export. What is understood stands
-in the tables of `operations` and `operations_aten`; `graphs` walks over the graph.
+in the tables of `operations` and `operations_aten`; `graphs` walks over the graph. Where both meet
+what has no layer, the smallest part around it stays as it is, see `frozen_parts`.
 """
 
 import sys
@@ -10,15 +11,15 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from archpress.architecture.exported import read_exported
+from archpress.architecture.frozen_parts import followed, trace_in_parts
 from archpress.architecture.graphs import read_graph
 from archpress.architecture.network import Network, load_weights
-from archpress.architecture.operations import MODULES
 from archpress.architecture.reading import Traced, outputs_of, weights_of
-from archpress.errors import ArchitectureError, reason, told
+from archpress.errors import ArchitectureError, told
 
 __all__ = [
     "Agreement",
@@ -41,8 +42,8 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
         input_shape: `(C, H, W)` of one image.
 
     Raises:
-        ArchitectureError: something in the module has no layer; the message has its path, what it
-            is, and the way round.
+        ArchitectureError: something in the module has no layer, and no part around it can be taken
+            whole; the message has its path, what it is, and the way round.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
     >>> traced = trace(net, (3, 8, 8))
@@ -57,14 +58,13 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
     with _evaluating(module):
         initialise(module, input_shape)
         try:
-            graph = _Tracer().trace(module)
-            _check_inputs(graph)
-        except Exception as error:  # forward is the caller's code and may raise anything
-            return _exported(module, input_shape, _cannot_follow(module, error), is_last=False)
+            graph = followed(module)
+        except ArchitectureError as error:
+            return _otherwise(module, input_shape, error, is_last=False)
         try:
             return read_graph(module, graph, input_shape)
         except ArchitectureError as error:
-            return _exported(module, input_shape, error, is_last=True)
+            return _otherwise(module, input_shape, error, is_last=True)
 
 
 def initialise(module: nn.Module, input_shape: tuple[int, int, int]) -> None:
@@ -107,41 +107,27 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = was_training
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in MODULES or super().is_leaf_module(m, module_qualified_name)
-
-
-def _check_inputs(graph: fx.Graph) -> None:
-    for node in graph.nodes:
-        if node.op == "placeholder" and str(node.target).startswith("*"):
-            raise TypeError(f"it takes {node.target}")
-
-
-def _cannot_follow(module: nn.Module, error: Exception) -> ArchitectureError:
-    return ArchitectureError(
-        f"cannot follow the forward of {type(module).__name__} ({reason(error)}): it must not "
-        "branch on values of tensors, so keep such code outside the module that is traced"
-    )
-
-
-def _exported(
+def _otherwise(
     module: nn.Module, input_shape: tuple[int, int, int], first: ArchitectureError, *, is_last: bool
 ) -> Traced:
-    """By torch.export; where that fails, too, the error that says more.
+    """By torch.export; where that fails, too, with parts that stay as they are.
 
     Args:
         module: in evaluation.
         input_shape: of one image.
         first: what torch.fx ended with.
         is_last: whether that names the operation; torch.export names it by its inner parts.
+
+    Raises:
+        ArchitectureError: none of them; the error that says more.
     """
     try:
         return read_exported(module, input_shape)
     except ArchitectureError as error:
-        raise first if is_last else error from None
-    except Exception:  # likewise forward's
-        raise first from None
+        first = first if is_last else error
+    except Exception:  # forward is the caller's code and may raise anything
+        pass
+    return trace_in_parts(module, input_shape, first)
 
 
 def carry_into(network: Network, module: nn.Module, traced: Traced) -> Network:

@@ -7,6 +7,7 @@ from itertools import groupby, zip_longest
 from typing import Literal
 
 from archpress.architecture import KINDS, Architecture
+from archpress.architecture.frozen_program import told_program
 from archpress.architecture.layers import Joining
 from archpress.report import wording
 
@@ -91,7 +92,10 @@ def layer_text(architecture: Architecture, index: int) -> str:
     details += [f"padding {layer.padding}"] if layer.padding else []
     details += ["no bias"] if layer.bias_free else []
     details += [f"rate {layer.rate:g}"] if "rate" in kind.fields else []
-    details += [f"{name.replace('_', ' ')} {value}" for name, value in layer.options]
+    details += [
+        f"{name.replace('_', ' ')} {told_program(str(value)) if name == 'program' else value}"
+        for name, value in layer.options
+    ]
     if kind.joining is not Joining.NONE or layer.inputs != (1,):
         read = [
             str(source + 1) if source >= 0 else "input"

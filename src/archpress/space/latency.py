@@ -16,6 +16,7 @@ from scipy.optimize import least_squares
 from scipy.stats import kendalltau
 
 from archpress.architecture import Architecture
+from archpress.architecture.frozen_program import program_digest
 
 Array = NDArray[np.float64]
 LEAST_TIMED = 12  # nets; fewer say nothing about so many prices
@@ -156,8 +157,13 @@ def quantities(net: Architecture) -> Counter[str]:
 
 
 def _of_layer(net: Architecture, index: int) -> dict[str, float]:
-    """Calls, thousands of values moved, millions of multiply-adds, thousands of weights."""
+    """Calls, thousands of values moved, millions of multiply-adds, thousands of weights.
+
+    Of a frozen layer calls alone, and each program by itself.
+    """
     layer, macs = net.layers[index], net.layer_macs[index] / 1e6
+    if layer.kind == "frozen":  # it is the same in each net that has it
+        return {f"frozen {program_digest(str(layer.option('program')))} call": 1.0}
     read = sum(math.prod(shape) for shape in net.input_shapes(index))
     found = {
         f"{layer.kind} call": 1.0,
