@@ -276,7 +276,7 @@ NOT_SEARCHED = (
     *STAYING,
     *("slice", "channel_shuffle", "softmax", "log_softmax", "local_norm", "scale", "gain"),
     *("offset", "channel_conv", "pad", "channel_mean", "channel_max", "flatten", "upsample"),
-    *("adaptive_average_pool", "adaptive_max_pool", "frozen"),
+    *("adaptive_average_pool", "adaptive_max_pool"),
 )
 PAPER_KINDS = tuple(
     sorted((name for name in KINDS if KINDS[name].paper_code), key=lambda n: KINDS[n].paper_code)
