@@ -21,7 +21,7 @@ from odd_parts import (
 from safetensors.torch import save
 from torch import nn
 
-from archpress.architecture import Architecture, Layer
+from archpress.architecture import Architecture, Layer, chain
 from archpress.architecture.difference import Change, difference
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.frozen import Frozen
@@ -318,13 +318,18 @@ def test_a_candidate_inherits_all_weights_of_a_part(two):
     assert torch.equal(found.weights["frozen1.mlp.0.weight"], weights["frozen1.mlp.0.weight"])
 
 
-def test_repair_leaves_it_out_and_no_space_has_it(two):
+def test_it_is_in_whatever_is_repaired_and_no_other_is(two):
     net, _ = two
+    other = trace(Between(Mixed()), IMAGE).architecture
     space = space_around(net)
     assert "frozen" not in space.kinds
-    repaired = repair(net.layers, space)
-    assert repaired.repairs["dropped layer"] == 1
-    assert space.why_not(repaired.architecture) is None
+    own = next(layer for layer in net.layers if layer.kind == "frozen")
+    for proposed in (net, other, chain(IMAGE, Layer("conv", 3, 6, 2, 1), net.layers[-1])):
+        repaired = repair(proposed.layers, space).architecture
+        assert [layer.options for layer in repaired.layers if layer.kind == "frozen"] == [
+            own.options
+        ]
+        assert space.why_not(repaired) is None
 
 
 def test_it_has_a_price_of_its_own_and_few_words(two):
