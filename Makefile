@@ -19,7 +19,7 @@ demo: install  ## compress CONV-7 on the packaged Fashion-MNIST sample, into run
 	$(BIN)/archpress compress conv7 --data fashion-mnist-sample --max-parameters 93000 --run runs/demo
 
 test: install  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install  ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ from more_families import MORE_FAMILIES
 from torch.utils.flop_counter import FlopCounterMode
 
 from archpress.architecture import Architecture
+from archpress.architecture.blocks import as_written
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.network import build
 from archpress.architecture.tracing import carry_into, trace
@@ -49,7 +50,7 @@ def test_the_source_of_a_family_is_plain_pytorch_that_computes_the_same(family, 
     namespace = {"__name__": "written"}
     exec(compile(code, "network.py", "exec"), namespace)
     written = namespace["Network"]()
-    written.load_state_dict(network.state_dict())
+    written.load_state_dict(as_written(traced.architecture, network.state_dict()))
     assert torch.equal(outputs(written, IMAGE), outputs(network, IMAGE))
 
 

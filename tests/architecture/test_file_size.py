@@ -8,13 +8,15 @@ import torch
 from safetensors.torch import save_file
 
 from archpress.architecture import ZOO, Architecture, Layer, named
+from archpress.architecture.blocks import as_written
 from archpress.architecture.network import build
 from archpress.space import PaperSampler, paper_space, sample_neighbourhood, space_around
 
 
 def written(net, folder):
     path = folder / "weights.safetensors"
-    save_file({name: value.contiguous() for name, value in build(net).state_dict().items()}, path)
+    weights = as_written(net, build(net).state_dict())
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
     return path.stat().st_size
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import nn
 
 from archpress.architecture import Architecture, Layer, chain
+from archpress.architecture.blocks import as_written
 from archpress.architecture.difference import Change, difference
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.frozen import Frozen
@@ -69,7 +70,8 @@ def test_it_is_a_value_a_file_and_a_source(name, shake, outputs):
     again = Architecture.from_json(net.to_json())
     assert (again, again.key, again.macs) == (net, net.key, net.macs)
     assert simplify(net).layers[-1] == net.layers[-1]
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    named = as_written(net, network.state_dict())
+    state = {key: value.contiguous() for key, value in named.items()}
     assert net.file_size == len(save(state))
     namespace = {"__name__": "network"}
     exec(to_source(net, PLAIN), namespace)

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from archpress.architecture import named
+from archpress.architecture.blocks import as_written
 from archpress.architecture.network import build
 from archpress.architecture.sources import NamedSource, open_source
 from archpress.architecture.state_dicts import load_state, read_state_dict, with_weights
@@ -76,11 +77,20 @@ def test_a_module_that_begins_with_the_prefix_itself_keeps_it():
     assert torch.equal(second.module[0].weight, first.module[0].weight + 1)
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("is_file", [False, True])
-def test_weights_of_the_plain_network_fit_a_net_of_the_zoo_and_of_a_file(is_file, tmp_path):
+@pytest.mark.parametrize("is_written", [False, True])
+def test_weights_of_the_plain_network_fit_a_net_of_the_zoo_and_of_a_file(
+    is_written, is_file, prefix, tmp_path
+):
     torch.manual_seed(2)
     network = build(named("tiny")).eval()
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    weights = network.state_dict()
+    if is_written:
+        weights = as_written(named("tiny"), weights)
+        assert "block1.conv.weight" in weights
+    weights = {prefix + name: value for name, value in weights.items()}
+    save_file(weights, tmp_path / "weights.safetensors")
     named("tiny").save(tmp_path / "net.json")
     source = open_source(str(tmp_path / "net.json") if is_file else "tiny")
     source = with_weights(source, tmp_path / "weights.safetensors").read()

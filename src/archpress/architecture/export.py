@@ -5,10 +5,11 @@ import textwrap
 from dataclasses import dataclass
 
 from archpress.architecture.architecture import Architecture
+from archpress.architecture.block_source import Structure, structures
+from archpress.architecture.blocks import repeated_blocks
 from archpress.architecture.frozen_source import class_name, frozen_classes
-from archpress.architecture.kinds import KINDS
-from archpress.architecture.layers import Joining, ModuleCall
 from archpress.architecture.network import layer_names, module_call
+from archpress.architecture.source_lines import Step, call_text, forward_lines, in_groups
 from archpress.errors import ArchitectureError
 
 
@@ -85,13 +86,17 @@ if __name__ == "__main__":
 def to_source(
     architecture: Architecture, preprocessing: Preprocessing, *, title: str = "A compressed CNN."
 ) -> str:
-    """The text of `network.py`: a module with the names of the weights that `build` gives.
+    """The text of `network.py`: a module whose weights have the names of `blocks.written_names`.
+
+    Blocks that are alike but for numbers are a class of their own.
 
     Args:
         architecture: what to write.
         preprocessing: written into the file, so that a user of the network needs no other.
         title: first line of the file's docstring.
     """
+    classes, steps = structures(architecture), _steps(architecture)
+    lines, last = forward_lines(architecture, steps, "image")
     return _TEMPLATE.format(
         title=title,
         parameters=architecture.parameters,
@@ -101,9 +106,9 @@ def to_source(
         mean=tuple(round(float(value), 6) for value in preprocessing.mean),
         std=tuple(round(float(value), 6) for value in preprocessing.std),
         classes=_listed(preprocessing.class_names),
-        parts=frozen_classes(_programs(architecture)),
-        init=_indented(_init_lines(architecture)),
-        forward=_indented(_forward_lines(architecture)),
+        parts=frozen_classes(_programs(architecture)) + "".join(map(str, classes.values())),
+        init=_indented(_init_lines(architecture, steps, classes)),
+        forward=_indented([*lines, _returned(architecture, last)]),
     )
 
 
@@ -142,35 +147,46 @@ def _indented(lines: list[str]) -> str:
     return textwrap.indent("\n".join(lines), " " * 8)
 
 
-def _call_text(call: ModuleCall) -> str:
-    if call.name == "ParameterDict":
-        parts = [f'"{name}": torch.full({shape}, {value})' for name, shape, value in call.arguments]
-        return f"nn.ParameterDict({{{', '.join(parts)}}})"
-    parts = [str(value) for value in call.arguments]
-    parts += [f"{name}={value!r}" for name, value in call.options]
-    return f"nn.{call.name}({', '.join(parts)})"
-
-
 def _programs(architecture: Architecture) -> dict[str, str]:
     """Of frozen layers, by their names."""
     layers = zip(layer_names(architecture), architecture.layers, strict=True)
     return {name: str(one.option("program")) for name, one in layers if one.kind == "frozen"}
 
 
-def _init_lines(architecture: Architecture) -> list[str]:
-    """One line a layer, an empty one between blocks of several."""
+def _steps(architecture: Architecture) -> list[Step]:
+    """Layers and blocks, in their order."""
+    numbered = enumerate(repeated_blocks(architecture), start=1)
+    blocks = {block.rows.start: Step(block.rows, f"block{number}") for number, block in numbered}
     names = layer_names(architecture)
+    steps: list[Step] = []
+    row = 0
+    while row < len(names):
+        steps.append(blocks.get(row) or Step(range(row, row + 1), names[row]))
+        row = steps[-1].rows.stop
+    return steps
+
+
+def _init_lines(
+    architecture: Architecture, steps: list[Step], classes: dict[int, Structure]
+) -> list[str]:
+    """One line a layer or a block, an empty one between groups of several layers."""
+    made_by = {rows.start: one for one in classes.values() for rows in one.blocks}
     lines: list[str] = []
     was_long = False
-    for block in _blocks(architecture):
+    for group in in_groups(architecture, steps):
         found = []
-        for index in block:
-            call = module_call(architecture, index)
-            if call is not None:
-                shape = "x".join(map(str, architecture.shapes[index]))
+        for step in group:
+            row = step.rows.start
+            call = module_call(architecture, row)
+            if row in made_by:
+                made = made_by[row].made(step.rows)
+            elif call is None:
+                continue
+            else:
                 is_frozen = call.name == "Frozen"
-                made = f"{class_name(names[index])}()" if is_frozen else _call_text(call)
-                found.append(f"{f'self.{names[index]} = {made}':<74}  # -> {shape}")
+                made = f"{class_name(step.name)}()" if is_frozen else call_text(call)
+            shape = "x".join(map(str, architecture.shapes[step.rows[-1]]))
+            found.append(f"{f'self.{step.name} = {made}':<74}  # -> {shape}")
         if lines and found and (was_long or len(found) > 1):
             lines.append("")
         if found:
@@ -179,125 +195,6 @@ def _init_lines(architecture: Architecture) -> list[str]:
     return lines
 
 
-def _blocks(architecture: Architecture) -> list[list[int]]:
-    """Layers that follow each other, from one that weighs or joins to the next.
-
-    Only the last of a block is read by later blocks.
-    """
-    blocks: list[list[int]] = []
-    read_later = _read_later(architecture)
-    for index, layer in enumerate(architecture.layers):
-        follows = blocks and architecture.input_indices(index) == (index - 1,)
-        if follows and index - 1 not in read_later and layer.kind not in _STARTING:
-            blocks[-1].append(index)
-        else:
-            blocks.append([index])
-    return blocks
-
-
-_STARTING = {"conv", "depthwise", "linear", "slice"}
-_MOST_TEXT = 80  # characters of a line in `forward`
-
-
-def _read_later(architecture: Architecture) -> set[int]:
-    """The layers that another than the next one reads; -1 is the image."""
-    return {
-        source
-        for index in range(len(architecture.layers))
-        for source in architecture.input_indices(index)
-        if source != index - 1
-    }
-
-
-def _forward_lines(architecture: Architecture) -> list[str]:
-    """One line a block; a value that a later block reads again gets a name of its own."""
-    names, read_later = layer_names(architecture), _read_later(architecture)
-
-    def variable(index: int) -> str:
-        if index not in read_later:
-            return "x"
-        return f"{names[index]}_output" if index >= 0 else "image"
-
-    lines = ["image = x"] if -1 in read_later else []
-    for block in _blocks(architecture):
-        value = ""
-        for index in block:
-            read = [variable(source) for source in architecture.input_indices(index)]
-            if value:
-                longer = _value(architecture, index, names[index], [value])
-                if len(longer) <= _MOST_TEXT:
-                    value = longer
-                    continue
-                lines.append(f"x = {value}")
-            value = _value(architecture, index, names[index], read)
-        lines.append(f"{variable(block[-1])} = {value}")
-    last = variable(len(names) - 1)
-    return [
-        *lines,
-        f"return {last}.flatten(1)" if len(architecture.shapes[-1]) > 1 else f"return {last}",
-    ]
-
-
-def _value(architecture: Architecture, index: int, name: str, read: list[str]) -> str:
-    """What a layer makes of the values that it reads."""
-    match KINDS[architecture.layers[index].kind].joining:
-        case Joining.ADD:
-            return " + ".join(read)
-        case Joining.MULTIPLY:
-            return " * ".join(_factors(architecture, index, read))
-        case Joining.CONCAT:
-            return f"torch.cat([{', '.join(read)}], dim=1)"
-    return _alone(architecture, index, f"self.{name}", read[0])
-
-
-def _factors(architecture: Architecture, index: int, read: list[str]) -> list[str]:
-    """What is multiplied; a vector has one value a channel."""
-    sizes = [len(shape) for shape in architecture.input_shapes(index)]
-    return [
-        name if size == sizes[0] else f"{name}[:, :, None, None]"
-        for name, size in zip(read, sizes, strict=True)
-    ]
-
-
-def _alone(architecture: Architecture, index: int, module: str, read: str) -> str:
-    """What a layer makes of the one value that it reads."""
-    layer, is_map = architecture.layers[index], len(architecture.shapes[index]) == 3
-    alone = f"({read})" if _is_term(read) else read
-    match layer.kind:
-        case "slice":
-            return f"{alone}[:, {layer.option('begin')}:{layer.option('end')}]"
-        case "scale":
-            factor, shift = layer.option("factor"), layer.option("shift")
-            scaled = alone if factor == 1 else f"{alone} * {factor!r}"
-            return f"{scaled} + {shift!r}" if shift else scaled
-        case "pad_channels":
-            begin = int(layer.option("begin"))
-            after = layer.channels - begin - architecture.input_shapes(index)[0][0]
-            sides = (0, 0, 0, 0, begin, after) if is_map else (begin, after)
-            return f"nn.functional.pad({read}, {sides})"
-        case "channel_mean":
-            return f"{alone}.mean(1, keepdim=True)"
-        case "channel_max":
-            return f"{alone}.amax(1, keepdim=True)"
-        case "gain":
-            return f"{alone} * {module}.weight"
-        case "offset":
-            return f"{alone} + {module}.bias"
-        case "channel_conv":
-            row = f"{module}({alone}.flatten(1).unsqueeze(1)).squeeze(1)"
-            return f"{row}[:, :, None, None]" if is_map else row
-        case "layer_norm" if is_map:
-            return f"{module}({alone}.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)"
-        case "linear":
-            return f"{module}({alone}.flatten(1))"
-    return f"{module}({read})"
-
-
-def _is_term(read: str) -> bool:
-    """Whether it is a sum or a product, of which a method would take the last part alone."""
-    depth = 0
-    for character in read:
-        depth += (character in "([{") - (character in ")]}")
-        if character == " " and depth == 0:
-            return True
-    return False
+def _returned(architecture: Architecture, last: str) -> str:
+    is_map = len(architecture.shapes[-1]) > 1
+    return f"return {last}.flatten(1)" if is_map else f"return {last}"

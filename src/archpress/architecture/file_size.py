@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterator
 
 from archpress.architecture.architecture import Architecture
+from archpress.architecture.blocks import written_names
 from archpress.architecture.frozen_program import SIZES, read_program
 from archpress.architecture.layers import ModuleCall
-from archpress.architecture.network import layer_names, module_call
+from archpress.architecture.network import module_call
 
 LENGTH = ALIGNMENT = 8  # bytes
 COUNTER = "num_batches_tracked"  # of a batch norm, int64
@@ -34,7 +35,7 @@ def weights_file_size(architecture: Architecture) -> int:
     (6330, 27560)
     """
     tensors = []
-    for index, name in enumerate(layer_names(architecture)):
+    for index, name in enumerate(written_names(architecture)):
         call = module_call(architecture, index)
         if call is not None:
             found = _typed_tensors(call)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from archpress.architecture.architecture import Architecture
+from archpress.architecture.blocks import as_built, as_written
 from archpress.architecture.network import Network, build
 from archpress.errors import ArchitectureError, told
 
@@ -130,11 +131,14 @@ def load_state(module: nn.Module, state: StateDict, *, where: str, net: str) -> 
 def network_with(architecture: Architecture, state: StateDict, *, where: str, net: str) -> Network:
     """The network of an architecture with weights that a user gives; arguments as of `load_state`.
 
+    Names are those of `build(architecture)` or those in a `network.py`.
+
     Raises:
         ArchitectureError: they do not fit.
     """
     network = build(architecture)
-    load_state(network, state, where=where, net=net)
+    state = _without_prefix(state, as_written(architecture, network.state_dict()))
+    load_state(network, as_built(architecture, state), where=where, net=net)
     return network
 
 

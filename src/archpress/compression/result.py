@@ -12,6 +12,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
+from archpress.architecture.blocks import as_built
 from archpress.architecture.network import Network, build, load_weights
 from archpress.errors import StoreError
 from archpress.version import __version__
@@ -142,7 +143,7 @@ class Result:
         """The compressed network with its trained weights, in evaluation mode."""
         path = self.folder / "weights.safetensors"
         network = build(self.architecture)
-        load_weights(network, load_file(path), where=str(path))
+        load_weights(network, as_built(self.architecture, load_file(path)), where=str(path))
         return network.eval()
 
     def to_dict(self) -> dict[str, Any]:

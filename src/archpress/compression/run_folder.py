@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from archpress.architecture import Architecture
+from archpress.architecture.blocks import as_written
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.network import Network
 from archpress.compression.result import Result
@@ -65,7 +66,8 @@ def write_network(
     preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
     write_text(folder / "compressed.json", architecture.to_json())
     write_text(folder / "network.py", to_source(architecture, preprocessing))
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    state = as_written(architecture, network.state_dict())
+    weights = {name: value.contiguous() for name, value in state.items()}
     for name, save in (("weights.safetensors", save_file), ("weights.pt", torch.save)):
         unfinished = folder / f"{name}.unfinished"
         try:

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
+from archpress.architecture.blocks import as_built
 from archpress.architecture.export import Preprocessing, read_preprocessing
 from archpress.architecture.network import Network, build, load_weights
 from archpress.compression.run_folder import read_plan
@@ -75,7 +76,7 @@ def read_trained(folder: Path) -> TrainedNet:
     weights = folder / "weights.safetensors"
     network = build(architecture)
     try:
-        load_weights(network, load_file(weights), where=str(weights))
+        load_weights(network, as_built(architecture, load_file(weights)), where=str(weights))
     except SafetensorError as error:
         raise StoreError(f"cannot read {weights}: {error}") from None
     return TrainedNet(network.eval(), preprocessing)
