@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from archpress.architecture import ZOO, Architecture, Layer, chain, named
-from archpress.architecture.blocks import as_built, as_written
+from archpress.architecture.blocks import as_built, as_written, written_names
 from archpress.architecture.export import Preprocessing, read_preprocessing, to_source
 from archpress.architecture.network import build
 from archpress.errors import ArchitectureError
@@ -74,6 +74,16 @@ def test_blocks_that_are_alike_but_for_numbers_are_one_class():
         "        x = self.relu1(self.batch_norm1(self.conv1(x)))",
         "        x = self.block1(x)",
     ]
+
+
+def test_a_sixth_relu_beside_a_relu6_has_a_name_of_its_own():
+    relus = [step for _ in range(6) for step in (Layer("conv", 1, 4, 1), Layer("relu"))]
+    join = Layer("add", inputs=(1, 14))
+    block = (*relus, Layer("relu6"), join)
+    net = Architecture((4, 4, 4), (*block, *block, Layer("linear", channels=2)))
+    assert len(set(written_names(net))) == len(net.layers)
+    assert "class ResidualBlock(nn.Module)" in to_source(net, preprocessing(4))
+    run(net)["Network"]().load_state_dict(as_written(net, build(net).state_dict()))
 
 
 def test_what_differs_between_blocks_is_named_by_what_it_is():

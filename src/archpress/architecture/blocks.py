@@ -68,6 +68,8 @@ def names_inside(architecture: Architecture, rows: range) -> list[str]:
     for kind in kinds:
         seen[kind] += 1
         names.append(f"{kind}{seen[kind]}" if all_of[kind] > 1 else kind)
+    if len(set(names)) < len(names):  # a sixth relu beside a relu6
+        return [f"{kind}_{number}" for number, kind in enumerate(kinds, start=1)]
     return names
 
 
