@@ -32,7 +32,7 @@ def weights_file_size(architecture: Architecture) -> int:
     >>> from archpress.architecture.zoo import named
     >>> net = named("tiny")
     >>> net.parameters, weights_file_size(net)
-    (6330, 27560)
+    (6330, 27688)
     """
     tensors = []
     for index, name in enumerate(written_names(architecture)):
