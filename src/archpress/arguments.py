@@ -13,7 +13,6 @@ from archpress.errors import ArchpressError
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
     from archpress.architecture.sources import SourceNet
-    from archpress.compression import Settings
     from archpress.data import ImageData
     from archpress.space import Conditions, Limits
 
@@ -25,6 +24,15 @@ class Effort(StrEnum):
     QUICK = "quick"
     STANDARD = "standard"
     THOROUGH = "thorough"
+
+
+class Augmentation(StrEnum):
+    """How the images of final trainings are varied."""
+
+    NONE = "none"
+    SHIFT = "shift"
+    MIRROR = "mirror"
+    MIRROR_SHIFT = "mirror-shift"
 
 
 class ExportForm(StrEnum):
@@ -118,6 +126,13 @@ LatencyBackendOption = Annotated[Backend, typer.Option(help="What runs it.")]
 DeviceTimesOption = Annotated[
     Path | None,
     typer.Option(help="Times of another device, of `archpress profile`, instead of this one's."),
+]
+AugmentOption = Annotated[
+    Augmentation | None,
+    typer.Option(
+        help="Vary the images of final trainings; by default standard and thorough try all that "
+        "suit the images on a small net, and validation chooses."
+    ),
 ]
 EffortOption = Annotated[
     Effort | None, typer.Option(help="By default quick for the packaged sample, else standard.")
@@ -266,18 +281,6 @@ def with_latency(
     if amount.is_share:
         return replace(limits, max_latency_share=amount.of(1.0))
     return replace(limits, max_latency=amount.value)
-
-
-def settings_of(images: "ImageData", effort: Effort | None, *, given: bool = False) -> "Settings":
-    """Of an effort, by default the one that suits the images."""
-    from archpress import compression
-
-    return compression.settings_for(
-        effort or compression.default_effort(images.name),
-        mirrored=images.name in compression.MIRRORED,
-        train_images=len(images.train),
-        given=given,
-    )
 
 
 def shape_of(text: str | None, option: str) -> tuple[int, int, int] | None:

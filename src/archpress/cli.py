@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from archpress.arguments import (
+    AugmentOption,
     DataOption,
     DeviceOption,
     JsonOption,
@@ -64,16 +65,12 @@ def evaluate(
 
     **Example:** archpress evaluate lenet5 --data fashion-mnist-sample
     """
-    from archpress.compression import MIRRORED, default_effort, settings_for
+    from archpress.compression import settings_of
     from archpress.evaluation import Candidate, SerialEvaluator
     from archpress.store import Store, evaluate_once
 
     architecture, images = read_net_and_images(net, data, size, seed)
-    effort = default_effort(images.name)
-    settings = settings_for(
-        effort, mirrored=images.name in MIRRORED, train_images=len(images.train)
-    )
-    evaluator = SerialEvaluator(images, settings.trial, device=device)
+    evaluator = SerialEvaluator(images, settings_of(images).trial, device=device)
     with Store(store) as opened:
         candidates = [Candidate(architecture, "by hand")]
         (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed)
@@ -93,6 +90,7 @@ def train(
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder for network.py and the weights.")],
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 12,
+    augment: AugmentOption = None,
     size: SizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -103,10 +101,12 @@ def train(
     **Example:** archpress train plain6 --data fashion-mnist-sample --out runs/plain --epochs 4
     """
     from archpress.compression import MIRRORED, train_to_folder
-    from archpress.evaluation import final
+    from archpress.evaluation import augmented, final
 
     architecture, images = read_net_and_images(net, data, size, seed)
     recipe = final(epochs=epochs, flip=images.name in MIRRORED)
+    if augment is not None:
+        recipe = augmented(recipe, augment.value, images.input_shape)
     accuracies = train_to_folder(architecture, images, recipe, out, seed=seed, device=device)
     if as_json:
         _print_json({**costs(architecture), **accuracies})

@@ -25,7 +25,6 @@ from archpress.arguments import (
     WorkersOption,
     read_limits,
     read_net_and_images,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def _settings(
 
     from archpress import compression
 
-    settings = settings_of(images, effort)
+    settings = compression.settings_of(images, effort)
     trial = settings.trial
     if trial_epochs is not None:
         trial = replace(trial, epochs=trial_epochs)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from archpress.arguments import (
+    AugmentOption,
     Backend,
     DataOption,
     DeviceOption,
@@ -37,7 +38,6 @@ from archpress.arguments import (
     net_name,
     read_limits,
     read_source_and_images,
-    settings_of,
     with_latency,
 )
 
@@ -81,6 +81,7 @@ def compress(
     normalisation: Annotated[str | None, typer.Option(help=NORMALISATION)] = None,
     distillation: Annotated[float | None, typer.Option(help=DISTILLATION)] = None,
     inherit: Annotated[bool | None, typer.Option("--inherit/--no-inherit", help=INHERIT)] = None,
+    augment: AugmentOption = None,
     keep: KeepOption = None,
     only: OnlyOption = None,
     widths_only: WidthsOnlyOption = False,
@@ -123,6 +124,7 @@ def compress(
 
     from archpress import compression
     from archpress.architecture.state_dicts import OWN
+    from archpress.evaluation import augmented
     from archpress.report import write_report
     from archpress.space import Conditions, Form, matching
     from archpress.terminal import TerminalProgress, result_table
@@ -145,7 +147,7 @@ def compress(
     )
     form = replace(form, kept=matching(source.names, keep=keep or (), only=only or ()))
     settings = compression.with_counts(
-        settings_of(images, effort, given=weights is not None),
+        compression.settings_of(images, effort, given=weights is not None),
         first=first,
         rounds=rounds,
         epochs=epochs,
@@ -153,6 +155,9 @@ def compress(
         distillation=distillation,
         inheritance=inherit,
     )
+    if augment is not None:
+        varied = augmented(settings.final, augment.value, images.input_shape)
+        settings = replace(settings, final=varied, augmentations=())
     with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
         result = compression.compress(
             source,

@@ -16,7 +16,7 @@ from archpress.comparison.searches import SEARCHES, Searcher
 from archpress.comparison.tables import write_tables
 from archpress.compression.finals import FinalTrainer
 from archpress.compression.run_folder import open_folder
-from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.compression.settings import Settings, settings_of
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import ProcessPool, averaged, choose_device, torch_threads
@@ -83,7 +83,7 @@ def compare(
     require_shape(images, source.input_shape, source.classes)
     space = space_around(source, limits)
     conditions = Conditions(
-        source, images, limits, settings or _settings(images), Path(run), choose_device(device)
+        source, images, limits, settings or settings_of(images), Path(run), choose_device(device)
     )
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
@@ -107,14 +107,6 @@ def _check_counts(budget: int, seeds: int) -> None:
     for name, count in (("budget", budget), ("seeds", seeds)):
         if count < 1:
             raise EvaluationError(f"{name} must be at least 1, not {count}")
-
-
-def _settings(images: ImageData) -> Settings:
-    return settings_for(
-        default_effort(images.name),
-        mirrored=images.name in MIRRORED,
-        train_images=len(images.train),
-    )
 
 
 def _opened(stack: ExitStack, conditions: Conditions) -> Store:

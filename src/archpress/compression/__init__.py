@@ -11,6 +11,7 @@ from archpress.compression.settings import (
     Settings,
     default_effort,
     settings_for,
+    settings_of,
     with_counts,
 )
 from archpress.compression.timing import Timing, nets_to_time
@@ -46,6 +47,7 @@ __all__ = [
     "propose",
     "search",
     "settings_for",
+    "settings_of",
     "train_to_folder",
     "with_counts",
 ]

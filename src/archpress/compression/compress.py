@@ -7,6 +7,7 @@ from typing import Any
 
 from archpress.architecture import with_linear_head
 from archpress.architecture.state_dicts import StateDict
+from archpress.compression.augmentation import choose_augmentation
 from archpress.compression.clock import Clock
 from archpress.compression.ending import finish
 from archpress.compression.finals import FinalTrainer, Plan
@@ -29,7 +30,7 @@ from archpress.compression.run_folder import (
     write_text,
 )
 from archpress.compression.search import Task, search
-from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
+from archpress.compression.settings import Settings, settings_of
 from archpress.compression.timing import timing_of, with_times
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
@@ -106,17 +107,12 @@ def compress(
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
     timeless = replace(limits, max_latency=None, max_latency_share=None)
     space_around(source, timeless, form)  # refuses what no net can keep
-    settings = settings or settings_for(
-        default_effort(images.name),
-        mirrored=images.name in MIRRORED,
-        train_images=len(images.train),
-        given=weights is not None,
-    )
+    wanted = settings or settings_of(images, given=weights is not None)
     chosen_device = choose_device(device)
     listener = progress or Silent()
     net = replace(net, architecture=with_joins_of_two(net.architecture))
     given = measure_given(net, name, images, normalisation, device=chosen_device, progress=listener)
-    plan = _plan(images, settings, limits, form, name, seed, given)
+    plan = _plan(images, wanted, limits, form, name, seed, given)
     folder = open_folder(Path(run))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
@@ -135,12 +131,14 @@ def compress(
                 recipe,
                 workers=workers,
                 device=chosen_device,
-                time_limit=settings.time_limit if limited else None,
-                memory_limit=settings.memory_limit if limited else None,
+                time_limit=wanted.time_limit if limited else None,
+                memory_limit=wanted.memory_limit if limited else None,
             )
 
-        with pool(settings.final, limited=False) as workers_pool:
+        with pool(wanted.final, limited=False) as workers_pool:
             trainer = FinalTrainer(images, workers_pool, store, folder / "weights", listener)
+            varied = choose_augmentation(trainer, wanted.augmentations, wanted.final, source, space)
+            settings = replace(wanted, final=varied)
             seeds = tuple(range(1 if given else settings.seeds))
             source_plan = Plan(measured, settings.final, seeds, "source", given)
             clock = Clock()

@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass, field, replace
 
+from archpress.data import NAMES, ImageData
 from archpress.embedding import FitSettings, ModelSize
 from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
-from archpress.evaluation import Recipe, averaged_key, final, quick
+from archpress.evaluation import AUGMENTATIONS, Recipe, averaged_key, final, quick
 from archpress.search.proposals import ProposalSettings
 
 # Sets whose mirrored images are still of their class; digits are not.
@@ -45,6 +46,8 @@ class Settings:
         paper: how the paper's embedding is fitted, where that takes part in a comparison.
         distillation: weight of the source's outputs in the final loss, tried beside 0; 0: never.
         inheritance: whether the result is also trained from slices of the source's weights.
+        augmentations: ways to vary the images of final trainings, of which `compress` takes the one
+            that suits a small net; none: as `final` says.
         time_limit: seconds that a trial may take.
         memory_limit: bytes that a trial may add to its worker.
     """
@@ -66,6 +69,7 @@ class Settings:
     paper: PaperSettings = field(default_factory=PaperSettings)
     distillation: float = 0.5
     inheritance: bool = field(default=False, repr=False)
+    augmentations: tuple[str, ...] = field(default=(), repr=False)
     time_limit: float | None = 1800.0
     memory_limit: int | None = None
 
@@ -88,6 +92,7 @@ LEAST_STEPS_TRIAL = 300
 LEAST_STEPS_FINAL = 600
 
 EFFORTS = ("smoke", "quick", "standard", "thorough")
+LONG_EFFORTS = ("standard", "thorough")  # whose final trainings may gain from varied images
 
 
 def settings_for(
@@ -175,6 +180,34 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 fit=FitSettings(steps=3000),
             )
     raise EvaluationError(f"no effort is called {effort!r}; known are {', '.join(EFFORTS)}")
+
+
+def settings_of(images: ImageData, effort: str | None = None, *, given: bool = False) -> Settings:
+    """Settings that suit the images.
+
+    Args:
+        images: to compress for.
+        effort: as of `settings_for`; None: the one that suits the images.
+        given: whether the source comes with its weights.
+    """
+    settings = settings_for(
+        effort or default_effort(images.name),
+        mirrored=images.name in MIRRORED,
+        train_images=len(images.train),
+        given=given,
+    )
+    if settings.effort not in LONG_EFFORTS:
+        return settings
+    return replace(settings, augmentations=_augmentations(images.name))
+
+
+def _augmentations(data_name: str) -> tuple[str, ...]:
+    """Those that may help: whether mirrored images are of their class is known of named sets."""
+    if data_name in MIRRORED:
+        return "mirror", "mirror-shift"
+    if data_name in NAMES:
+        return "none", "shift"
+    return AUGMENTATIONS
 
 
 def default_effort(data_name: str) -> str:

@@ -34,7 +34,7 @@ from archpress.evaluation.profiling import (
     save_times,
     time_nets,
 )
-from archpress.evaluation.recipe import Recipe, final, paper, quick
+from archpress.evaluation.recipe import AUGMENTATIONS, Recipe, augmented, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
 from archpress.evaluation.training import (
     DivergedError,
@@ -48,6 +48,7 @@ from archpress.evaluation.training import (
 from archpress.evaluation.trial import Candidate, Trial, TrialState
 
 __all__ = [
+    "AUGMENTATIONS",
     "BACKENDS",
     "Averaged",
     "Candidate",
@@ -66,6 +67,7 @@ __all__ = [
     "Trial",
     "TrialState",
     "accuracy_of",
+    "augmented",
     "averaged",
     "averaged_key",
     "choose_device",

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
+from archpress.data.images import InputShape
 from archpress.errors import EvaluationError
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -14,6 +15,9 @@ NormalisationRule = Literal["data", "half"]
 # Counted up whenever the training loop changes what a recipe gives, so that old trials in a store
 # are not taken for new ones.
 LOOP_VERSION = 1
+
+AUGMENTATIONS = ("none", "shift", "mirror", "mirror-shift")
+SHIFT = 10  # an image is shifted by this part of its shorter side at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,24 @@ def final(*, epochs: int = 30, flip: bool = False, crop: int = 0) -> Recipe:
         flip=flip,
         crop=crop,
     )
+
+
+def augmented(recipe: Recipe, augmentation: str, input_shape: InputShape) -> Recipe:
+    """The recipe with its images varied in one of `AUGMENTATIONS`.
+
+    Raises:
+        EvaluationError: another word.
+
+    >>> varied = augmented(final(), "mirror-shift", (3, 32, 32))
+    >>> varied.flip, varied.crop
+    (True, 3)
+    """
+    if augmentation not in AUGMENTATIONS:
+        known = ", ".join(AUGMENTATIONS)
+        raise EvaluationError(f"no augmentation is called {augmentation!r}; known are {known}")
+    ways = augmentation.split("-")
+    shift = max(1, min(input_shape[1:]) // SHIFT)
+    return replace(recipe, flip="mirror" in ways, crop=shift if "shift" in ways else 0)
 
 
 def paper(dataset: str) -> Recipe:
