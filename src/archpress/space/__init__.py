@@ -1,6 +1,7 @@
 """Where to look: search spaces and limits, repair into them, and sampling from them."""
 
 from archpress.space.approximate_count import approximate_log10
+from archpress.space.batches import ChainBatch, ChainCosts, Chains
 from archpress.space.chains import ChainSampler
 from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
@@ -25,7 +26,10 @@ __all__ = [
     "COSTS",
     "COST_LIMITS",
     "LEAST_TIMED",
+    "ChainBatch",
+    "ChainCosts",
     "ChainSampler",
+    "Chains",
     "ChoiceSpace",
     "Conditions",
     "Dial",

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from archpress.architecture import KINDS
 from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import Shape
-from archpress.space.chains import Place, Steps
-from archpress.space.sampling import SHORTEST
+from archpress.space.chains import SHORTEST, Place, Steps
 from archpress.space.space import SearchSpace
 
 Array = NDArray[np.float64]

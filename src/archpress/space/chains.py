@@ -22,6 +22,7 @@ from archpress.errors import SpaceError
 from archpress.space.space import SearchSpace
 
 Rng = np.random.Generator
+SHORTEST = 2  # section 9: at least one convolution and one linear layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Steps:
         self.space = space
         self.start = Place(space.input_shape[1:], has_conv=False)
         self.head = Layer("linear", channels=space.classes)
-        self._layers = tuple(_layers(space))
+        self._layers = tuple(layers_of(space))
         self.widths = space.widths
         self._known: dict[Shape, tuple[Step, ...]] = {}
         self._ways: dict[Place, Counter[tuple[Place, bool]]] = {}
@@ -96,7 +97,7 @@ class Steps:
             yield Step(layer, out[1:], self.widths if chooses else range(0))
 
 
-def _layers(space: SearchSpace) -> Iterator[Layer]:
+def layers_of(space: SearchSpace) -> Iterator[Layer]:
     """One layer for each choice of the fields, with one channel where channels are chosen."""
     for kind in space.kinds:
         if KINDS[kind].joining is not Joining.NONE:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from archpress.architecture import KINDS
 from archpress.errors import SpaceError
-from archpress.space.chains import ChainSampler, Place, Rng, Step, Steps
+from archpress.space.chains import SHORTEST, ChainSampler, Place, Rng, Step, Steps
 from archpress.space.limits import Limits
-from archpress.space.sampling import SHORTEST
 from archpress.space.space import SearchSpace
 
 MOST_WORK = 20_000_000  # additions of the exact count; about ten seconds

@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from archpress.architecture import KINDS, Architecture, Layer
+from archpress.architecture import Architecture
 from archpress.architecture.design import D
-from archpress.architecture.layers import Joining
-from archpress.errors import ArchitectureError, SpaceError
+from archpress.errors import SpaceError
+from archpress.space.batches import Chains
 from archpress.space.repair import repair
 from archpress.space.space import SearchSpace
 
 Rng = np.random.Generator
-SHORTEST = 2  # section 9: at least one convolution and one linear layer
+DRAWN_AT_ONCE = 1024
+MOST_REJECTED = 100_000  # draws in a row
 MOST_STALE = 200
 
 
-@dataclass(slots=True)
+@dataclass
 class PaperSampler:
     """Uniform lengths, types and fields; degenerate architectures are rejected and counted.
 
@@ -26,7 +27,7 @@ class PaperSampler:
         space: choices and limits; its kinds that join layers are left out, as in the paper. Where
             only widths change, they alone are drawn.
         rng: source of randomness.
-        drawn: how many sequences were drawn.
+        drawn: how many sequences were drawn; they come by the thousand.
         rejected: how many of them were rejected, by reason.
 
     Source:
@@ -39,17 +40,20 @@ class PaperSampler:
     drawn: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        """What may be drawn."""
+        self._chains = Chains(self.space)
+
     def __iter__(self) -> Iterator[Architecture]:
         """Endless valid architectures of the space.
 
         Raises:
             SpaceError: a hundred thousand draws in a row were rejected.
         """
-        in_a_row = 0
-        while in_a_row < 100_000:
-            architecture = self._draw()
-            in_a_row = 0 if architecture else in_a_row + 1
-            if architecture:
+        last = 0
+        while self.drawn - last < MOST_REJECTED:
+            for architecture in self._draw():
+                last = self.drawn
                 yield architecture
         raise SpaceError(f"the paper's sampler finds no net in this space: {dict(self.rejected)}")
 
@@ -60,48 +64,31 @@ class PaperSampler:
         shares = {reason: count / total for reason, count in self.rejected.most_common()}
         return {"accepted": accepted / total, **shares}
 
-    def _draw(self) -> Architecture | None:
-        self.drawn += 1
-        if self.space.widths_alone is not None:  # wide draws are narrowed, not rejected
-            drawn = self.space.widths_alone.drawn(self.rng)
-            return repair(drawn.layers, self.space).architecture
-        length = int(self.rng.integers(SHORTEST, self.space.most_layers + 1))
-        layers = [self._draw_layer() for _ in range(length - 1)]
-        layers.append(Layer("linear", channels=self.space.classes))
-        if self.space.kept is not None:  # which no draw has
-            return repair(layers, self.space).architecture
-        if not any(layer.kind == "conv" for layer in layers):
-            self.rejected["no convolution"] += 1
-            return None
-        try:
-            architecture = Architecture(self.space.input_shape, tuple(layers))
-        except ArchitectureError:
-            self.rejected["output too small to proceed"] += 1
-            return None
-        if self.space.too_costly(architecture):
-            self.rejected["too large in memory or compute"] += 1
-            return None
-        return architecture
+    def _draw(self) -> Iterator[Architecture]:
+        """What is accepted of some draws."""
+        if self.space.kept is not None:  # which no draw has, so all are repaired
+            yield from self._repaired()
+            return
+        chains = self._chains.draw(DRAWN_AT_ONCE, self.rng)
+        costs = self._chains.costs(chains)
+        small = costs.within(self.space.limits, self.space.most_activations)
+        nets = self._chains.architectures(chains[costs.has_conv & small])
+        accepted = [net for net in nets if self.space.too_costly(net) is None]
+        convolves, fits = int(costs.has_conv.sum()), int((costs.has_conv & costs.fits).sum())
+        self.drawn += len(chains)
+        self.rejected["no convolution"] += len(chains) - convolves
+        self.rejected["output too small to proceed"] += convolves - fits
+        self.rejected["too large in memory or compute"] += fits - len(accepted)
+        yield from accepted
 
-    def _draw_layer(self) -> Layer:
-        space = self.space
-        kinds = [kind for kind in space.kinds if KINDS[kind].joining is Joining.NONE]
-        kind = kinds[self.rng.integers(len(kinds))]
-        fields = KINDS[kind].fields
-        kernel = space.kernels[self.rng.integers(len(space.kernels))]
-        step = space.round_channels
-        least, most = space.least_channels // step, space.most_channels // step
-        channels = step * int(self.rng.integers(least, most + 1))
-        stride = space.strides[self.rng.integers(len(space.strides))]
-        padding = space.paddings[self.rng.integers(len(space.paddings))]
-        return Layer(
-            kind,
-            kernel if "kernel" in fields else 0,
-            channels if "channels" in fields else 0,
-            stride if "stride" in fields else 0,
-            padding if "padding" in fields else 0,
-            rate=space.dropout_rate if "rate" in fields else 0.0,
-        )
+    def _repaired(self) -> Iterator[Architecture]:
+        self.drawn += 1
+        widths = self.space.widths_alone
+        if widths is not None:  # wide draws are narrowed, not rejected
+            layers = widths.drawn(self.rng).layers
+        else:
+            (layers,) = self._chains.layers_of_each(self._chains.draw(1, self.rng))
+        yield repair(layers, self.space).architecture
 
 
 def distinct(architectures: Iterable[D], count: int, *, known: Iterable[str] = ()) -> list[D]:
