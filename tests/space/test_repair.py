@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 from random import Random
 
 import numpy as np
@@ -24,6 +25,7 @@ from archpress.space import (
     space_around,
     with_joins_of_two,
 )
+from archpress.space.width_costs import scaled_costs
 
 IMAGE = (2, 6, 6)
 EVERYTHING = SearchSpace(
@@ -291,3 +293,50 @@ def test_joins_of_more_than_two_become_joins_of_two_that_compute_the_same():
     space = space_around(wide)
     repaired = repair(wide.layers, space).architecture
     assert all(len(layer.inputs) <= 2 for layer in repaired.layers)
+
+
+# --- narrowing without making nets ---
+
+JOINED = Architecture(
+    (1, 12, 12),
+    (
+        Layer("conv", 3, 20, 1, 1),
+        Layer("depthwise", 3, 0, 1, 1),
+        Layer("concat", inputs=(1, 2)),
+        Layer("conv", 1, 12, 1),
+        Layer("conv", 1, 12, 1),
+        Layer("add", inputs=(1, 2)),
+        Layer("max_pool", 2, 0, 2),
+        Layer("batch_norm"),
+        Layer("linear", channels=10),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "source", [named("conv7"), named("resnet20"), named("separable"), JOINED], ids=str
+)
+def test_scaled_costs_are_those_of_the_scaled_net(source):
+    rng = np.random.default_rng(5)
+    space = replace(space_around(source), limits=Limits(), most_activations=None)
+    known = 0
+    for net in (source, *islice(sample_neighbourhood(source, space, rng), 12)):
+        for factor in rng.uniform(0, 1, 3):
+            scaled = scale_channels(net, factor, space)
+            for cost in ("parameters", "macs", "peak_memory"):
+                found = getattr(scaled, cost)
+                kept = replace(space, limits=Limits(**{f"max_{cost}": found}))
+                broken = replace(space, limits=Limits(**{f"max_{cost}": found - 1}))
+                tells = [scaled_costs(net, one).keep_limits(factor) for one in (kept, broken)]
+                assert tells in ([True, False], [None, None]), (cost, net)
+                known += tells[0] is not None
+    assert known > 80  # of 117; the others add branches that the image begins
+
+
+def test_costs_that_channels_do_not_tell_are_asked_of_the_net():
+    source = named("conv7")
+    assert scaled_costs(source, space_around(source, Limits(max_file_size=10**5))) is None
+    grouped = Architecture(
+        (4, 8, 8), (Layer("conv", 3, 8, 1, options=(("groups", 2),)), Layer("linear", channels=3))
+    )
+    assert scaled_costs(grouped, space_around(source)) is None

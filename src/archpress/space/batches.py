@@ -19,6 +19,7 @@ from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.space.chains import SHORTEST, layers_of
 from archpress.space.limits import Limits
 from archpress.space.space import SearchSpace
+from archpress.space.width_costs import layer_terms
 
 Rng = np.random.Generator
 Ints = NDArray[np.int64]
@@ -233,7 +234,7 @@ class Chains:
         except RuleError:
             self._following[number, row] = INVALID
             return
-        self._costs[number, row] = _bilinear(layer, sides)
+        self._costs[number, row] = layer_terms(layer, sides)
         following = self._number(out[1:])  # which may make the table larger
         self._following[number, row] = following
 
@@ -242,25 +243,6 @@ class Chains:
         terms = np.stack([np.ones_like(read), read, made, read * made], axis=1)
         found: Ints = np.einsum("bct,bt->bc", self._costs[sides, rows], terms)
         return found
-
-
-def _bilinear(layer: Layer, sides: Shape) -> Ints:
-    """`3 x 4`: costs of a layer as functions of the channels it reads and makes."""
-    kind = KINDS[layer.kind]
-
-    def at(read: int, made: int) -> Ints:
-        one = _with_channels(layer, made if kind.chooses_channels else 0)
-        shape = (read, *sides)
-        out = output_shape(one, [shape])
-        found = (kind.parameters(one, shape), kind.macs(one, shape, out), int(np.prod(out)))
-        return np.array(found, dtype=np.int64)
-
-    if not kind.chooses_channels:
-        one, two = at(1, 1), at(2, 2)
-        return np.stack([2 * one - two, two - one, 0 * one, 0 * one], axis=1)
-    both = at(2, 2) - at(1, 2) - at(2, 1) + at(1, 1)
-    reads, makes = at(2, 1) - at(1, 1) - both, at(1, 2) - at(1, 1) - both
-    return np.stack([at(1, 1) - reads - makes - both, reads, makes, both], axis=1)
 
 
 def _with_channels(layer: Layer, channels: int) -> Layer:

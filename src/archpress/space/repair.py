@@ -20,6 +20,7 @@ from archpress.space.anchoring import aligned, anchor
 from archpress.space.joins import in_pairs
 from archpress.space.space import SearchSpace
 from archpress.space.ties import CONSTANT
+from archpress.space.width_costs import scaled_costs
 from archpress.space.widths import Widths
 
 
@@ -324,20 +325,23 @@ def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architectur
 
     None where even the narrowest exceeds them. Also the baseline "uniform narrowing".
     """
-    low, high = 0.0, 1.0  # `low` keeps the limits (once checked), `high` may not
-    if space.too_costly(scale_channels(architecture, 1.0, space)) is None:
-        return scale_channels(architecture, 1.0, space)
-    best = scale_channels(architecture, low, space)
-    if space.too_costly(best) is not None:
+    architecture = _with_kept(architecture, space)
+    costs = scaled_costs(architecture, space)
+
+    def keeps_limits(factor: float) -> bool:
+        if costs and (known := costs.keep_limits(factor)) is not None:
+            return known
+        return space.too_costly(scale_channels(architecture, factor, space)) is None
+
+    low, high = 0.0, 1.0  # `low` keeps the limits, `high` does not
+    if keeps_limits(high):
+        return scale_channels(architecture, high, space)
+    if not keeps_limits(low):
         return None
     for _ in range(12):  # 2^-12 is finer than one channel in 4096
         middle = (low + high) / 2
-        candidate = scale_channels(architecture, middle, space)
-        if space.too_costly(candidate) is None:
-            low, best = middle, candidate
-        else:
-            high = middle
-    return best
+        low, high = (middle, high) if keeps_limits(middle) else (low, middle)
+    return scale_channels(architecture, low, space)
 
 
 def scale_channels(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
