@@ -18,7 +18,7 @@ from archpress.watching.standing import Standing, limits_of, standing_of
 
 STORE, PLAN, RESULT = "trials.db", "run.json", "result.json"
 PAGES = {"report.html": "report", "compare.html": "comparison"}  # file -> what it is
-LOOK_SECONDS = 0.5  # between two looks at the folder, however many viewers ask
+LOOK_SECONDS = 1.0  # between two looks at the folder, however many viewers ask
 BODIES = 16  # answers that are kept for viewers who know as much as others
 
 Stamp = tuple[int, int, int] | None  # of a file: its place, size and time; None: it is not there
@@ -217,7 +217,7 @@ def _step(progress: RunProgress | None) -> tuple[float, int] | None:
 
 def _stamp(path: Path) -> Stamp:
     try:
-        found = os.stat(path)  # noqa: PTH116 - a third of the time, and asked every half second
+        found = os.stat(path)  # noqa: PTH116 - a third of the time, and asked every second
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -21,7 +21,7 @@ const short = (value) => {
   return plain(value);
 };
 const duration = (seconds) => {
-  if (seconds < 60) return `${Math.max(0, seconds).toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 60) return `${Math.max(0, seconds).toFixed(seconds < 10 && seconds % 1 ? 1 : 0)} s`;
   const whole = Math.round(seconds), minutes = Math.round(seconds / 60);
   return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
@@ -80,8 +80,9 @@ const showTimes = () => {
     return;
   }
   const { rate, until, done, total } = run;
-  const left = rate && total > 1 ? Math.max(0, (total - done) / rate - (now - until)) : null;
-  put("left", left === null ? "not known" : done >= total ? "done" : `about ${duration(Math.max(1, left))}`);
+  const slower = rate ? (rate * (until - run.started) + 1) / (now - run.started) : 0; // if one ended now
+  const left = slower && slower < rate ? (total - done) / slower : (total - done) / rate - (now - until);
+  put("left", !rate || total < 2 ? "not known" : done >= total ? "done" : `about ${duration(Math.ceil(left))}`);
   put("passed", `${duration(now - run.started)} in it, ${duration(now - run.begun)} in all`);
   put("rate", rate ? (rate * 60 >= 1 ? `${plain(Number((rate * 60).toPrecision(3)))} a minute` : `one in ${duration(1 / rate)}`) : "–");
   put("rate-note", rate ? "steps of this stage" : "");
@@ -166,17 +167,13 @@ const showCharts = () => {
 const showTables = () => {
   show("latest-box", told.latest.length);
   fill("latest", told.latest.map(([ended, origin, round, seed, parameters, predicted, accuracy, seconds, error]) => {
-    const place = [
-      cell(clock(Date.parse(ended) / 1000), "", "th"),
-      cell(origin || "unknown"),
-      ...[count(round), String(seed), count(parameters)].map((text) => cell(text, "number")),
-      cell(predicted === null ? "–" : percent(predicted), "number"),
-    ];
-    place[0].scope = "row";
-    const failed = cell(error ?? "failed", "reason");
+    const when = cell(clock(Date.parse(ended) / 1000), "", "th"), failed = cell(error ?? "failed", "reason");
+    when.scope = "row";
     failed.colSpan = 2;
-    return accuracy === null ? [...place, failed]
-      : [...place, cell(percent(accuracy), "number"), cell(duration(seconds), "number")];
+    const found = accuracy === null ? [failed]
+      : [cell(percent(accuracy), "number"), cell(predicted === null ? "–" : percent(predicted), "number")];
+    const rest = [String(round), String(seed), duration(seconds)].map((text) => cell(text, "number"));
+    return [when, ...found, cell(count(parameters), "number"), cell(origin || "unknown"), ...rest];
   }));
   show("failures", told.reasons.length);
   fill("reasons", told.reasons.map(([why, often]) => [cell(count(often), "number"), cell(why)]));
