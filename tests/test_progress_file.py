@@ -111,11 +111,12 @@ def test_what_is_no_progress_is_none(tmp_path, text):
     assert read_progress(tmp_path) is None
 
 
-def test_times_that_are_no_numbers_are_no_progress(tmp_path):
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -1, 1e300])
+def test_times_that_are_none_are_no_progress(tmp_path, time):
     with ProgressFile(tmp_path, workers=1):
         pass
     content = json.loads((tmp_path / PROGRESS_FILE).read_text())
-    (tmp_path / PROGRESS_FILE).write_text(json.dumps(content | {"started": float("nan")}))
+    (tmp_path / PROGRESS_FILE).write_text(json.dumps(content | {"started": time}))
     assert read_progress(tmp_path) is None
 
 

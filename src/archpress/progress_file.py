@@ -7,9 +7,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archpress.errors import reason
 
@@ -17,6 +17,8 @@ PROGRESS_FILE = "progress.json"
 WRITE_SECONDS = 1.0  # between two writes at least
 ALIVE_SECONDS = 5.0  # between two writes at most, also while nothing happens
 GOODBYE_SECONDS = 5.0  # that the end of a run waits for a write that hangs
+
+Time = Annotated[float, Field(ge=0, le=1e11)]  # seconds since 1970
 
 
 class RunProgress(BaseModel):
@@ -43,9 +45,9 @@ class RunProgress(BaseModel):
     done: int = 0
     total: int = 0
     note: str = ""
-    started: float
-    begun: float
-    updated: float
+    started: Time
+    begun: Time
+    updated: Time
     workers: int
     pid: int
     host: str

@@ -111,6 +111,19 @@ def test_a_store_that_cannot_be_read_is_told_and_tried_again(run, make):
     assert known(watching)["trouble"] == ""
 
 
+def test_a_store_that_was_busy_is_read_though_it_did_not_change_since(run, monkeypatch):
+    watching = Watched(run)
+
+    def busy(path):
+        raise StoreError("busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watched, "read_rows", busy)
+        assert known(watching)["trouble"] == "busy."
+    told = known(watching)
+    assert (told["trouble"], told["trials"]) == ("", 2)
+
+
 def test_a_folder_that_goes_away_is_told(run):
     watching = Watched(run)
     known(watching)
@@ -147,6 +160,20 @@ def test_files_that_are_damaged_are_as_if_not_there(run):
         (run / name).write_text("[")
     told = known(Watched(run))
     assert (told["state"], told["progress"], told["trials"]) == ("untold", None, 2)
+
+
+def test_numbers_that_json_does_not_have_are_left_out(run, make):
+    make.add(run, make.trial(9, 0.7, 9, predicted=float("inf")), make.trial(8, float("inf"), 8))
+    (run / "run.json").write_text(json.dumps(make.plan | {"limits": {"max_macs": float("inf")}}))
+    _, body = Watched(run).answer()
+    told = json.loads(body, parse_constant=pytest.fail)
+    assert told["limits"] == {}
+    assert [point[5] for point in told["points"]] == [None, 0.85, None]
+
+
+def test_a_trial_that_ended_at_no_time_is_damage(run, make):
+    make.add(run, make.trial(9, 0.7, created="yesterday"))
+    assert "is damaged" in known(Watched(run))["trouble"]
 
 
 def test_the_folder_is_looked_at_for_all_viewers_once(run, monkeypatch):

@@ -77,7 +77,7 @@ def limits_of(plan: Mapping[str, Any]) -> dict[str, float]:
     """The limits of a plan that are numbers."""
     limits = plan.get("limits")
     found = limits.items() if isinstance(limits, dict) else ()
-    return {name: value for name, value in found if isinstance(value, int | float)}
+    return {name: value for name, value in found if _is_number(value)}
 
 
 def front(points: Sequence[Row], cost: str) -> tuple[int, ...]:
@@ -132,6 +132,10 @@ def _rises(values: Sequence[float | None]) -> Iterator[tuple[int, float]]:
 def _cost(row: Row, limit: str) -> int:
     value: int = getattr(row, limit.removeprefix("max_"))
     return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _known(value: float | None) -> bool:

@@ -1,6 +1,7 @@
 """`Watched`: a run folder, read when it has changed, for all viewers once."""
 
 import json
+import math
 import os
 import secrets
 import threading
@@ -52,7 +53,8 @@ class Watched:
         self._result: dict[str, Any] = {}
         self._rows: list[Row] = []
         self._ends: list[str] = []  # when trials ended, ISO 8601, in order
-        self._standing, self._trouble = Standing(), ""
+        self._ended = 0.0  # the last of them, seconds since 1970
+        self._standing, self._trouble = Standing(), ""  # the latter of the store
         self._content: dict[str, Any] = {}
         self._bodies: dict[int, bytes] = {}
 
@@ -106,7 +108,7 @@ class Watched:
         if self._has_changed(RESULT):
             self._result = _read_json(self.folder / RESULT)
         is_new_store = [self._has_changed(name) for name in (STORE, f"{STORE}-wal")]
-        if any(is_new_store) or is_new_plan:
+        if any(is_new_store) or is_new_plan or self._trouble:
             self._read_store()
         content = self._told()
         if content != self._content:
@@ -127,10 +129,10 @@ class Watched:
             self._rows = read_rows(path) if path.exists() else []
             self._standing = standing_of(self._rows, self._plan)
             self._ends = sorted(row.created for row in self._rows)
+            self._ended = datetime.fromisoformat(self._ends[-1]).timestamp() if self._rows else 0.0
             self._trouble = ""
         except StoreError as error:
             self._trouble = f"{error}."
-            self._stamps.pop(STORE)  # it is tried again
         except (TypeError, ValueError) as error:
             self._trouble = f"The store {self.folder / STORE} is damaged: {error}."
 
@@ -187,7 +189,7 @@ class Watched:
         started = datetime.fromtimestamp(progress.started, UTC).isoformat(timespec="milliseconds")
         trained = len(self._ends) - bisect_left(self._ends, started)
         if trained and progress.total:
-            return trained, datetime.fromisoformat(self._ends[-1]).timestamp()
+            return trained, self._ended
         return progress.done, self._stepped
 
     def _outcome(self) -> str | None:
@@ -233,10 +235,16 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _point(row: Row) -> list[Any]:
-    return [row.accuracy, row.parameters, row.macs, row.origin, row.round, row.predicted]
+    expected = _finite(row.predicted)
+    return [row.accuracy, row.parameters, row.macs, row.origin, row.round, expected]
 
 
 def _latest(row: Row) -> list[Any]:
     error = row.error[:300] if row.error else None
     place = [row.created, row.origin, row.round, row.seed, row.parameters]
-    return [*place, row.predicted, row.accuracy, row.seconds, error]
+    return [*place, *map(_finite, (row.predicted, row.accuracy, row.seconds)), error]
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None
