@@ -84,6 +84,7 @@ def test_a_run_leaves_everything_that_a_user_needs(finished):
     assert result["trials"]["trained"] >= 10
     for name in ("source.json", "compressed.json", "report.html", "trials.db", "weights.pt"):
         assert (finished / name).stat().st_size > 0
+    assert json.loads((finished / "progress.json").read_text())["ended"] == "finished"
     assert not list(finished.rglob("*.unfinished"))
 
 
@@ -507,7 +508,7 @@ def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
 
 
 def test_every_command_has_help_with_an_example():
-    for command in ("compress", "evaluate", "fit", "train", "inspect", "trials", "report"):
+    for command in ("compress", "evaluate", "fit", "train", "inspect", "trials", "report", "watch"):
         done = subprocess.run(
             [sys.executable, "-m", "archpress", command, "--help"],
             capture_output=True,

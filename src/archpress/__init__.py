@@ -20,6 +20,7 @@ The way of the data, one room after the other:
     compression    the search over nets: first trials, rounds, final training, the run folder
     shipping       a finished network in forms that other programs run
     report         one offline page about a run
+    watching       a live page about a run of another process
     comparison     ways to search, compared over seeds
     reproduction   the paper's experiments, by name
     cli            the commands

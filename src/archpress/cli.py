@@ -34,6 +34,7 @@ from archpress.cli_inspect import inspect
 from archpress.cli_profile import profile
 from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
+from archpress.cli_watch import watch
 from archpress.errors import ArchpressError
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
@@ -49,6 +50,7 @@ app = typer.Typer(
     "--max-parameters 93000 --run runs/first",
 )
 app.command()(compress)
+app.command()(watch)
 
 
 @app.command()

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from archpress.report import figures
-from archpress.report.figures import DARK, LIGHT, THEMES
+from archpress.report.themes import DARK, LIGHT, THEMES
 from archpress.report.trials import BestSoFar, front, trial_points
 from archpress.space.limits import Limits
 

@@ -19,8 +19,15 @@ from archpress.compression.run_folder import open_folder
 from archpress.compression.settings import Settings, settings_of
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
-from archpress.evaluation import ProcessPool, averaged, choose_device, torch_threads
-from archpress.search import Objective, Progress, Silent
+from archpress.evaluation import (
+    ProcessPool,
+    averaged,
+    choose_device,
+    default_workers,
+    torch_threads,
+)
+from archpress.progress_file import ProgressFile
+from archpress.search import Objective, Progress, Silent, Together
 from archpress.space import Limits, space_around, with_joins_of_two
 from archpress.store import Store
 
@@ -87,9 +94,11 @@ def compare(
     )
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
+        workers = default_workers(conditions.device) if workers is None else workers
         pools = _pools(stack, conditions, workers)
         store = _opened(stack, conditions)
-        listener = progress or Silent()
+        told = stack.enter_context(ProgressFile(conditions.folder, workers=workers))
+        listener = Together(progress or Silent(), told)
         weights = conditions.folder / "weights"
         trainer = FinalTrainer(images, pools.final, store, weights, listener)
         evaluator = averaged(pools.trial, conditions.settings.initialisations)

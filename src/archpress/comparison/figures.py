@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from archpress.comparison.contestants import OURS
 from archpress.comparison.curves import Band
-from archpress.report.figures import SYMBOLS, Theme, blank_figure
+from archpress.report.figures import blank_figure
+from archpress.report.themes import SYMBOLS, Theme
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -40,9 +40,11 @@ from archpress.evaluation import (
     Recipe,
     averaged,
     choose_device,
+    default_workers,
     torch_threads,
 )
-from archpress.search.progress import Progress, Silent
+from archpress.progress_file import ProgressFile
+from archpress.search.progress import Progress, Silent, Together
 from archpress.space import Form, Limits, space_around, with_joins_of_two
 from archpress.store import Store
 
@@ -116,6 +118,9 @@ def compress(
     folder = open_folder(Path(run))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
+        workers = default_workers(chosen_device) if workers is None else workers
+        told = stack.enter_context(ProgressFile(folder, workers=workers))
+        listener = Together(listener, told)
         store = stack.enter_context(Store(folder / "trials.db"))
         write_text(folder / "source.json", measured.to_json())
         if others := told_of_others(known_plan(folder), plan):

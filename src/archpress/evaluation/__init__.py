@@ -25,7 +25,7 @@ from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.measure_on_target import this_machine
-from archpress.evaluation.pool import ProcessPool
+from archpress.evaluation.pool import ProcessPool, default_workers
 from archpress.evaluation.preparation import Normalisation, usual_normalisations
 from archpress.evaluation.profiling import (
     BACKENDS,
@@ -72,6 +72,7 @@ __all__ = [
     "averaged_key",
     "choose_device",
     "cores",
+    "default_workers",
     "final",
     "load_times",
     "logits_of",

@@ -97,7 +97,7 @@ class ProcessPool:
         memory_limit: int | None = None,
     ) -> None:
         self.data, self.recipe, self.device = data, recipe, choose_device(device)
-        self.workers = _default_workers(self.device) if workers is None else workers
+        self.workers = default_workers(self.device) if workers is None else workers
         self.time_limit, self.memory_limit = time_limit, memory_limit
         if self.workers < 1:
             raise EvaluationError(f"a pool needs one worker or more, not {self.workers}")
@@ -279,7 +279,8 @@ class ProcessPool:
         worker.stop()
 
 
-def _default_workers(device: str) -> int:
+def default_workers(device: str) -> int:
+    """One a core; on a GPU a few."""
     if device == "cpu":
         return cores()
     return WORKERS_A_GPU if device.startswith("cuda") else 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archpress.report import wording
-from archpress.report.figures import THEMES, Theme
+from archpress.report.themes import THEMES, Theme
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

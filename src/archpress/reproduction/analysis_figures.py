@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from archpress.report.figures import Theme, blank_figure
+from archpress.report.figures import blank_figure
+from archpress.report.themes import Theme
 from archpress.reproduction.analysis import PathPoint, Study
 
 if TYPE_CHECKING:

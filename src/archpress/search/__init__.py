@@ -11,7 +11,7 @@ from archpress.search.descent import DescentSettings, descend
 from archpress.search.journal import Journal
 from archpress.search.objective import Objective
 from archpress.search.problem import Arm, Asking, Evaluate, Problem, run_arm
-from archpress.search.progress import Progress, Silent
+from archpress.search.progress import Progress, Silent, Together
 from archpress.search.proposals import ProposalSettings, propose
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "ProposalSettings",
     "Silent",
+    "Together",
     "descend",
     "propose",
     "run_arm",

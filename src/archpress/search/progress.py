@@ -1,5 +1,6 @@
 """How a long run tells what it does: a protocol, for a terminal, a notebook or nobody."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -27,3 +28,29 @@ class Silent:
 
     def say(self, text: str) -> None:
         """Ignored."""
+
+
+class Together:
+    """Several listen to one run.
+
+    Args:
+        listeners: each is told everything, in this order.
+    """
+
+    def __init__(self, *listeners: Progress) -> None:
+        self._listeners: Sequence[Progress] = listeners
+
+    def stage(self, name: str, total: int) -> None:
+        """Passed on."""
+        for listener in self._listeners:
+            listener.stage(name, total)
+
+    def advance(self, done: int, note: str = "") -> None:
+        """Passed on."""
+        for listener in self._listeners:
+            listener.advance(done, note)
+
+    def say(self, text: str) -> None:
+        """Passed on."""
+        for listener in self._listeners:
+            listener.say(text)
