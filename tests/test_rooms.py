@@ -28,6 +28,7 @@ ROOMS = (
     "cli_inspect",
     "cli_diff",
     "cli_export",
+    "cli_merge",
     "cli_profile",
     "cli_table",
     "cli_compare",

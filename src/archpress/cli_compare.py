@@ -22,6 +22,7 @@ from archpress.arguments import (
     QuietOption,
     RunOption,
     SizeOption,
+    StoreOption,
     WorkersOption,
     read_limits,
     read_net_and_images,
@@ -60,6 +61,7 @@ def compare(
     size: SizeOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -104,6 +106,7 @@ def compare(
             name=Path(net).stem,
             device=device,
             workers=workers,
+            store=store,
             progress=progress,
         )
     if as_json:

@@ -32,6 +32,7 @@ from archpress.arguments import (
     RunOption,
     SeedOption,
     SizeOption,
+    StoreOption,
     WidthsOnlyOption,
     WorkersOption,
     net_name,
@@ -94,6 +95,7 @@ def compress(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -167,6 +169,7 @@ def compress(
             seed=seed,
             device=device,
             workers=workers,
+            store=store,
             progress=progress,
         )
     report = write_report(run)

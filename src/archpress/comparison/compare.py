@@ -15,14 +15,13 @@ from archpress.comparison.result import Comparison
 from archpress.comparison.searches import SEARCHES, Searcher
 from archpress.comparison.tables import write_tables
 from archpress.compression.finals import FinalTrainer
-from archpress.compression.run_folder import open_folder
+from archpress.compression.run_folder import open_folder, trials_of
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import ProcessPool, averaged, choose_device, torch_threads
 from archpress.search import Objective, Progress, Silent
 from archpress.space import Limits, space_around, with_joins_of_two
-from archpress.store import Store
 
 DEFAULT_ARMS = ("default", "random", "narrowing", "evolution")
 
@@ -40,6 +39,7 @@ def compare(
     name: str | None = None,
     device: str = "auto",
     workers: int | None = None,
+    store: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Let arms search with several seeds, train what each chose once, and compare the nets.
@@ -62,6 +62,8 @@ def compare(
         name: of the source, for people.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
+        store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
+            folder gets its trials at the end.
         progress: who listens.
 
     Raises:
@@ -88,12 +90,12 @@ def compare(
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
         pools = _pools(stack, conditions, workers)
-        store = _opened(stack, conditions)
+        trials = stack.enter_context(trials_of(_folder(conditions), store, images.key))
         listener = progress or Silent()
         weights = conditions.folder / "weights"
-        trainer = FinalTrainer(images, pools.final, store, weights, listener)
+        trainer = FinalTrainer(images, pools.final, trials, weights, listener)
         evaluator = averaged(pools.trial, conditions.settings.initialisations)
-        searcher = Searcher(conditions, space, budget, evaluator, store, listener)
+        searcher = Searcher(conditions, space, budget, evaluator, trials, listener)
         match = Match(conditions, taking_part, searcher, FinalStage(conditions, trainer))
         so_far = _begin(conditions, contestants, budget, seeds, name)
         match.play(seeds, lambda runs: _write(replace(so_far, runs=tuple(runs))))
@@ -117,11 +119,11 @@ def _settings(images: ImageData) -> Settings:
     )
 
 
-def _opened(stack: ExitStack, conditions: Conditions) -> Store:
-    """The folder, made where it is missing, and its store."""
+def _folder(conditions: Conditions) -> Path:
+    """The folder, made where it is missing."""
     folder = open_folder(conditions.folder)
     (folder / SEARCHES).mkdir(exist_ok=True)
-    return stack.enter_context(Store(folder / "trials.db"))
+    return folder
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from archpress.compression.result import Result
 from archpress.compression.run_folder import (
     known_plan,
     open_folder,
+    trials_of,
     write_network,
     write_plan,
     write_result,
@@ -43,7 +44,6 @@ from archpress.evaluation import (
 )
 from archpress.search.progress import Progress, Silent
 from archpress.space import Form, Limits, space_around, with_joins_of_two
-from archpress.store import Store
 
 
 def compress(
@@ -60,6 +60,7 @@ def compress(
     seed: int = 0,
     device: str = "auto",
     workers: int | None = None,
+    store: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Search, train and measure a smaller architecture; go on from what the run folder holds.
@@ -84,6 +85,8 @@ def compress(
         seed: of everything that is random.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
+        store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
+            folder gets its trials at the end.
         progress: who listens.
 
     Raises:
@@ -120,7 +123,7 @@ def compress(
     folder = open_folder(Path(run))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
-        store = stack.enter_context(Store(folder / "trials.db"))
+        trials = stack.enter_context(trials_of(folder, store, images.key))
         write_text(folder / "source.json", measured.to_json())
         if others := told_of_others(known_plan(folder), plan):
             listener.say(others)
@@ -140,7 +143,7 @@ def compress(
             )
 
         with pool(settings.final, limited=False) as workers_pool:
-            trainer = FinalTrainer(images, workers_pool, store, folder / "weights", listener)
+            trainer = FinalTrainer(images, workers_pool, trials, folder / "weights", listener)
             seeds = tuple(range(1 if given else settings.seeds))
             source_plan = Plan(measured, settings.final, seeds, "source", given)
             clock = Clock()
@@ -148,7 +151,7 @@ def compress(
             clock.lap("source")
         with pool(settings.trial, limited=True) as workers_pool:
             evaluator = averaged(workers_pool, settings.initialisations)
-            task = Task(source, space, evaluator, store, settings, seed, folder, listener, timing)
+            task = Task(source, space, evaluator, trials, settings, seed, folder, listener, timing)
             found = search(task, aimed)
             clock.add(found.seconds)
         with pool(settings.final, limited=False) as workers_pool:
