@@ -75,6 +75,15 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 RunOption = Annotated[
     Path, typer.Option(help="Folder for all results; goes on from what it holds.")
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Train on a Ray cluster: auto for that of RAY_ADDRESS or of this machine, or its "
+        "address.",
+    ),
+]
 StoreArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Folder of a run, or a store: a file or a URL.")
 ]

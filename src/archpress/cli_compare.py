@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archpress.arguments import (
+    ClusterOption,
     DataOption,
     DeviceOption,
     Effort,
@@ -62,6 +63,7 @@ def compare(
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -107,6 +109,7 @@ def compare(
             device=device,
             workers=workers,
             store=store,
+            cluster=cluster,
             progress=progress,
         )
     if as_json:

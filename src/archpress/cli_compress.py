@@ -8,6 +8,7 @@ import typer
 
 from archpress.arguments import (
     Backend,
+    ClusterOption,
     DataOption,
     DeviceOption,
     DeviceTimesOption,
@@ -96,6 +97,7 @@ def compress(
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -170,6 +172,7 @@ def compress(
             device=device,
             workers=workers,
             store=store,
+            cluster=cluster,
             progress=progress,
         )
     report = write_report(run)

@@ -19,7 +19,7 @@ from archpress.compression.run_folder import open_folder, trials_of
 from archpress.compression.settings import MIRRORED, Settings, default_effort, settings_for
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
-from archpress.evaluation import ProcessPool, averaged, choose_device, torch_threads
+from archpress.evaluation import Pool, averaged, connect, driver_device, open_pool, torch_threads
 from archpress.search import Objective, Progress, Silent
 from archpress.space import Limits, space_around, with_joins_of_two
 
@@ -40,6 +40,7 @@ def compare(
     device: str = "auto",
     workers: int | None = None,
     store: Path | str | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Let arms search with several seeds, train what each chose once, and compare the nets.
@@ -64,6 +65,7 @@ def compare(
         workers: processes that train; by default one a core.
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
             folder gets its trials at the end.
+        cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.
         progress: who listens.
 
     Raises:
@@ -74,6 +76,8 @@ def compare(
         EvaluationError: an arm is not known, a count is below 1, or the device is not there.
     """
     contestants = pick(arms)
+    if cluster is not None:
+        connect(cluster)  # refuses before anything takes time
     _check_counts(budget, seeds)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=20_000)")
@@ -85,11 +89,16 @@ def compare(
     require_shape(images, source.input_shape, source.classes)
     space = space_around(source, limits)
     conditions = Conditions(
-        source, images, limits, settings or _settings(images), Path(run), choose_device(device)
+        source,
+        images,
+        limits,
+        settings or _settings(images),
+        Path(run),
+        driver_device(device, cluster),
     )
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
-        pools = _pools(stack, conditions, workers)
+        pools = _pools(stack, conditions, workers, device, cluster)
         trials = stack.enter_context(trials_of(_folder(conditions), store, images.key))
         listener = progress or Silent()
         weights = conditions.folder / "weights"
@@ -128,23 +137,30 @@ def _folder(conditions: Conditions) -> Path:
 
 @dataclass(frozen=True)
 class _Pools:
-    trial: ProcessPool
-    final: ProcessPool
+    trial: Pool
+    final: Pool
 
 
-def _pools(stack: ExitStack, conditions: Conditions, workers: int | None) -> _Pools:
+def _pools(
+    stack: ExitStack,
+    conditions: Conditions,
+    workers: int | None,
+    device: str,
+    cluster: str | None,
+) -> _Pools:
     """Workers for trials, with the limits of the settings, and for final trainings, without."""
     settings, images = conditions.settings, conditions.images
     stack.enter_context(torch_threads(1))
-    trial = ProcessPool(
+    trial = open_pool(
         images,
         settings.trial,
+        cluster=cluster,
         workers=workers,
-        device=conditions.device,
+        device=device,
         time_limit=settings.time_limit,
         memory_limit=settings.memory_limit,
     )
-    final = ProcessPool(images, settings.final, workers=workers, device=conditions.device)
+    final = open_pool(images, settings.final, cluster=cluster, workers=workers, device=device)
     return _Pools(stack.enter_context(trial), stack.enter_context(final))
 
 

@@ -36,10 +36,12 @@ from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import (
     Normalisation,
-    ProcessPool,
+    Pool,
     Recipe,
     averaged,
-    choose_device,
+    connect,
+    driver_device,
+    open_pool,
     torch_threads,
 )
 from archpress.search.progress import Progress, Silent
@@ -61,6 +63,7 @@ def compress(
     device: str = "auto",
     workers: int | None = None,
     store: Path | str | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Search, train and measure a smaller architecture; go on from what the run folder holds.
@@ -87,6 +90,7 @@ def compress(
         workers: processes that train; by default one a core.
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
             folder gets its trials at the end.
+        cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.
         progress: who listens.
 
     Raises:
@@ -98,6 +102,8 @@ def compress(
         EvaluationError: the device is not there, a final training failed, or the source with its
             weights is no more accurate than chance.
     """
+    if cluster is not None:
+        connect(cluster)  # refuses before anything takes time
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
     net = source_net(source, images, weights)
@@ -115,7 +121,7 @@ def compress(
         train_images=len(images.train),
         given=weights is not None,
     )
-    chosen_device = choose_device(device)
+    chosen_device = driver_device(device, cluster)
     listener = progress or Silent()
     net = replace(net, architecture=with_joins_of_two(net.architecture))
     given = measure_given(net, name, images, normalisation, device=chosen_device, progress=listener)
@@ -132,12 +138,13 @@ def compress(
         aimed = with_times(limits, timing, measured, seed, form)
         space = space_around(source, aimed, form)
 
-        def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
-            return ProcessPool(
+        def pool(recipe: Recipe, *, limited: bool) -> Pool:
+            return open_pool(
                 images,
                 recipe,
                 workers=workers,
-                device=chosen_device,
+                device=device,
+                cluster=cluster,
                 time_limit=settings.time_limit if limited else None,
                 memory_limit=settings.memory_limit if limited else None,
             )
