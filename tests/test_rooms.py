@@ -30,6 +30,7 @@ ROOMS = (
     "cli_inspect",
     "cli_diff",
     "cli_export",
+    "cli_merge",
     "cli_profile",
     "cli_watch",
     "cli_table",

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from archpress.data import ImageData, from_dataset, load_data
     from archpress.embedding import Embedding
     from archpress.errors import ArchpressError
-    from archpress.evaluation import Evaluator, ProcessPool, Recipe, TableEvaluator, Trial
+    from archpress.evaluation import Evaluator, ProcessPool, RayPool, Recipe, TableEvaluator, Trial
     from archpress.report import write_report
     from archpress.shipping import ship
     from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
@@ -57,6 +57,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "Layer": "architecture",
     "Limits": "space",
     "ProcessPool": "evaluation",
+    "RayPool": "evaluation",
     "Recipe": "evaluation",
     "Result": "compression",
     "SearchSpace": "space",

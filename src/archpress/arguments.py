@@ -83,6 +83,26 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 RunOption = Annotated[
     Path, typer.Option(help="Folder for all results; goes on from what it holds.")
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Train on a Ray cluster: auto for that of RAY_ADDRESS or of this machine, or its "
+        "address.",
+    ),
+]
+StoreArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Folder of a run, or a store: a file or a URL.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PLACE",
+        help="Trials are kept here instead of in the folder: a file, or a URL of PostgreSQL.",
+    ),
+]
 MaxParametersOption = Annotated[
     str | None, typer.Option(metavar=AMOUNT, help="Weights: 93000, 93K, or 50% of the source's.")
 ]
@@ -304,10 +324,24 @@ def whole(value: float | None, option: str) -> int | None:
     return int(value)
 
 
-def require_file(path: Path) -> None:
-    """Refuse a store that is not there."""
-    if not path.exists():
+def store_place(place: str, *, new: bool = False) -> str:
+    """Where the store is that was typed as a folder of a run, a file or a URL.
+
+    Args:
+        place: as typed.
+        new: whether the file may be missing.
+
+    Raises:
+        ArchpressError: it is missing.
+    """
+    if "://" in place:
+        return place
+    path = Path(place)
+    if path.is_dir():
+        path /= "trials.db"
+    if not new and not path.exists():
         raise ArchpressError(f"there is no store {path}")
+    return str(path)
 
 
 def costs(architecture: "Architecture") -> dict[str, str | int]:

@@ -19,9 +19,10 @@ from archpress.arguments import (
     SeedOption,
     SizeOption,
     SortKey,
+    StoreArgument,
     costs,
     read_net_and_images,
-    require_file,
+    store_place,
     whole,
 )
 from archpress.cli_analyse import analyse
@@ -31,6 +32,7 @@ from archpress.cli_count import count
 from archpress.cli_diff import diff
 from archpress.cli_export import export
 from archpress.cli_inspect import inspect
+from archpress.cli_merge import merge
 from archpress.cli_profile import profile
 from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
@@ -57,7 +59,9 @@ app.command()(watch)
 def evaluate(
     net: NetArgument,
     data: DataOption,
-    store: Annotated[Path, typer.Option(help="Trials are kept here.")] = Path("trials.db"),
+    store: Annotated[
+        str, typer.Option(help="Trials are kept here: a file, or a URL of PostgreSQL.")
+    ] = "trials.db",
     size: SizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -159,7 +163,7 @@ def fit(
 
 @app.command()
 def trials(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a store.")],
+    run: StoreArgument,
     sort: Annotated[SortKey, typer.Option(help="Best first.")] = SortKey.ACCURACY,
     limit: Annotated[int, typer.Option(help="Show at most so many.")] = 20,
     max_parameters: Annotated[float | None, typer.Option(help="Only smaller nets.")] = None,
@@ -177,9 +181,7 @@ def trials(
     from archpress.store import Store, TrialFilter
     from archpress.terminal import table
 
-    place = run / "trials.db" if run.is_dir() else run
-    require_file(place)
-    with Store(place) as store:
+    with Store(store_place(run)) as store:
         if export:
             _say(f"{store.export(export)} trials written to {export}")
             return
@@ -272,6 +274,7 @@ app.command()(profile)
 app.command()(compare)
 app.command()(count)
 app.command()(reproduce)
+app.command()(merge)
 app.command()(analyse)
 app.command("table")(table_command)
 

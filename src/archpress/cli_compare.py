@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archpress.arguments import (
+    ClusterOption,
     DataOption,
     DeviceOption,
     Effort,
@@ -22,6 +23,7 @@ from archpress.arguments import (
     QuietOption,
     RunOption,
     SizeOption,
+    StoreOption,
     WorkersOption,
     read_limits,
     read_net_and_images,
@@ -59,6 +61,8 @@ def compare(
     size: SizeOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -103,6 +107,8 @@ def compare(
             name=Path(net).stem,
             device=device,
             workers=workers,
+            store=store,
+            cluster=cluster,
             progress=progress,
         )
     if as_json:

@@ -9,6 +9,7 @@ import typer
 from archpress.arguments import (
     AugmentOption,
     Backend,
+    ClusterOption,
     DataOption,
     DeviceOption,
     DeviceTimesOption,
@@ -33,6 +34,7 @@ from archpress.arguments import (
     RunOption,
     SeedOption,
     SizeOption,
+    StoreOption,
     WidthsOnlyOption,
     WorkersOption,
     net_name,
@@ -95,6 +97,8 @@ def compress(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -172,6 +176,8 @@ def compress(
             seed=seed,
             device=device,
             workers=workers,
+            store=store,
+            cluster=cluster,
             progress=progress,
         )
     report = write_report(run)

@@ -32,7 +32,7 @@ class RunProgress(BaseModel):
         started: of the stage, seconds since 1970, as all times here.
         begun: of the run, by this process.
         updated: when this was written.
-        workers: processes that train.
+        workers: that train at once; None: as many as a cluster has room for.
         pid: of the process that searches.
         host: that it runs on.
         ended: how it ended; empty while it runs.
@@ -48,7 +48,7 @@ class RunProgress(BaseModel):
     started: Time
     begun: Time
     updated: Time
-    workers: int
+    workers: int | None
     pid: int
     host: str
     ended: Literal["", "finished", "stopped", "failed"] = ""
@@ -71,10 +71,10 @@ class ProgressFile:
 
     Args:
         folder: of the run.
-        workers: processes that train.
+        workers: that train at once; None: as many as a cluster has room for.
     """
 
-    def __init__(self, folder: Path, *, workers: int) -> None:
+    def __init__(self, folder: Path, *, workers: int | None) -> None:
         self._path = folder / PROGRESS_FILE
         now = time.time()
         self._now = RunProgress(

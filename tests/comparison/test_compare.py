@@ -10,7 +10,7 @@ from archpress.comparison import compare, contestants
 from archpress.errors import EvaluationError, SpaceError
 from archpress.search import Objective
 from archpress.space import Limits
-from archpress.store import Store
+from archpress.store import Store, TrialFilter
 
 LIMITS = Limits(max_parameters=3000)
 
@@ -316,3 +316,23 @@ def test_all_contestants_are_known_by_name():
         contestants()
     )
     assert [one.name for one in contestants().values()] == list(contestants())
+
+
+@pytest.mark.slow
+def test_a_shared_store_gives_one_run_what_another_one_trained(make, images, settings, tmp_path):
+    """Also the trials that a folder had by itself; and each folder is whole at its end."""
+    shared, listened = tmp_path / "shared.db", Heard()
+
+    def compared(name, **more):
+        more = {"budget": 3, "seeds": 1, "workers": 1, "device": "cpu"} | more
+        run = tmp_path / name
+        compare("tiny", images, LIMITS, arms=[make()], settings=settings, run=run, **more)
+        return stored(run)
+
+    alone = compared("one")
+    assert compared("one", store=shared) == alone
+    assert compared("other", store=shared, progress=listened)[:3] == alone[:3]
+    with Store(shared) as store:
+        brief = settings.trial_key
+        assert len(store.trials(TrialFilter(recipe=brief))) == 3
+        assert {one.recipe for one in store.trials()} == {brief, settings.final.key}

@@ -5,7 +5,7 @@ import torch
 
 from archpress.architecture import Architecture, Layer, chain
 from archpress.data import ImageData, Split
-from archpress.evaluation import Candidate, ProcessPool, Recipe
+from archpress.evaluation import Candidate, ProcessPool, RayPool, Recipe, connect
 
 CLASSES = 4
 
@@ -36,6 +36,29 @@ def brief() -> Recipe:
 def pool(data, brief) -> Iterator[ProcessPool]:
     """One for all tests that do it no harm: a worker takes some seconds to start."""
     with ProcessPool(data, brief, workers=1, device="cpu") as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Ray on this machine as two nodes of one core each; its address, and `add_node` and others."""
+    pytest.importorskip("ray", reason="needs pip install 'archpress[ray]'")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    made.add_node(**node)
+    made.wait_for_nodes()
+    connect(made.address)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_pool(cluster, data, brief) -> Iterator[RayPool]:
+    with RayPool(data, brief, cluster=cluster.address) as pool:
         yield pool
 
 

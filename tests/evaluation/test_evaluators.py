@@ -20,6 +20,7 @@ from archpress.evaluation import (
         "serial",
         "table",
         pytest.param("pool", marks=pytest.mark.slow),
+        pytest.param("ray", marks=pytest.mark.slow),
         pytest.param("averaged", marks=pytest.mark.slow),
         pytest.param("inheriting", marks=pytest.mark.slow),
     ],
@@ -31,6 +32,8 @@ def evaluator(request, data, brief, candidates):
         case "table":
             known = [c.architecture.key for c in candidates if c.architecture.input_shape[0] == 1]
             return TableEvaluator({key: {"accuracy": 0.5} for key in known}, name="published")
+        case "ray":
+            return request.getfixturevalue("ray_pool")
         case "averaged":
             return Averaged(request.getfixturevalue("pool"), 2)
         case "inheriting":

@@ -15,21 +15,22 @@ from archpress.comparison.result import Comparison
 from archpress.comparison.searches import SEARCHES, Searcher
 from archpress.comparison.tables import write_tables
 from archpress.compression.finals import FinalTrainer
-from archpress.compression.run_folder import open_folder
+from archpress.compression.run_folder import open_folder, trials_of
 from archpress.compression.settings import Settings, settings_of
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import (
-    ProcessPool,
+    Pool,
     averaged,
-    choose_device,
-    default_workers,
+    connect,
+    driver_device,
+    open_pool,
     torch_threads,
+    workers_at_once,
 )
 from archpress.progress_file import ProgressFile
 from archpress.search import Objective, Progress, Silent, Together
 from archpress.space import Limits, space_around, with_joins_of_two
-from archpress.store import Store
 
 DEFAULT_ARMS = ("default", "random", "narrowing", "evolution")
 
@@ -47,6 +48,8 @@ def compare(
     name: str | None = None,
     device: str = "auto",
     workers: int | None = None,
+    store: Path | str | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Let arms search with several seeds, train what each chose once, and compare the nets.
@@ -69,6 +72,9 @@ def compare(
         name: of the source, for people.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
+        store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
+            folder gets its trials at the end.
+        cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.
         progress: who listens.
 
     Raises:
@@ -79,6 +85,8 @@ def compare(
         EvaluationError: an arm is not known, a count is below 1, or the device is not there.
     """
     contestants = pick(arms)
+    if cluster is not None:
+        connect(cluster)  # refuses before anything takes time
     _check_counts(budget, seeds)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=20_000)")
@@ -90,19 +98,24 @@ def compare(
     require_shape(images, source.input_shape, source.classes)
     space = space_around(source, limits)
     conditions = Conditions(
-        source, images, limits, settings or settings_of(images), Path(run), choose_device(device)
+        source,
+        images,
+        limits,
+        settings or settings_of(images),
+        Path(run),
+        driver_device(device, cluster),
     )
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
-        workers = default_workers(conditions.device) if workers is None else workers
-        pools = _pools(stack, conditions, workers)
-        store = _opened(stack, conditions)
+        workers = workers_at_once(workers, conditions.device, cluster)
+        pools = _pools(stack, conditions, workers, device, cluster)
+        trials = stack.enter_context(trials_of(_folder(conditions), store, images.key))
         told = stack.enter_context(ProgressFile(conditions.folder, workers=workers))
         listener = Together(progress or Silent(), told)
         weights = conditions.folder / "weights"
-        trainer = FinalTrainer(images, pools.final, store, weights, listener)
+        trainer = FinalTrainer(images, pools.final, trials, weights, listener)
         evaluator = averaged(pools.trial, conditions.settings.initialisations)
-        searcher = Searcher(conditions, space, budget, evaluator, store, listener)
+        searcher = Searcher(conditions, space, budget, evaluator, trials, listener)
         match = Match(conditions, taking_part, searcher, FinalStage(conditions, trainer))
         so_far = _begin(conditions, contestants, budget, seeds, name)
         match.play(seeds, lambda runs: _write(replace(so_far, runs=tuple(runs))))
@@ -118,32 +131,39 @@ def _check_counts(budget: int, seeds: int) -> None:
             raise EvaluationError(f"{name} must be at least 1, not {count}")
 
 
-def _opened(stack: ExitStack, conditions: Conditions) -> Store:
-    """The folder, made where it is missing, and its store."""
+def _folder(conditions: Conditions) -> Path:
+    """The folder, made where it is missing."""
     folder = open_folder(conditions.folder)
     (folder / SEARCHES).mkdir(exist_ok=True)
-    return stack.enter_context(Store(folder / "trials.db"))
+    return folder
 
 
 @dataclass(frozen=True)
 class _Pools:
-    trial: ProcessPool
-    final: ProcessPool
+    trial: Pool
+    final: Pool
 
 
-def _pools(stack: ExitStack, conditions: Conditions, workers: int | None) -> _Pools:
+def _pools(
+    stack: ExitStack,
+    conditions: Conditions,
+    workers: int | None,
+    device: str,
+    cluster: str | None,
+) -> _Pools:
     """Workers for trials, with the limits of the settings, and for final trainings, without."""
     settings, images = conditions.settings, conditions.images
     stack.enter_context(torch_threads(1))
-    trial = ProcessPool(
+    trial = open_pool(
         images,
         settings.trial,
+        cluster=cluster,
         workers=workers,
-        device=conditions.device,
+        device=device,
         time_limit=settings.time_limit,
         memory_limit=settings.memory_limit,
     )
-    final = ProcessPool(images, settings.final, workers=workers, device=conditions.device)
+    final = open_pool(images, settings.final, cluster=cluster, workers=workers, device=device)
     return _Pools(stack.enter_context(trial), stack.enter_context(final))
 
 

@@ -24,6 +24,7 @@ from archpress.compression.result import Result
 from archpress.compression.run_folder import (
     known_plan,
     open_folder,
+    trials_of,
     write_network,
     write_plan,
     write_result,
@@ -36,17 +37,18 @@ from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import SpaceError
 from archpress.evaluation import (
     Normalisation,
-    ProcessPool,
+    Pool,
     Recipe,
     averaged,
-    choose_device,
-    default_workers,
+    connect,
+    driver_device,
+    open_pool,
     torch_threads,
+    workers_at_once,
 )
 from archpress.progress_file import ProgressFile
 from archpress.search.progress import Progress, Silent, Together
 from archpress.space import Form, Limits, space_around, with_joins_of_two
-from archpress.store import Store
 
 
 def compress(
@@ -63,6 +65,8 @@ def compress(
     seed: int = 0,
     device: str = "auto",
     workers: int | None = None,
+    store: Path | str | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Search, train and measure a smaller architecture; go on from what the run folder holds.
@@ -87,6 +91,9 @@ def compress(
         seed: of everything that is random.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
+        store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
+            folder gets its trials at the end.
+        cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.
         progress: who listens.
 
     Raises:
@@ -98,6 +105,8 @@ def compress(
         EvaluationError: the device is not there, a final training failed, or the source with its
             weights is no more accurate than chance.
     """
+    if cluster is not None:
+        connect(cluster)  # refuses before anything takes time
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
     net = source_net(source, images, weights)
@@ -110,7 +119,7 @@ def compress(
     timeless = replace(limits, max_latency=None, max_latency_share=None)
     space_around(source, timeless, form)  # refuses what no net can keep
     wanted = settings or settings_of(images, given=weights is not None)
-    chosen_device = choose_device(device)
+    chosen_device = driver_device(device, cluster)
     listener = progress or Silent()
     net = replace(net, architecture=with_joins_of_two(net.architecture))
     given = measure_given(net, name, images, normalisation, device=chosen_device, progress=listener)
@@ -118,10 +127,10 @@ def compress(
     folder = open_folder(Path(run))
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
-        workers = default_workers(chosen_device) if workers is None else workers
+        workers = workers_at_once(workers, chosen_device, cluster)
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(listener, told)
-        store = stack.enter_context(Store(folder / "trials.db"))
+        trials = stack.enter_context(trials_of(folder, store, images.key))
         write_text(folder / "source.json", measured.to_json())
         if others := told_of_others(known_plan(folder), plan):
             listener.say(others)
@@ -130,18 +139,19 @@ def compress(
         aimed = with_times(limits, timing, measured, seed, form)
         space = space_around(source, aimed, form)
 
-        def pool(recipe: Recipe, *, limited: bool) -> ProcessPool:
-            return ProcessPool(
+        def pool(recipe: Recipe, *, limited: bool) -> Pool:
+            return open_pool(
                 images,
                 recipe,
                 workers=workers,
-                device=chosen_device,
+                device=device,
+                cluster=cluster,
                 time_limit=wanted.time_limit if limited else None,
                 memory_limit=wanted.memory_limit if limited else None,
             )
 
         with pool(wanted.final, limited=False) as workers_pool:
-            trainer = FinalTrainer(images, workers_pool, store, folder / "weights", listener)
+            trainer = FinalTrainer(images, workers_pool, trials, folder / "weights", listener)
             varied = choose_augmentation(trainer, wanted.augmentations, wanted.final, source, space)
             settings = replace(wanted, final=varied)
             seeds = tuple(range(1 if given else settings.seeds))
@@ -151,7 +161,7 @@ def compress(
             clock.lap("source")
         with pool(settings.trial, limited=True) as workers_pool:
             evaluator = averaged(workers_pool, settings.initialisations)
-            task = Task(source, space, evaluator, store, settings, seed, folder, listener, timing)
+            task = Task(source, space, evaluator, trials, settings, seed, folder, listener, timing)
             found = search(task, aimed)
             clock.add(found.seconds)
         with pool(settings.final, limited=False) as workers_pool:

@@ -18,7 +18,7 @@ from archpress.evaluation import (
     Candidate,
     Job,
     Normalisation,
-    ProcessPool,
+    Pool,
     Recipe,
     Trial,
     accuracy_of,
@@ -71,7 +71,7 @@ class FinalTrainer:
     """
 
     data: ImageData
-    pool: ProcessPool
+    pool: Pool
     store: Store
     folder: Path
     progress: Progress

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from archpress.compression.result import Result
 from archpress.data import ImageData
 from archpress.errors import StoreError
 from archpress.evaluation import Normalisation, Recipe
+from archpress.store import Store, TrialFilter
+
+TRIALS = "trials.db"  # the store of a run folder
 
 
 def open_folder(folder: Path) -> Path:
@@ -33,6 +38,32 @@ def open_folder(folder: Path) -> Path:
     except OSError as error:
         raise StoreError(f"cannot write into the run folder {folder}: {error.strerror}") from None
     return folder
+
+
+@contextmanager
+def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator[Store]:
+    """The store of a run: the folder's own, or one elsewhere, which may be shared.
+
+    One elsewhere first gets the folder's own trials, and when the run has ended, the folder's own
+    gets its trials, so that the folder is whole by itself.
+
+    Args:
+        folder: of the run.
+        place: of the store; None: in the folder.
+        data_key: of the images; trials of others stay where they are.
+
+    Raises:
+        StoreError: a store cannot be opened, read or written.
+    """
+    with Store(folder / TRIALS) as own:
+        if place is None:
+            yield own
+            return
+        which = TrialFilter(data=data_key)
+        with Store(place) as store:
+            store.merge(own, which)
+            yield store
+            own.merge(store, which)
 
 
 def write_text(path: Path, text: str) -> None:

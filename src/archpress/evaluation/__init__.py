@@ -5,7 +5,9 @@
     Candidate, Trial        what is asked for, what came of it
     Evaluator               candidates in, trials out; anybody may write another
       SerialEvaluator       trains in this process
-      ProcessPool           trains in several processes, with limits of time and memory
+      Pool                  trains several at once, and does jobs; `open_pool` makes one
+        ProcessPool         in several processes, with limits of time and memory
+        RayPool             on the nodes of a Ray cluster
       Inheriting            nets begin with slices of a trained source, in a pool
       Averaged              several initialisations of each net, in a pool
       TableEvaluator        looks published results up
@@ -19,13 +21,14 @@ and seed give the same trial in every evaluator that trains.
 
 from archpress.evaluation.averaged import Averaged, averaged, averaged_key
 from archpress.evaluation.device import choose_device, cores, torch_threads
-from archpress.evaluation.evaluator import Evaluator, SerialEvaluator
+from archpress.evaluation.evaluator import Evaluator, Pool, SerialEvaluator
 from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.measure_on_target import this_machine
-from archpress.evaluation.pool import ProcessPool, default_workers
+from archpress.evaluation.pool import ProcessPool
+from archpress.evaluation.pools import driver_device, open_pool, workers_at_once
 from archpress.evaluation.preparation import Normalisation, usual_normalisations
 from archpress.evaluation.profiling import (
     BACKENDS,
@@ -34,6 +37,7 @@ from archpress.evaluation.profiling import (
     save_times,
     time_nets,
 )
+from archpress.evaluation.ray_pool import RayPool, connect
 from archpress.evaluation.recipe import AUGMENTATIONS, Recipe, augmented, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
 from archpress.evaluation.training import (
@@ -59,7 +63,9 @@ __all__ = [
     "Job",
     "Latency",
     "Normalisation",
+    "Pool",
     "ProcessPool",
+    "RayPool",
     "Recipe",
     "SerialEvaluator",
     "TableEvaluator",
@@ -71,14 +77,16 @@ __all__ = [
     "averaged",
     "averaged_key",
     "choose_device",
+    "connect",
     "cores",
-    "default_workers",
+    "driver_device",
     "final",
     "load_times",
     "logits_of",
     "measure_in_turns",
     "measure_latency",
     "onnx_stopwatch",
+    "open_pool",
     "paper",
     "quick",
     "ready_to_time",
@@ -92,4 +100,5 @@ __all__ = [
     "torch_threads",
     "train",
     "usual_normalisations",
+    "workers_at_once",
 ]

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from archpress.evaluation.evaluator import Evaluator
+from archpress.evaluation.evaluator import Evaluator, Pool
 from archpress.evaluation.job import Job
-from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Candidate, Trial
 
@@ -25,7 +24,7 @@ class Averaged:
         Section 3.2 of the paper: the expected accuracy, over m initialisations.
     """
 
-    def __init__(self, pool: ProcessPool, initialisations: int) -> None:
+    def __init__(self, pool: Pool, initialisations: int) -> None:
         self._pool, self._count = pool, initialisations
 
     @property
@@ -73,6 +72,6 @@ def averaged_key(recipe: Recipe, initialisations: int) -> str:
     return recipe.key if initialisations == 1 else f"{recipe.key}*{initialisations}"
 
 
-def averaged(pool: ProcessPool, initialisations: int) -> Evaluator:
+def averaged(pool: Pool, initialisations: int) -> Evaluator:
     """The pool itself where each net is trained once."""
     return Averaged(pool, initialisations) if initialisations > 1 else pool

@@ -1,7 +1,8 @@
 """What an evaluator is, and the one that trains in this process."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from archpress.data import ImageData
 from archpress.evaluation.device import choose_device
@@ -31,6 +32,33 @@ class Evaluator(Protocol):
 
     def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
         """One trial a candidate, in the order in which they end."""
+
+
+class Pool(Evaluator, Protocol):
+    """An evaluator that trains several candidates at once, and also does jobs.
+
+    - Jobs begin in the order of their length, the longest first.
+    - Closing the iterator of `run` early, also by Ctrl-C, stops what is still running.
+    - The same job gives the same weights in every pool.
+    """
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of `evaluate`; jobs carry their own."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
+        """Do jobs; trials come in the order in which they end."""
+
+    def __enter__(self) -> Self:
+        """The pool itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the workers."""
 
 
 class SerialEvaluator:

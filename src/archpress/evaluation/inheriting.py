@@ -10,8 +10,8 @@ from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
+from archpress.evaluation.evaluator import Pool
 from archpress.evaluation.job import Job
-from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.trial import Candidate, Trial
 
 
@@ -26,7 +26,7 @@ class Inheriting:
     """
 
     def __init__(
-        self, pool: ProcessPool, source: Architecture, weights: Mapping[str, Tensor], name: str
+        self, pool: Pool, source: Architecture, weights: Mapping[str, Tensor], name: str
     ) -> None:
         self._pool, self._source, self._weights = pool, source, weights
         start = f"inherited from {source.key} {name}"

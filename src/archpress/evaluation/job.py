@@ -1,6 +1,7 @@
 """`Job`: one training as a message, and doing it: whatever happens, a trial comes out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,16 @@ class Job:
         )
 
 
+def longest_first(jobs: Sequence[Job], data: ImageData) -> list[Job]:
+    """Jobs by their multiply-adds, so that no long one is left for the end."""
+
+    def cost(job: Job) -> int:
+        images = job.recipe.train_images or len(data.train)
+        return job.candidate.architecture.macs * images * job.recipe.epochs
+
+    return sorted(jobs, key=cost, reverse=True)
+
+
 def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1) -> Trial:
     """Train what a job asks for.
 
@@ -95,7 +106,7 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
         if job.save_weights is not None:
             save_weights(result.network, job.save_weights)
     except Exception as error:  # whatever an architecture does, the other jobs go on
-        return job.failed(data.key, _described(error), time.perf_counter() - started)
+        return job.failed(data.key, described(error), time.perf_counter() - started)
     return _done(job, data.key, result)
 
 
@@ -141,7 +152,8 @@ def _done(job: Job, data_key: str, result: TrainingResult) -> Trial:
     )
 
 
-def _described(error: Exception) -> str:
+def described(error: Exception) -> str:
+    """What an error is in a failed trial: "Type: message", in one line."""
     lines = str(error).strip().splitlines()
     message = lines[0] if lines else ""
     if _is_out_of_memory(error):

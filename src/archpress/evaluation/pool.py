@@ -26,7 +26,7 @@ from typing import IO, Any, Self
 from archpress.data import ImageData
 from archpress.errors import EvaluationError
 from archpress.evaluation.device import choose_device, cores
-from archpress.evaluation.job import Job
+from archpress.evaluation.job import Job, longest_first
 from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Candidate, Trial
 
@@ -139,7 +139,7 @@ class ProcessPool:
         if self._running or not self._finalizer.alive:
             problem = "is at work on another batch" if self._running else "is closed"
             raise EvaluationError(f"the pool {problem}; it cannot run these jobs")
-        waiting = deque(_Task(job) for job in sorted(jobs, key=self._cost, reverse=True))
+        waiting = deque(_Task(job) for job in longest_first(jobs, self.data))
         self._running = True
         try:
             self._hand_out(waiting)
@@ -172,10 +172,6 @@ class ProcessPool:
         self.close()
 
     # --- handing out and taking in ---
-
-    def _cost(self, job: Job) -> int:
-        images = job.recipe.train_images or len(self.data.train)
-        return job.candidate.architecture.macs * images * job.recipe.epochs
 
     def _hand_out(self, waiting: deque[_Task]) -> None:
         busy = sum(worker.task is not None for worker in self._live)

@@ -9,13 +9,10 @@ import argparse
 import mmap
 import os
 import pickle
-import resource
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from queue import SimpleQueue
 
 import torch
@@ -23,8 +20,7 @@ import torch
 from archpress.data import ImageData
 from archpress.evaluation.job import Job, run_job
 from archpress.evaluation.preparation import prepare
-
-STATM = Path("/proc/self/statm")  # Linux's count of a process's pages, the address space first
+from archpress.evaluation.process import limited_memory, warm_up
 
 
 def main() -> None:
@@ -32,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     arguments = _arguments()
     torch.set_num_threads(1)
-    _warm_up()
+    warm_up()
     connection: Connection[object, Job] = Connection(arguments.control)
     with mmap.mmap(arguments.data, 0, access=mmap.ACCESS_READ) as content:
         data: ImageData = pickle.loads(content)
@@ -54,11 +50,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _warm_up() -> None:
-    """Import what torch imports with its first optimizer: two seconds that are no trial's."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-
-
 def _receive(connection: "Connection[object, Job]", inbox: "SimpleQueue[Job]") -> None:
     try:
         while True:
@@ -71,21 +62,8 @@ def _run(job: Job, data: ImageData, device: str, memory_limit: int | None) -> ob
     prepare(data, job.recipe, torch.device(device))  # the data are no part of a trial's memory
     if memory_limit is None or device != "cpu":
         return run_job(job, data, device=device)
-    with _limited_memory(memory_limit):
+    with limited_memory(memory_limit):
         return run_job(job, data, device=device)
-
-
-@contextmanager
-def _limited_memory(extra: int) -> Iterator[None]:
-    """Allocations fail beyond `extra` bytes more address space than now; the process survives."""
-    pages = int(STATM.read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    limit = pages * resource.getpagesize() + extra
-    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 if __name__ == "__main__":

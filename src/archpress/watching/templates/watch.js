@@ -56,7 +56,7 @@ const showNumbers = () => {
   put("trials", count(told.trials));
   put("failed", told.failed ? `and ${count(told.failed)} failed` : "none failed");
   const run = told.progress;
-  put("workers", run ? count(run.workers) : "–");
+  put("workers", run ? (run.workers === null ? "as many as fit" : count(run.workers)) : "–");
   put("process", run ? `process ${run.pid} on ${run.host}` : "");
   show("stage", Boolean(run?.stage));
   if (!run) return;

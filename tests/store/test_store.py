@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
 import pytest
+from store_trials import net, trial
 
 from archpress.architecture import Architecture, Layer, chain
 from archpress.errors import StoreError
@@ -33,27 +33,6 @@ with Store(place) as store:
 """
 
 
-def net(width: int = 3) -> Architecture:
-    return chain((1, 4, 4), Layer("conv", 3, width, 1, 1), Layer("linear", channels=3))
-
-
-def trial(width: int = 3, accuracy: float | None = 0.5, **fields: object) -> Trial:
-    made = Trial(
-        net(width),
-        *("data", "recipe", 0, TrialState.DONE),
-        {"accuracy": accuracy, "train_loss": 0.25},
-        (0.25, accuracy),
-        origin="edit",
-        round=1,
-        predicted=0.75,
-    )
-    if accuracy is None:
-        made = replace(
-            made, state=TrialState.FAILED, metrics={}, curve=(), error="TimeLimit: stopped"
-        )
-    return replace(made, **fields)
-
-
 def key_of(stored: Trial) -> tuple[str, str, str, int]:
     return stored.architecture.key, stored.data, stored.recipe, stored.seed
 
@@ -63,9 +42,11 @@ def path(tmp_path) -> Path:
     return tmp_path / "trials.db"
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "postgres"])
 def store(request, path):
-    with Store(path if request.param == "file" else "sqlite://") as store:
+    places = {"file": lambda: path, "memory": lambda: "sqlite://"}
+    place = places.get(request.param, lambda: request.getfixturevalue("postgres"))()
+    with Store(place) as store:
         yield store
 
 
@@ -201,7 +182,7 @@ def test_a_store_that_another_process_creates_at_the_same_moment_is_shared(path,
         with Store(path) as other:
             other.add(trial(2))
 
-    monkeypatch.setattr("archpress.store._write_ahead", other_is_faster)
+    monkeypatch.setattr("archpress.store.database._write_ahead", other_is_faster)
     with Store(path) as store:
         assert store.add(trial(3))
         assert store.count() == 2
@@ -288,7 +269,7 @@ def test_a_full_disk_is_a_store_error_and_the_store_stays_whole(path):
     """`max_page_count` gives SQLite's error for a full disk without filling one."""
     with Store(path) as store:
         store.add(trial(2))
-        connection = store._engine.raw_connection()
+        connection = store._database._engine.raw_connection()
         pages = connection.cursor().execute("PRAGMA page_count").fetchone()[0]
         connection.cursor().execute(f"PRAGMA max_page_count = {pages}")
         connection.close()  # back to the pool, so the next transaction has the limit
