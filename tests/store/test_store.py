@@ -364,3 +364,42 @@ def test_a_store_s_json_columns_are_plain_json(path):
     assert json.loads(row[0]) == {"accuracy": 0.5, "train_loss": 0.25}
     assert json.loads(row[1]) == [0.25, 0.5]
     assert Architecture.from_json(row[2]) == net()
+
+
+# --- many at once ---
+
+
+def test_what_comes_fast_is_there_when_the_store_is_asked(store):
+    trials = [trial(width) for width in range(1, 41)]
+    for one in (*trials, trial(1, 0.9)):  # the second of its identity comes too late
+        store.add_soon(one)
+    assert store.count() == 40
+    assert store.find_all(map(key_of, trials)) == {key_of(one): one for one in trials}
+    assert store.find_all([key_of(trial(99))]) == {}
+
+
+def test_a_failed_trial_is_replaced_where_that_is_asked_for(store):
+    store.add_soon(trial(1, None))
+    store.add_soon(trial(1), replace_failed=True)
+    store.add_soon(trial(1, 0.9), replace_failed=True)
+    assert store.find(*key_of(trial(1))) == trial(1)
+
+
+def test_what_was_added_soon_is_on_disk_when_the_store_is_closed(path):
+    with Store(path) as store:
+        for width in range(1, 200):
+            store.add_soon(trial(width))
+    with Store(path) as store:
+        assert store.count() == 199
+
+
+def test_what_cannot_be_written_is_told(path):
+    with Store(path) as store:
+        store.add(trial(1))
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE trials")
+            other.commit()
+        store.add_soon(trial(2))
+        with pytest.raises(StoreError, match="cannot write the store"):
+            store.settle()
+        store.settle()  # it is told once

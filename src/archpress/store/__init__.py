@@ -7,7 +7,8 @@
 
 What a store promises:
 
-- A trial is on disk, safe from a crash of the process or the machine, when `add` returns.
+- A trial is on disk, safe from a crash of the process or the machine, when `add` returns; of
+  `evaluate_once`, milliseconds after it ended, and before anything else is asked of the store.
 - There is one trial for an architecture, data set, recipe and seed: the first one that came.
 - Several processes may read and write one store at once; of PostgreSQL, several machines.
 - A server that goes away is waited for, for about a minute; then there is one `StoreError`.

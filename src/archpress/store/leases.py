@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from archpress.store.database import Database
-from archpress.store.tables import IDENTITY, Identity, leases, same
+from archpress.store.tables import IDENTITY, Identity, leases
 
 LEASE_SECONDS = 120.0  # a driver whose server is away for a minute still renews in time
 UNIX_EPOCH = 2440587.5  # as a Julian day
@@ -110,17 +110,16 @@ class Leases:
         if self._database.is_private or not held:
             return
 
-        def ended(connection: Connection) -> None:
-            for identity in sorted(held):
-                self.end(connection, identity)
+        self._database.run("end leases in", lambda c: self.end_all(c, sorted(held)), writes=True)
 
-        self._database.run("end leases in", ended, writes=True)
-
-    def end(self, connection: Connection, identity: Identity) -> None:
-        """End a lease, if this owner holds it, as part of a transaction."""
-        if self._has_table:
-            mine = leases.c.owner == self.owner
-            connection.execute(sql.delete(leases).where(mine, *same(leases, identity)))
+    def end_all(self, connection: Connection, identities: Sequence[Identity]) -> None:
+        """End those leases that this owner holds, as part of a transaction."""
+        if self._has_table and identities:
+            named = [leases.c[name] == sql.bindparam(f"its_{name}") for name in IDENTITY]
+            ended = sql.delete(leases).where(leases.c.owner == self.owner, *named)
+            names = [f"its_{name}" for name in IDENTITY]
+            rows = [dict(zip(names, identity, strict=True)) for identity in identities]
+            connection.execute(ended, rows)
 
     def _any_free(self, connection: Connection, wanted: Sequence[Identity]) -> bool:
         held = sql.select(leases).where(leases.c.expires > _now(connection))
@@ -135,16 +134,16 @@ class Leases:
         free = [self.owner, *self._gone(list(owners))]
         now = connection.execute(sql.select(_now(connection))).scalar_one()
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        for identity in sorted(wanted):  # one order for all, so that none waits in a circle
-            values = dict(zip(IDENTITY, identity, strict=True))
-            new = {"owner": self.owner, "expires": now + LEASE_SECONDS}
-            statement = insert(leases).values(**values, **new)
-            statement = statement.on_conflict_do_update(
-                index_elements=list(IDENTITY),
-                set_=new,
-                where=(leases.c.expires <= now) | leases.c.owner.in_(free),
-            )
-            connection.execute(statement)
+        new = {"owner": self.owner, "expires": now + LEASE_SECONDS}
+        statement = insert(leases).on_conflict_do_update(
+            index_elements=list(IDENTITY),
+            set_=new,
+            where=sql.or_(leases.c.expires <= now, *(leases.c.owner == one for one in free)),
+        )
+        rows = [  # in one order for all, so that none waits in a circle
+            {**dict(zip(IDENTITY, identity, strict=True)), **new} for identity in sorted(wanted)
+        ]
+        connection.execute(statement, rows)
         mine = sql.select(*(leases.c[name] for name in IDENTITY)).where(
             leases.c.owner == self.owner
         )

@@ -78,8 +78,9 @@ def _stored(
     store: Store, wanted: dict[Identity, Candidate], retry_failed: bool
 ) -> Iterator[Outcome]:
     """Those that the store has; they are wanted no more."""
+    known = store.find_all(wanted)
     for identity in [*wanted]:
-        trial = store.find(*identity)
+        trial = known.get(identity)
         if trial is not None and (trial.done or not retry_failed):
             yield Outcome(wanted.pop(identity), trial, reused=True)
 
@@ -101,8 +102,8 @@ def _evaluated(
         missing = {identity[0]: identity for identity in mine}
         for trial in evaluator.evaluate([*mine.values()], seed=seed) if mine else ():
             identity = missing[trial.architecture.key]
-            if store.add(trial, replace_failed=retry_failed):  # which ends the lease
-                held.discard(identity)
+            store.add_soon(trial, replace_failed=retry_failed)  # which ends the lease
+            held.discard(identity)
             yield Outcome(wanted.pop(identity), trial, reused=False)
 
 
@@ -122,5 +123,6 @@ def _kept(store: Store, held: set[Identity]) -> Iterator[None]:
         yield
     finally:
         ended.set()
+        store.settle()
         with suppress(StoreError):  # they end by themselves
             store.leases.give_back([*held])

@@ -1,5 +1,6 @@
 """`Store`: trials in a database."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,10 @@ from archpress.store import tables
 from archpress.store.database import Database
 from archpress.store.leases import Leases
 from archpress.store.merging import Merged, merge
-from archpress.store.tables import SCHEMA_VERSION, SORT_KEYS, TrialFilter
+from archpress.store.tables import SCHEMA_VERSION, SORT_KEYS, Identity, TrialFilter
+from archpress.store.writing import Pending, Writer
+
+KEYS_AT_ONCE = 500  # in one query
 
 
 class Store:
@@ -41,6 +45,7 @@ class Store:
         self._database = Database(str(place))
         self.place = self._database.place
         self.leases = Leases(self._database)
+        self._writer = Writer(self._database, self.leases)
         try:
             if self._database.run("open", self._is_new):
                 self._database.write_ahead()
@@ -50,8 +55,15 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Close all connections; a store that is used again opens new ones."""
-        self._database.close()
+        """Write what waits, and close all connections; a store that is used again opens new ones.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        try:
+            self.settle()
+        finally:
+            self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -84,19 +96,56 @@ class Store:
                 same = tables.same(tables.trials, identity)
                 connection.execute(sql.delete(tables.trials).where(failed, *same))
             connection.execute(sql.insert(tables.trials).values(**tables.row_of(trial)))
-            self.leases.end(connection, identity)
+            self.leases.end_all(connection, [identity])
 
+        self.settle()
         try:
             self._database.run("write", insert, writes=True)
         except sql.exc.IntegrityError:  # there is one, also if another process was faster just now
             return tries > 1 and self.find(*identity) == trial  # ours, if the answer was lost
         return True
 
+    def add_soon(self, trial: Trial, *, replace_failed: bool = False) -> None:
+        """Keep a trial as `add` does, in a moment, with others that come meanwhile.
+
+        All other methods of this store wait until it is written.
+
+        Args:
+            trial: done or failed.
+            replace_failed: put it in the place of a failed one.
+
+        Raises:
+            StoreError: this one or one before it could not be written; also raised by `settle`.
+        """
+        self._writer.put(Pending(trial, replace_failed))
+
+    def settle(self) -> None:
+        """Wait until what was added is on disk.
+
+        Raises:
+            StoreError: some of it could not be written.
+        """
+        self._writer.settle()
+
     def find(self, key: str, data: str, recipe: str, seed: int) -> Trial | None:
         """The trial of an architecture's key, data, recipe and seed; None where there is none."""
-        same = tables.same(tables.trials, (key, data, recipe, seed))
-        rows = self._read(sql.select(tables.trials).where(*same))
-        return rows[0] if rows else None
+        return self.find_all([(key, data, recipe, seed)]).get((key, data, recipe, seed))
+
+    def find_all(self, identities: Iterable[Identity]) -> dict[Identity, Trial]:
+        """Those that there are, of keys, data, recipes and seeds."""
+        groups: dict[tuple[str, str, int], list[str]] = {}
+        for key, data, recipe, seed in identities:
+            groups.setdefault((data, recipe, seed), []).append(key)
+        found: dict[Identity, Trial] = {}
+        for (data, recipe, seed), keys in groups.items():
+            alike = TrialFilter(data=data, recipe=recipe, seed=seed).conditions()
+            query = sql.select(tables.trials).where(*alike)
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                among = tables.trials.c.key.in_(keys[start : start + KEYS_AT_ONCE])
+                for row in self._rows(query.where(among)):
+                    identity = (row["key"], data, recipe, seed)
+                    found[identity] = tables.trial_of(row, self.place)
+        return found
 
     def trials(
         self,
@@ -130,6 +179,7 @@ class Store:
         """Number of trials; by default of all."""
         query = sql.select(sql.func.count()).select_from(tables.trials)
         query = query.where(*(which or TrialFilter()).conditions())
+        self.settle()
         return self._database.run("read", lambda connection: connection.scalar(query)) or 0
 
     def export(self, path: Path | str) -> int:
@@ -154,13 +204,17 @@ class Store:
             other: is only read.
             which: of its trials; by default all.
         """
+        self.settle()
         return merge(self._database, other.trials(which))
 
     # --- the database ---
 
     def _read(self, query: sql.Select[tuple[object, ...]]) -> list[Trial]:
-        rows = self._database.run("read", lambda c: c.execute(query).mappings().all())
-        return [tables.trial_of(row, self.place) for row in rows]
+        return [tables.trial_of(row, self.place) for row in self._rows(query)]
+
+    def _rows(self, query: sql.Select[tuple[object, ...]]) -> Sequence[sql.RowMapping]:
+        self.settle()
+        return self._database.run("read", lambda c: c.execute(query).mappings().all())
 
     def _is_new(self, connection: Connection) -> bool:
         """Whether the database is empty; refuses what this version cannot use."""
