@@ -379,10 +379,11 @@ def test_what_comes_fast_is_there_when_the_store_is_asked(store):
 
 
 def test_a_failed_trial_is_replaced_where_that_is_asked_for(store):
+    done = trial(1)
     store.add_soon(trial(1, None))
-    store.add_soon(trial(1), replace_failed=True)
+    store.add_soon(done, replace_failed=True)
     store.add_soon(trial(1, 0.9), replace_failed=True)
-    assert store.find(*key_of(trial(1))) == trial(1)
+    assert store.find(*key_of(done)) == done
 
 
 def test_what_was_added_soon_is_on_disk_when_the_store_is_closed(path):
