@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from dataclasses import replace
 
 import numpy as np
@@ -238,6 +239,30 @@ def test_another_version_on_a_node_is_refused(cluster, data, net, brief, monkeyp
         pytest.raises(EvaluationError, match=r"the driver 99\.0; install the same on all nodes"),
     ):
         list(pool.run([Job(Candidate(net), brief, 0)]))
+
+
+@pytest.mark.slow
+def test_a_node_without_archpress_is_refused_and_a_full_disk_is_a_failed_trial(
+    cluster, data, net, brief, monkeypatch
+):
+    """As Ray tells it: the module of the function that is sent is nowhere but here."""
+    import ray
+
+    elsewhere = types.ModuleType("only_here")
+    exec("def absent(order, placed): pass", elsewhere.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", elsewhere)
+
+    def full(order, placed):
+        raise OSError(28, "No space left on device")
+
+    job = Job(Candidate(net), brief, 0)
+    with RayPool(data, brief, cluster=cluster.address) as pool:
+        pool._train = ray.remote(max_retries=0)(elsewhere.absent)
+        with pytest.raises(EvaluationError, match=r"cannot import archpress.* 'only_here'"):
+            list(pool.run([job]))
+        pool._train = ray.remote(max_retries=0)(full)
+        (trial,) = pool.run([job])
+    assert trial.error == "OS: [Errno 28] No space left on device"
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ QUEUED = 2  # tasks a slot: one runs, one waits beside it, so that none is idle 
 CONNECT_SECONDS = 10.0
 LOOK = 1.0  # seconds between two looks for new nodes
 TASKS_A_PROCESS = 1000  # by default Ray ends a process on a GPU after one
+CURRENT = "ray/ray_current_cluster"  # in the folder of temporary files: Ray's note of an address
 HOW = "a cluster needs Ray: pip install 'archpress[ray]'"
 
 
@@ -49,19 +50,36 @@ def connect(cluster: str) -> Any:  # noqa: ANN401  a module that may be missing
         raise EvaluationError(HOW) from None
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-        address = None if cluster == AUTO else cluster
         try:
-            _knock(address or os.environ.get("RAY_ADDRESS", ""))
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init(_address(cluster), logging_level=logging.ERROR, log_to_driver=False)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EvaluationError(
-                f"cannot connect to the Ray cluster {cluster!r}: {reason(error)}"
+                f"cannot connect to the Ray cluster {cluster!r}: {reason(error)}; one with a "
+                f"token wants RAY_AUTH_MODE=token and the token here"
             ) from None
     return ray
 
 
+def _address(cluster: str) -> str | None:
+    """What Ray is to connect to; None: what it finds by itself.
+
+    Raises:
+        OSError: nobody listens there; Ray itself would try for minutes.
+    """
+    if cluster != AUTO:
+        _knock(cluster)
+        return cluster
+    if address := os.environ.get("RAY_ADDRESS"):
+        _knock(address)
+        return None
+    try:
+        _knock(Path(os.environ.get("RAY_TMPDIR", "/tmp"), CURRENT).read_text().strip())
+    except OSError:  # there is no cluster here, or one died and left its address
+        return "local"
+    return None
+
+
 def _knock(address: str) -> None:
-    """Refuse at once where nobody listens; Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
@@ -253,18 +271,21 @@ class RayPool:
             report: Report = self._ray.get(reference)
         except told.RayTaskError as error:
             problem = error.cause if isinstance(error.cause, Exception) else error
-            if isinstance(problem, EvaluationError):
-                raise EvaluationError(str(problem)) from None
-            raise EvaluationError(f"a node cannot train: {reason(problem)}") from None
+            if no_use := _no_use(problem):
+                raise EvaluationError(no_use) from None
+            return self._again(task, batch, described(problem))  # e.g. that node's disk is full
         except (told.RuntimeEnvSetupError, told.TaskUnschedulableError) as error:
             raise EvaluationError(f"the cluster cannot train: {reason(error)}") from None
         except told.RayError as error:  # its process, its node, or what it had written there
-            if task.attempt < ATTEMPTS:
-                batch.waiting.appendleft(_Task(task.job, task.attempt + 1))
-                return None
-            text = f"WorkerDied: it died {task.attempt} times, last: {reason(error)}"
-            return task.job.failed(self.data.key, text)
+            died = f"WorkerDied: it died {task.attempt} times, last: {reason(error)}"
+            return self._again(task, batch, died)
         return self._kept(report, task.job)
+
+    def _again(self, task: _Task, batch: _Batch, error: str) -> Trial | None:
+        if task.attempt < ATTEMPTS:
+            batch.waiting.appendleft(_Task(task.job, task.attempt + 1))
+            return None
+        return task.job.failed(self.data.key, error)
 
     def _kept(self, report: Report, job: Job) -> Trial:
         """The trial, its weights written; a failed one where they cannot be."""
@@ -289,3 +310,13 @@ class RayPool:
             case "cuda":
                 raise EvaluationError("device 'cuda' was asked for, but the cluster has no GPU")
         raise EvaluationError(f"a cluster trains on cpu, cuda or auto, not on {device!r}")
+
+
+def _no_use(problem: Exception) -> str | None:
+    """What to tell where trying again, or another job, would end the same; else None."""
+    if isinstance(problem, EvaluationError):
+        return str(problem)
+    if isinstance(problem, ImportError) or "failed to import" in reason(problem):
+        last = (str(problem).strip().splitlines() or [""])[-1]
+        return f"a node cannot import archpress; install the same on all nodes: {last}"
+    return None
