@@ -34,7 +34,7 @@ def main() -> None:
     result = ap.compress(
         source,
         images,
-        ap.Limits(max_macs=source.macs // 2),
+        ap.Limits(max_parameters=source.parameters // 2),
         run="runs/own-images",
         settings=with_counts(ap.settings_for("smoke"), rounds=0, seeds=1, epochs=8),
         workers=1,  # to start another takes longer than these trainings

@@ -24,9 +24,9 @@ def net(name, parameters, **more):
 @pytest.fixture
 def result():
     nets = {
-        "source": net("<b>mine</b>", 708_458),
+        "source": net("<b>mine</b> & more", 708_458),
         "compressed": net("small", 78_814, test_accuracy=None),
-        "reference": net("plain & wide", 92_044),
+        "reference": net("plain", 92_044),
     }
     empty = ("trials", "seconds", "recipes", "data", "surrogate", "trust", "latency", "versions")
     return Result(
@@ -61,7 +61,7 @@ def read(html):
 def test_a_result_is_a_table_of_its_nets_with_n_and_spread(result):
     sentence, heads, rows = read(result._repr_html_())
     assert sentence == "9x smaller <script>alert(1)</script>"
-    assert heads == ["", "source: <b>mine</b>", "compressed: small", "plain net: plain & wide"]
+    assert heads == ["", "source: <b>mine</b> & more", "compressed", "plain hand-made net"]
     assert rows["parameters"] == ["708,458", "78,814", "92,044"]
     assert rows["latency, median, ms"] == ["1.63"] * 3
     assert rows["test accuracy"] == ["89.98% ± 0.18% (n=2)", "-", "89.98% ± 0.18% (n=2)"]

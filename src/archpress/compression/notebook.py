@@ -32,10 +32,10 @@ def as_html(sentence: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 def result_html(result: "Result") -> str:
     """Source, compressed and the plain hand-made net side by side."""
-    columns = [("source", result.source), ("compressed", result.compressed)]
-    columns += [("plain net", result.reference)] if result.reference else []
+    columns = [(f"source: {result.source.name}", result.source), ("compressed", result.compressed)]
+    columns += [("plain hand-made net", result.reference)] if result.reference else []
     nets = [net for _, net in columns]
-    heads = ["", *(f"{role}: {net.name}" for role, net in columns)]
+    heads = ["", *(head for head, _ in columns)]
     rows: list[tuple[str, Callable[[Measured], str]]] = [
         ("parameters", lambda net: f"{net.parameters:,}"),
         ("multiply-adds", lambda net: f"{net.macs:,}"),
