@@ -2,8 +2,7 @@
 
     python examples/own_space.py
 
-The search is that of `archpress table`, but what it asks for is trained, on scikit-learn's digits
-(`archpress[digits]`); an evaluator of your own may take the place of `SerialEvaluator`.
+The search is that of `archpress table`, but its nets are trained, on scikit-learn's digits.
 """
 
 from functools import partial
@@ -56,5 +55,5 @@ evaluator = SerialEvaluator(load_data("digits"), quick(epochs=3, spare_images=0)
 problem = Problem(OwnSpace(), Objective(LIMITS), budget=16, batch=3)
 trials = run_arm(choice_arm(problem.space), problem, partial(evaluator.evaluate, seed=0))
 for trial in problem.objective.ordered(trials):
-    size, blocks = trial.architecture.parameters, [BLOCKS[i] for i in CHOICES[trial.architecture]]
-    print(f"{trial.accuracy:.1%}, {size} parameters, width and kernel {blocks}, {trial.origin}")
+    found, blocks = trial.architecture, [BLOCKS[one] for one in CHOICES[trial.architecture]]
+    print(f"{trial.accuracy:.1%}, {found.parameters} parameters, width and kernel {blocks}")
