@@ -13,6 +13,7 @@ ROOMS = (
     "data",
     "evaluation",
     "store",
+    "frames",
     "progress_file",
     "embedding",
     "search",

@@ -14,6 +14,7 @@ The way of the data, one room after the other:
     data           labelled images and their splits
     evaluation     from an architecture to a trial: one training loop, several evaluators
     store          trials on disk: nothing is trained twice
+    frames         trials as a pandas frame
     embedding      architectures as vectors, with predicted costs and accuracy
     search         from a space, an objective and a budget to trials; over nets and over tables
     baselines      other ways to search, through the same door
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from archpress.embedding import Embedding
     from archpress.errors import ArchpressError
     from archpress.evaluation import Evaluator, ProcessPool, RayPool, Recipe, TableEvaluator, Trial
+    from archpress.frames import trials_frame
     from archpress.report import write_report
     from archpress.shipping import ship
     from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
@@ -79,6 +81,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "simplify": "architecture",
     "space_around": "space",
     "trace": "architecture.tracing",
+    "trials_frame": "frames",
     "write_report": "report",
 }
 __all__ = [*_HOME, "__version__"]

@@ -182,6 +182,19 @@ def test_the_text_has_the_verdict_the_arms_and_the_conditions(finished, folder):
 
 
 @pytest.mark.slow
+def test_a_notebook_shows_the_verdict_and_a_row_an_arm(finished):
+    html = finished._repr_html_()
+    assert html.startswith("<p>")
+    assert "<script" not in html
+    assert re.findall(r"<tr><th>(\S+)</th><td>2</td>", html) == [
+        "default",
+        "random",
+        "twin",
+        "hopeless",
+    ]
+
+
+@pytest.mark.slow
 def test_the_page_needs_nothing_else(finished, folder):
     text = (folder / "compare.html").read_text()
     assert text.count("* plotly.js v") == 1

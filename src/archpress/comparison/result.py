@@ -9,6 +9,7 @@ from typing import Any, Literal
 from archpress.comparison.contestants import OURS, Contestant
 from archpress.comparison.curves import best_so_far
 from archpress.comparison.verdict import Paired, paired, tell
+from archpress.compression.notebook import as_html
 from archpress.compression.result import Spread, versions
 from archpress.evaluation import Trial
 from archpress.search import Objective
@@ -200,6 +201,11 @@ class Comparison:
         means = {one.arm: one for one in self.summaries}
         best = max(rivals, key=lambda pair: _mean(self._spread(means[pair.arm])))
         return tell(best, len(rivals), self.goal, self.judged_on)
+
+    def _repr_html_(self) -> str:
+        from archpress.comparison.tables import brief_columns, brief_rows  # they import this module
+
+        return as_html(self.verdict, brief_columns(self), brief_rows(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; of the trials only their number."""

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from archpress.architecture import Architecture
 from archpress.architecture.blocks import as_built
 from archpress.architecture.network import Network, build, load_weights
+from archpress.compression.notebook import result_html
 from archpress.errors import StoreError
 from archpress.version import __version__
 
@@ -145,6 +146,9 @@ class Result:
         network = build(self.architecture)
         load_weights(network, as_built(self.architecture, load_file(path)), where=str(path))
         return network.eval()
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in `result.json`."""

@@ -1,0 +1,60 @@
+"""Trials as a pandas frame, for those who look at them their own way."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archpress.errors import EvaluationError, StoreError
+from archpress.evaluation.trial import Trial
+from archpress.store import Store
+
+if TYPE_CHECKING:
+    import pandas
+
+TRIALS_FILE = "trials.db"
+COLUMNS = (  # those of `Trial.summary`, known also where there is no trial
+    *("key", "data", "recipe", "seed", "state", "accuracy", "parameters", "macs", "peak_memory"),
+    *("seconds", "origin", "round", "predicted", "created", "error"),
+)
+
+
+def trials_frame(trials: "Path | str | Store | Iterable[Trial]") -> "pandas.DataFrame":
+    """One row a trial, failed ones too, in the order in which they ended.
+
+    Columns are those of `Trial.summary` ("key", "state", "accuracy", "parameters", "macs",
+    "seconds", "origin", "round", "predicted", "error", ...), then the other metrics of the trials,
+    e.g. "train_loss". Accuracies are fractions; what a trial does not have is missing.
+
+    Args:
+        trials: the folder of a run, which may be at work; a store, or its path; or trials.
+
+    Raises:
+        EvaluationError: pandas is not installed.
+        StoreError: there is no store, or it cannot be read.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise EvaluationError(
+            "a frame of trials needs pandas: pip install 'archpress[frames]'"
+        ) from None
+    records = [{**one.metrics, **one.summary()} for one in _read(trials)]
+    frame = pandas.DataFrame.from_records(records, columns=None if records else COLUMNS)
+    frame = frame[[*COLUMNS, *sorted({*frame.columns} - {*COLUMNS})]]
+    frame = frame.astype({"accuracy": "float64", "predicted": "float64"})  # None becomes NaN
+    return frame.assign(created=pandas.to_datetime(frame["created"], utc=True, format="ISO8601"))
+
+
+def _read(trials: "Path | str | Store | Iterable[Trial]") -> Iterable[Trial]:
+    if isinstance(trials, Store):
+        return trials.trials()
+    if not isinstance(trials, Path | str):
+        return trials
+    if "://" in str(trials):
+        with Store(trials) as store:
+            return store.trials()
+    place = Path(trials) / TRIALS_FILE if Path(trials).is_dir() else Path(trials)
+    if not place.exists():
+        raise StoreError(f"there is no store {place}")
+    with Store(place) as store:
+        return store.trials()
