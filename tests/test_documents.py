@@ -10,6 +10,7 @@ the short ones truly run in a folder that holds a run: `RUN`. The others are par
 - profile: times nets for minutes; tests/test_cli_profile.py runs it with few.
 - count: counts for half a minute; tests/test_cli_count.py runs it on less.
 - watch: serves until Ctrl-C; tests/test_cli_watch.py starts and ends it.
+- merge: needs stores of several runs; tests/store/test_merging.py makes some.
 - inspect and diff of mymodel.py and mymodel.onnx, table of nets.csv: files that only the user has.
 - export to onnx-int8: of a run on other images than the one here; tests/shipping/ writes it.
 """
@@ -50,7 +51,7 @@ RUN = re.compile(
     r"|export runs/demo --to (onnx|torch-export)"
 )
 PARSED_ONLY = re.compile(
-    r"(compress|compare|reproduce|analyse|train|evaluate|fit|report|profile|count|watch) .*"
+    r"(compress|compare|reproduce|analyse|train|evaluate|fit|report|profile|count|watch|merge) .*"
     r"|(inspect|diff) mymodel\S+ .*|table nets\.csv .*|table examples/.* --seeds 10"
     r"|export runs/demo --to onnx-int8 .*"
 )
