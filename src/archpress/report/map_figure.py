@@ -35,11 +35,7 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
     path = [record.source, *(net.place for net in reversed(record.nets))]
     everything = [*path, *(place for _, place in explorer.trials)]
     for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
-        update(
-            range=_around([place[axis] for place in everything]),
-            showticklabels=False,
-            automargin=False,
-        )
+        update(range=_around([place[axis] for place in everything]))
     count = len(record.nets)
     points = [point for point, _ in explorer.trials]
     figure.add_scatter(
