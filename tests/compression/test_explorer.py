@@ -172,7 +172,8 @@ KEPT = chain(
         (Limits(max_file_size=4 * 1500), Form(2)),
     ],
 )
-def test_other_limits_and_forms_stay_in_force(tmp_path, limits, form):
+def test_other_limits_and_forms_stay_in_force(tmp_path, monkeypatch, limits, form):
+    monkeypatch.setattr(module, "COUNT", 5)
     content, _, _ = explored(tmp_path, KEPT, limits, form)
     assert content["own_limit"] == limits.max_parameters
     space = space_around(KEPT, limits, form)
@@ -198,6 +199,8 @@ def test_where_there_is_no_choice_of_sizes_the_file_has_the_reason(tmp_path):
 
 
 def test_an_extra_that_cannot_be_made_or_written_does_not_end_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "COUNT", 3)
+
     def fail(*_):
         raise SpaceError("nothing there")
 
