@@ -210,6 +210,16 @@ def test_guesses_are_less_certain_away_from_the_trials(fitted, pool):
     assert ((seen.accuracy > 0) & (seen.accuracy < 1)).all()
 
 
+def test_the_interval_of_a_guess_holds_nine_of_ten_draws():
+    from archpress.embedding import Guess
+
+    draws = np.random.default_rng(0).normal([0.5, -1.0], [0.3, 2.0], (200_000, 2))
+    low, high = Guess(np.array([0.5, -1.0]), np.array([0.3, 2.0])).interval
+    accuracies = 1 / (1 + np.exp(-draws))
+    within = ((accuracies >= low) & (accuracies <= high)).mean(0)
+    np.testing.assert_allclose(within, 0.9, atol=0.005)
+
+
 def test_expected_gain_is_the_mean_of_positive_parts():
     from archpress.embedding import Guess
 

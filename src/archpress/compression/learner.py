@@ -66,6 +66,16 @@ class EmbeddingLearner:
         self._thread.shutdown()
 
     @property
+    def space(self) -> Neighbourhood:
+        """Where nets are looked for."""
+        return self._space
+
+    @property
+    def settings(self) -> Settings:
+        """Of the fit and the descent."""
+        return self._settings
+
+    @property
     def fitted(self) -> Fitted:
         """The embedding with its pool; waits for the fit."""
         if self._fitting is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from archpress.architecture import Architecture
+from archpress.compression.explorer import write_explorer
 from archpress.compression.first import first_candidates
 from archpress.compression.fitted import labelled
 from archpress.compression.learner import EmbeddingLearner
@@ -126,6 +127,8 @@ def search(task: Task, limits: Limits) -> Search:
             settings.proposals.descent,
             task.rng(4),
         )
+        with _timed(seconds, "nets for other limits"):
+            write_explorer(task.folder, learner, trials, limits, task.progress, seed=task.seed)
         return Search(
             trials, finalists, ranking, learner.fitted.reconstruction, trust, counts, seconds
         )

@@ -11,10 +11,10 @@ from archpress.architecture import Architecture
 from archpress.embedding.embedding import Embedding
 from archpress.embedding.fitting import Labelled
 from archpress.embedding.losses import chooses_channels
-from archpress.embedding.surrogate import Inputs, WarpedProcess
+from archpress.embedding.surrogate import MOST, Inputs, WarpedProcess
 
 FOLDS = 5
-HALF, MOST = 0.674, 1.645  # standard deviations that hold 50 % and 90 % of a normal distribution
+HALF = 0.674  # standard deviations that hold 50 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from archpress.embedding.gaussian_process import Block, Features, GaussianProces
 from archpress.embedding.warp import Warp
 
 Array = NDArray[np.float64]
+MOST = 1.645  # standard deviations that hold 90 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,12 @@ class Guess:
     def accuracy(self) -> Array:
         """Most likely accuracy, `B`, in [0, 1]."""
         return np.asarray(expit(self.warp.backward(self.mean)))
+
+    @property
+    def interval(self) -> tuple[Array, Array]:
+        """Lowest and highest accuracy of the interval that should hold 90 %, `B` each."""
+        low, high = (self.mean + side * MOST * self.std for side in (-1, 1))
+        return expit(self.warp.backward(low)), expit(self.warp.backward(high))
 
     def probability_above(self, accuracy_logit: float) -> Array:
         """Probability that each reaches an accuracy, given as a logit."""

@@ -20,7 +20,8 @@ class Drawing:
         name: id in the page.
         label: what a person who cannot see it should know.
         height: pixels that are kept free for it.
-        themes: JSON of a figure for each theme by name, safe inside a script element.
+        themes: JSON of the figure by name of the theme, safe inside a script element: whole for the
+            first theme, for others what differs.
     """
 
     name: str
@@ -33,8 +34,43 @@ def drawing(name: str, label: str, make: "Callable[[Theme], Figure]") -> Drawing
     """A figure drawn in each theme."""
     made = {theme.name: make(theme) for theme in THEMES}
     height = int(made[THEMES[0].name].layout.height)
-    text = json.dumps({theme: json.loads(figure.to_json()) for theme, figure in made.items()})
-    return Drawing(name, label, height, text.replace("<", "\\u003c"))
+    first, *others = {theme: json.loads(figure.to_json()) for theme, figure in made.items()}.items()
+    changes = {theme: changed(first[1], figure) for theme, figure in others}
+    return Drawing(name, label, height, script_json({first[0]: first[1], **changes}))
+
+
+def changed(value: object, other: object) -> object:
+    """What makes the first of two JSON values the other, so that a page has shared parts once.
+
+    Objects have what differs, by name; so do lists of objects that are as long, by index.
+
+    >>> changed({"x": [1, 2], "line": {"width": 1, "color": "red"}, "y": 0},
+    ...         {"x": [1, 2], "line": {"width": 1, "color": "blue"}, "y": 1})
+    {'line': {'color': 'blue'}, 'y': 1}
+    >>> changed([{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}])
+    {'1': {'a': 3}}
+    """
+    match value, other:
+        case dict(), dict():
+            assert value.keys() <= other.keys(), "a theme leaves nothing out"
+            return {
+                key: changed(value[key], one) if key in value else one
+                for key, one in other.items()
+                if key not in value or one != value[key]
+            }
+        case list(), list() if len(value) == len(other) and isinstance(next(iter(value), 0), dict):
+            pairs = enumerate(zip(value, other, strict=True))
+            return {str(index): changed(a, b) for index, (a, b) in pairs if a != b}
+    return other
+
+
+def script_json(value: object) -> str:
+    r"""A value as JSON that is safe inside a script element.
+
+    >>> print(script_json("</script>"))
+    "\u003c/script>"
+    """
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def render(template: str, room: str, drawings: Iterable[Drawing], **values: object) -> str:

@@ -53,6 +53,11 @@ def compare_layers(source: Architecture, compressed: Architecture) -> tuple[Laye
     return tuple(rows)
 
 
+def layer_cells(architecture: Architecture) -> list[LayerCell]:
+    """All layers of a net."""
+    return [_cell(architecture, index) for index in range(len(architecture.layers))]
+
+
 def _row(
     source: Architecture, compressed: Architecture, left: int | None, right: int | None
 ) -> LayerRow:

@@ -12,6 +12,8 @@ from archpress.report import figures, wording
 from archpress.report.content import Content, gather
 from archpress.report.drawing import Drawing, drawing
 from archpress.report.drawing import render as render_template
+from archpress.report.explorer import Explorer, guess_text, read_explorer
+from archpress.report.map_figure import map_figure
 from archpress.report.record import ResultRecord, read_result
 from archpress.report.trials import Cost, front
 from archpress.store import Store, TrialFilter
@@ -32,7 +34,7 @@ def write_report(run: Path) -> Path:
 
     Args:
         run: folder with `result.json` and, as far as the run got, `source.json`,
-            `compressed.json` and `trials.db`.
+            `compressed.json`, `trials.db` and `explorer.json`.
 
     Returns:
         The path of the report.
@@ -42,30 +44,45 @@ def write_report(run: Path) -> Path:
         ArchitectureError: one of the architecture files holds none.
     """
     result = read_result(run)
+    trials = _trials(run / TRIALS_FILE, result)
     content = gather(
         result,
         _architecture(run / SOURCE_FILE),
         _architecture(run / COMPRESSED_FILE),
-        _trials(run / TRIALS_FILE, result),
+        trials,
         load_times(run / TIMES) if (run / TIMES).exists() else None,
     )
+    explorer = read_explorer(run, result, content.points, trials)
     path = run / REPORT_FILE
     try:
-        path.write_text(render(content), encoding="utf-8")
+        path.write_text(render(content, explorer), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write the report {path}: {error}") from None
     return path
 
 
-def render(content: Content) -> str:
+def render(content: Content, explorer: Explorer | None = None) -> str:
     """The page as text."""
     return render_template(
-        "report.html", "archpress.report", draw(content), content=content, result=content.result
+        "report.html",
+        "archpress.report",
+        draw(content, explorer),
+        content=content,
+        result=content.result,
+        explorer=explorer,
+        guess_text=guess_text,
     )
 
 
-def draw(content: Content) -> Iterator[Drawing]:
+def draw(content: Content, explorer: Explorer | None = None) -> Iterator[Drawing]:
     """The figures that the content has values for."""
+    if explorer and explorer.record.nets:
+        yield drawing(
+            "map",
+            f"Map of {len(explorer.trials)} trials and {len(explorer.record.nets)} nets for other "
+            "limits, on the two axes along which their embeddings differ most.",
+            lambda theme: map_figure(explorer, theme),
+        )
     if content.points:
         yield _cost_drawing(content, "parameters")
         yield _cost_drawing(content, "macs")

@@ -1,0 +1,120 @@
+"""The map of the embedding: trials, and the way through the nets for other limits."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archpress.report import wording
+from archpress.report.explorer import Explorer
+from archpress.report.figures import blank_figure
+from archpress.report.themes import Theme
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+SMALL, LARGE = 5, 15  # pixels across, of the fewest and the most parameters
+WORST = 10  # percent of the trials that share the colour of the worst
+RING = 11  # pixels from the middle of what the panel shows
+MARGIN = 0.08  # of the axes, around the points
+
+
+def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
+    """Trials coloured by accuracy, sized by parameters; the nets for other limits as a path.
+
+    `customdata` has the index of what the panel shows of a point; the only shape is the
+    ring around it, which the page moves.
+    """
+    record = explorer.record
+    shares = [f" ({100 * share:.0f} % of the spread)" for share in record.axes]
+    titles = [
+        f"{which} axis{share}" for which, share in zip(("first", "second"), shares, strict=True)
+    ]
+    figure = blank_figure(theme, *titles)
+    path = [record.source, *(net.place for net in reversed(record.nets))]
+    everything = [*path, *(place for _, place in explorer.trials)]
+    for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
+        update(range=_around([place[axis] for place in everything]))
+    count = len(record.nets)
+    points = [point for point, _ in explorer.trials]
+    figure.add_scatter(
+        x=[place[0] for _, place in explorer.trials],
+        y=[place[1] for _, place in explorer.trials],
+        customdata=list(range(count, count + len(points))),
+        mode="markers",
+        marker={
+            **_colours([100 * point.accuracy for point in points], theme),
+            "size": _sizes([point.parameters for point in points]),
+            "opacity": 0.85,
+            "line": {"width": 0.5, "color": theme.surface},
+        },
+        hovertemplate="trial, %{marker.color:.1f} %<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[place[0] for place in path],
+        y=[place[1] for place in path],
+        customdata=[count - 1, *reversed(range(count))],
+        text=["source", *(wording.short_count(net.limit) for net in reversed(record.nets))],
+        mode="lines+markers",
+        line={"width": 1.5, "color": theme.muted},
+        marker={
+            "symbol": ["circle-open", *["square"] * count],
+            "size": [15, *[9] * count],
+            "color": [theme.ink, *[theme.origins[1]] * count],
+            "line": {"width": [2.5, *[1] * count], "color": [theme.ink, *[theme.surface] * count]},
+        },
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure.add_annotation(
+        x=path[0][0], y=path[0][1], text="<b>source</b>", showarrow=False, yshift=-16,
+        font={"color": theme.ink, "size": 13},
+    )  # fmt: skip
+    start = record.nets[explorer.start].place
+    figure.add_shape(
+        type="circle", xsizemode="pixel", ysizemode="pixel", xanchor=start[0], yanchor=start[1],
+        x0=-RING, x1=RING, y0=-RING, y1=RING, line={"width": 2.5, "color": theme.ink},
+    )  # fmt: skip
+    figure.update_layout(showlegend=False, height=460, hovermode="closest")
+    return figure
+
+
+def _around(values: Sequence[float]) -> list[float]:
+    """A range with a margin."""
+    margin = MARGIN * (max(values) - min(values)) or 1.0
+    return [min(values) - margin, max(values) + margin]
+
+
+def _colours(accuracies: Sequence[float], theme: Theme) -> dict[str, Any]:
+    """Of markers, with their scale above the figure."""
+    ends = np.percentile(accuracies, (WORST, 100)).tolist() if accuracies else [0.0, 100.0]
+    return {
+        "color": [round(value, 2) for value in accuracies],
+        "colorscale": list(enumerate(theme.rounds)),
+        "cmin": ends[0],
+        "cmax": max(ends[1], ends[0] + 0.1),
+        "colorbar": {
+            "title": {
+                "text": "accuracy of the brief trial (%)",
+                "side": "top",
+                "font": {"color": theme.muted, "size": 12},
+            },
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "len": 0.6,
+            "thickness": 10,
+            "tickfont": {"color": theme.muted},
+            "outlinewidth": 0,
+        },
+    }
+
+
+def _sizes(parameters: Sequence[int]) -> list[float]:
+    """Diameters of markers, by the logarithm."""
+    logs = [math.log(max(value, 1)) for value in parameters]
+    least, most = min(logs, default=0.0), max(logs, default=0.0)
+    spread = most - least or 1.0
+    return [round(SMALL + (LARGE - SMALL) * (value - least) / spread, 1) for value in logs]
