@@ -86,7 +86,7 @@ def _conditions(
         space.choices.form_text,
         (limits, limits.max_latency),
         (settings.fit, settings.size, settings.pool, settings.rounds, settings.proposals.descent),
-        sorted((trial.architecture.key, trial.accuracy) for trial in trials),
+        sorted(f"{trial.architecture.key} {trial.accuracy}" for trial in trials),
         seed,
     )
     return hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]
