@@ -30,6 +30,15 @@ OF_MANY_KINDS = SearchSpace(
     most_layers=8,
     round_channels=4,
 )
+OF_FEW_CHANNELS = SearchSpace(
+    (1, 3, 3),
+    2,
+    ("conv", "layer_norm", "group_norm", "pad_channels", "global_average_pool", "linear"),
+    kernels=(1, 3),
+    least_channels=1,
+    most_channels=2,
+    most_layers=7,
+)
 
 
 def probability_if_uniform(values, choices) -> float:
@@ -63,7 +72,9 @@ def test_kinds_and_fields_are_uniform(drawn):
     assert probability_if_uniform(wide.tolist(), (False, True)) > LEAST_PROBABILITY
 
 
-@pytest.mark.parametrize("space", [PAPERS, OF_MANY_KINDS], ids=["paper", "many kinds"])
+@pytest.mark.parametrize(
+    "space", [PAPERS, OF_MANY_KINDS, OF_FEW_CHANNELS], ids=["paper", "many kinds", "few channels"]
+)
 def test_costs_are_those_of_the_values(space):
     chains = Chains(space)
     batch = chains.draw(1_500, np.random.default_rng(1))

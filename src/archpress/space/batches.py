@@ -19,7 +19,7 @@ from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.space.chains import SHORTEST, layers_of
 from archpress.space.limits import Limits
 from archpress.space.space import SearchSpace
-from archpress.space.width_costs import layer_terms
+from archpress.space.width_costs import UNTOLD, layer_terms
 
 Rng = np.random.Generator
 Ints = NDArray[np.int64]
@@ -109,7 +109,7 @@ class Chains:
     """Draws, checks and counts chains of a space's layers, whole batches at a time.
 
     Args:
-        space: its choices count; kinds that join layers are left out.
+        space: its choices count; kinds that join layers, or pad channels, are left out.
 
     Attributes:
         layers: all that may be chosen, with one channel where channels are.
@@ -117,7 +117,7 @@ class Chains:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self.layers = tuple(layers_of(space))
+        self.layers = tuple(one for one in layers_of(space) if one.kind not in UNTOLD)
         self._head = Layer("linear", channels=space.classes)
         self._layers_and_head = (*self.layers, self._head)
         kinds = [layer.kind for layer in self.layers]
@@ -166,7 +166,7 @@ class Chains:
             ends = rows == NO_LAYER
             rows = np.where(ends, head, rows)
             channels = np.where(ends, self.space.classes, channels)
-            following = self._after(sides, rows)
+            following = self._after(2 * sides + (read == 1), rows)
             goes_on = following != INVALID
             fits[running[~goes_on]] = False
             if not goes_on.all():
@@ -211,32 +211,39 @@ class Chains:
         if sides not in self._sides:
             self._sides[sides] = len(self._sides)
             width = len(self._layers_and_head)
-            unknown = np.full((1, width), UNKNOWN)
+            unknown = np.full((2, width), UNKNOWN)
             self._following = np.concatenate([self._following, unknown])
             costs = np.zeros((1, width, _COSTS, _TERMS), dtype=np.int64)
             self._costs = np.concatenate([self._costs, costs])
         return self._sides[sides]
 
-    def _after(self, sides: Ints, rows: Ints) -> Ints:
-        """Numbers of the sides that layers lead to; `INVALID` where one does not fit."""
-        following = self._following[sides, rows]
+    def _after(self, maps: Ints, rows: Ints) -> Ints:
+        """Numbers of the sides that layers lead to; `INVALID` where one does not fit.
+
+        Args:
+            maps: twice the number of the sides that are read, and one more for one channel, which
+                some norms do not take.
+            rows: of the layers.
+        """
+        following = self._following[maps, rows]
         unknown = np.flatnonzero(following == UNKNOWN)
         if len(unknown):
-            for pair in np.unique(np.stack([sides[unknown], rows[unknown]], axis=1), axis=0):
+            for pair in np.unique(np.stack([maps[unknown], rows[unknown]], axis=1), axis=0):
                 self._ask(*pair.tolist())
-            following = self._following[sides, rows]
+            following = self._following[maps, rows]
         return following
 
-    def _ask(self, number: int, row: int) -> None:
-        layer, sides = self._layers_and_head[row], tuple(self._sides)[number]
+    def _ask(self, read: int, row: int) -> None:
+        layer, number = self._layers_and_head[row], read // 2
+        sides = tuple(self._sides)[number]
         try:
-            out = output_shape(layer, [(1, *sides)])
+            out = output_shape(layer, [(1 if read % 2 else 2, *sides)])
         except RuleError:
-            self._following[number, row] = INVALID
+            self._following[read, row] = INVALID
             return
         self._costs[number, row] = layer_terms(layer, sides)
         following = self._number(out[1:])  # which may make the table larger
-        self._following[number, row] = following
+        self._following[read, row] = following
 
     def _evaluated(self, sides: Ints, rows: Ints, read: Ints, made: Ints) -> Ints:
         """`B x 3` costs of one layer of each chain."""

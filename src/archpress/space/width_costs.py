@@ -18,6 +18,8 @@ from archpress.architecture.layers import Joining
 from archpress.architecture.shape_rules import Shape
 from archpress.space.space import SearchSpace
 
+# Kinds of which more than the channels before and after decides.
+UNTOLD = (*NOT_SEARCHED, "pad_channels")
 Terms = tuple[int, ...]  # four: of 1, channels read, channels made, and their product
 AS_READ, CHOSEN, SCALED, JOINED, ADDED = range(5)  # where the channels of a layer come from
 
@@ -26,7 +28,7 @@ def layer_terms(layer: Layer, sides: Shape) -> tuple[Terms, Terms, Terms]:
     """Terms of a layer's parameters, multiply-adds and values of its output.
 
     Args:
-        layer: without options, joining nothing; any channels will do.
+        layer: without options, joining nothing, none of `UNTOLD`; any channels will do.
         sides: height and width of the map that it reads, into which it fits; empty for a vector.
     """
     return _terms(layer.kind, layer.kernel, layer.stride, layer.padding, layer.bias_free, sides)
@@ -46,13 +48,14 @@ def _terms(
         found = (kind.parameters(one, shape), kind.macs(one, shape, out), int(np.prod(out)))
         return np.array(found, dtype=np.int64)
 
+    two = at(2, 2)  # some norms do not take one channel
     if kind.chooses_channels:
-        both = at(2, 2) - at(1, 2) - at(2, 1) + at(1, 1)
-        reads, makes = at(2, 1) - at(1, 1) - both, at(1, 2) - at(1, 1) - both
-        terms = [at(1, 1) - reads - makes - both, reads, makes, both]
+        both = at(3, 3) - at(2, 3) - at(3, 2) + two
+        reads, makes = at(3, 2) - two - 2 * both, at(2, 3) - two - 2 * both
+        terms = [two - 2 * reads - 2 * makes - 4 * both, reads, makes, both]
     else:
-        one, two = at(1, 1), at(2, 2)
-        terms = [2 * one - two, two - one, 0 * one, 0 * one]
+        reads = at(3, 3) - two
+        terms = [two - 2 * reads, reads, 0 * two, 0 * two]
     parameters, macs, values = np.stack(terms, axis=1).tolist()
     return tuple(parameters), tuple(macs), tuple(values)
 
@@ -136,7 +139,9 @@ def scaled_costs(architecture: Architecture, space: SearchSpace) -> ScaledCosts 
         return None
     known = (Joining.NONE, Joining.ADD, Joining.CONCAT)
     for layer in architecture.layers:
-        if layer.options or layer.kind in NOT_SEARCHED or KINDS[layer.kind].joining not in known:
+        if layer.options or layer.kind in UNTOLD:
+            return None
+        if KINDS[layer.kind].joining not in known:
             return None
     fixed = space.kept.fixed(architecture) if space.kept else ()
     return ScaledCosts(architecture, space, fixed)
