@@ -2,6 +2,7 @@
 
 import pytest
 
+from archpress.compression import timing
 from archpress.data import ImageData, load_data
 from archpress.data.images import Split
 
@@ -22,3 +23,11 @@ def images():
         test_reader=lambda: test,
         test_identity="the first 100",
     )
+
+
+@pytest.fixture(autouse=True)
+def brief_timing(request, monkeypatch):
+    """Timing nets as well as users want takes half of a run as brief as those of tests."""
+    if request.node.path.stem not in ("test_timing", "test_cli_profile"):
+        for how in ("BRIEFLY", "CAREFULLY", "FINALLY"):
+            monkeypatch.setattr(timing, how, (0.001, 1))
