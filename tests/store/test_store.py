@@ -404,3 +404,12 @@ def test_what_cannot_be_written_is_told(path):
         with pytest.raises(StoreError, match="cannot write the store"):
             store.settle()
         store.settle()  # it is told once
+
+
+def test_an_unforeseen_error_is_raised_and_nobody_waits_for_ever(path):
+    with Store(path) as store:
+        store.add_soon(trial(2, 0.5, curve=(object(),)))
+        with pytest.raises(TypeError):
+            store.settle()
+        store.add_soon(trial(3))
+        assert store.count() == 1

@@ -152,11 +152,13 @@ def compress(
 
         with pool(wanted.final, limited=False) as workers_pool:
             trainer = FinalTrainer(images, workers_pool, trials, folder / "weights", listener)
+            clock = Clock()
             varied = choose_augmentation(trainer, wanted.augmentations, wanted.final, source, space)
             settings = replace(wanted, final=varied)
             seeds = tuple(range(1 if given else settings.seeds))
+            if wanted.augmentations:
+                clock.lap("augmentation")
             source_plan = Plan(measured, settings.final, seeds, "source", given)
-            clock = Clock()
             trainer.train([source_plan], "training the source")
             clock.lap("source")
         with pool(settings.trial, limited=True) as workers_pool:

@@ -1,5 +1,6 @@
 """What an evaluator is, and the one that trains in this process."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -34,23 +35,50 @@ class Evaluator(Protocol):
         """One trial a candidate, in the order in which they end."""
 
 
-class Pool(Evaluator, Protocol):
-    """An evaluator that trains several candidates at once, and also does jobs.
+class TrainingEvaluator(ABC):
+    """An evaluator that trains, and also does jobs.
+
+    Attributes:
+        data: to train and validate on.
+        recipe: of `evaluate`; jobs carry their own.
+    """
+
+    data: ImageData
+    recipe: Recipe
+
+    @property
+    def data_key(self) -> str:
+        """Key of the data set."""
+        return self.data.key
+
+    @property
+    def recipe_key(self) -> str:
+        """Key of the recipe of `evaluate`."""
+        return self.recipe.key
+
+    def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
+        """Train the candidates; trials come in the order in which they end."""
+        return self.run([Job(candidate, self.recipe, seed) for candidate in candidates])
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
+        """Do jobs; trials come in the order in which they end."""
+
+
+class Pool(TrainingEvaluator):
+    """Trains several candidates at once.
 
     - Jobs begin in the order of their length, the longest first.
     - Closing the iterator of `run` early, also by Ctrl-C, stops what is still running.
     - The same job gives the same weights in every pool.
     """
 
-    @property
-    def recipe(self) -> Recipe:
-        """Of `evaluate`; jobs carry their own."""
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
-        """Do jobs; trials come in the order in which they end."""
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the workers."""
 
     def __enter__(self) -> Self:
-        """The pool itself."""
+        return self
 
     def __exit__(
         self,
@@ -58,10 +86,10 @@ class Pool(Evaluator, Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the workers."""
+        self.close()
 
 
-class SerialEvaluator:
+class SerialEvaluator(TrainingEvaluator):
     """Trains one candidate after the other, in this process.
 
     Args:
@@ -79,20 +107,6 @@ class SerialEvaluator:
     ) -> None:
         self.data, self.recipe, self.threads = data, recipe, threads
         self.device = choose_device(device)
-
-    @property
-    def data_key(self) -> str:
-        """Key of the data set."""
-        return self.data.key
-
-    @property
-    def recipe_key(self) -> str:
-        """Key of the recipe."""
-        return self.recipe.key
-
-    def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
-        """Train the candidates in their order."""
-        return self.run([Job(candidate, self.recipe, seed) for candidate in candidates])
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
         """Do jobs in their order."""

@@ -20,15 +20,15 @@ from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from archpress.data import ImageData
 from archpress.errors import EvaluationError
 from archpress.evaluation.device import choose_device, cores
+from archpress.evaluation.evaluator import Pool
 from archpress.evaluation.job import Job, longest_first
 from archpress.evaluation.recipe import Recipe
-from archpress.evaluation.trial import Candidate, Trial
+from archpress.evaluation.trial import Trial
 
 PACKAGE_ROOT = Path(__file__).parents[2]  # the folder that holds `archpress`
 ATTEMPTS = 2  # a worker may die by somebody else's fault; twice with one job is the job's
@@ -67,7 +67,7 @@ class _Worker:
         return how + (f", {written[-1]}" if written else "")
 
 
-class ProcessPool:
+class ProcessPool(Pool):
     """An evaluator that trains in several processes at once.
 
     A job that takes too long, needs too much memory, kills its worker or fails in any other way
@@ -109,23 +109,9 @@ class ProcessPool:
         self._finalizer = weakref.finalize(self, _stop_all, self._live)
 
     @property
-    def data_key(self) -> str:
-        """Key of the data set."""
-        return self.data.key
-
-    @property
-    def recipe_key(self) -> str:
-        """Key of the recipe of `evaluate`."""
-        return self.recipe.key
-
-    @property
     def pids(self) -> tuple[int, ...]:
         """Process numbers of the workers that live now."""
         return tuple(worker.process.pid for worker in self._live)
-
-    def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
-        """Train the candidates; trials come in the order in which they end."""
-        return self.run([Job(candidate, self.recipe, seed) for candidate in candidates])
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
         """Do jobs, the longest first; trials come in the order in which they end.
@@ -159,17 +145,6 @@ class ProcessPool:
         if self._data_file is not None:
             self._data_file.close()
             self._data_file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # --- handing out and taking in ---
 

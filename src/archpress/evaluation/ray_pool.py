@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from archpress.data import ImageData
 from archpress.errors import EvaluationError, reason
+from archpress.evaluation.evaluator import Pool
 from archpress.evaluation.job import Job, described, longest_first
 from archpress.evaluation.pool import WORKERS_A_GPU
 from archpress.evaluation.ray_task import Order, Report, train_there
 from archpress.evaluation.recipe import Recipe
-from archpress.evaluation.trial import Candidate, Trial
+from archpress.evaluation.trial import Trial
 from archpress.version import __version__
 
 AUTO = "auto"
@@ -106,7 +106,7 @@ class _Batch:
     files: dict[Path, Any] = field(default_factory=dict)
 
 
-class RayPool:
+class RayPool(Pool):
     """An evaluator that trains on all nodes of a Ray cluster, also on those that come later.
 
     The images lie once on each node. A job whose process or node dies is tried again, twice at
@@ -150,20 +150,6 @@ class RayPool:
         self._placed: Any = None
         self._running = self._closed = False
 
-    @property
-    def data_key(self) -> str:
-        """Key of the data set."""
-        return self.data.key
-
-    @property
-    def recipe_key(self) -> str:
-        """Key of the recipe of `evaluate`."""
-        return self.recipe.key
-
-    def evaluate(self, candidates: Sequence[Candidate], *, seed: int) -> Iterator[Trial]:
-        """Train the candidates; trials come in the order in which they end."""
-        return self.run([Job(candidate, self.recipe, seed) for candidate in candidates])
-
     def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
         """Do jobs, the longest first; trials come in the order in which they end.
 
@@ -194,17 +180,6 @@ class RayPool:
     def close(self) -> None:
         """Let the cluster forget the images; the connection stays for other pools."""
         self._closed, self._placed = True, None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # --- handing out and taking in ---
 

@@ -9,7 +9,6 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from archpress.errors import StoreError
 from archpress.evaluation.trial import Trial, TrialState
 from archpress.store import tables
 from archpress.store.database import Database
@@ -42,7 +41,7 @@ class Writer:
         self._pending: list[Pending] = []
         self._changed = threading.Condition()
         self._is_writing = False
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
 
     def put(self, one: Pending) -> None:
         """Have a trial written soon.
@@ -85,7 +84,7 @@ class Writer:
                     return
             try:
                 self._write(batch)
-            except StoreError as error:
+            except Exception as error:  # whoever waits is told, and does not wait for ever
                 with self._changed:
                     self._error = error
 
