@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tracked_trials import FakeSink
 
 from archpress.architecture import named
 from archpress.cli import main
@@ -22,7 +23,10 @@ from archpress.compression import Spread
 from archpress.compression.finals import FinalTrainer
 from archpress.compression.first import hand_made_nets
 from archpress.space import Limits, space_around
+from archpress.store import Store, TrialFilter
+from archpress.tracking import SINKS
 
+LOGGED = FakeSink()  # by `finished`
 COMPRESS = ["compress", "tiny", "--data", "digits", "--effort", "smoke", "--quiet"]
 
 
@@ -48,7 +52,10 @@ def refused(capsys, *arguments):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    assert run(*COMPRESS, "--max-parameters", 3000, "--run", folder) == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SINKS, "fake", lambda: LOGGED)
+        command = [*COMPRESS, "--max-parameters", 3000, "--run", folder]
+        assert run(*command, "--log-to", "fake") == 0
     return folder
 
 
@@ -66,6 +73,28 @@ def test_where_no_searched_net_is_better_the_result_is_the_plain_one(tmp_path, m
     assert "It is the plain hand-made net" in result["sentence"]
     assert result["compressed"]["parameters"] == result["reference"]["parameters"]
     assert (tmp_path / "run" / "report.html").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_every_trial_of_a_search_was_logged_and_the_result(finished):
+    result = json.loads((finished / "result.json").read_text())
+    with Store(finished / "trials.db") as store:
+        found = store.trials(TrialFilter(recipe=result["recipes"]["trial"]["key"]))
+    logged = sorted(entry.values["trial/parameters"] for entry in LOGGED.entries)
+    assert logged == sorted(trial.architecture.parameters for trial in found)
+    assert LOGGED.steps == [*range(1, len(found) + 1)]
+    within = [t.accuracy for t in found if t.done and t.architecture.parameters <= 3000]
+    assert LOGGED.entries[-1].values["best/accuracy"] == max(within)
+    ((_, ending),) = LOGGED.endings
+    assert ending.values["compressed/parameters"] == result["compressed"]["parameters"]
+    assert ending.files == [finished / "report.html"]
+    assert LOGGED.ended == ["finished"]
+
+
+def test_logging_to_what_is_not_there_is_refused(tmp_path, capsys):
+    command = [*COMPRESS, "--max-parameters", 3000, "--run", tmp_path / "run", "--log-to"]
+    assert "tensorboard, mlflow" in refused(capsys, *command, "tensorboard,nothing")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ The way of the data, one room after the other:
     compression    the search over nets: first trials, rounds, final training, the run folder
     shipping       a finished network in forms that other programs run
     report         one offline page about a run
+    tracking       a run as TensorBoard and MLflow show it
     watching       a live page about a run of another process
     comparison     ways to search, compared over seeds
     reproduction   the paper's experiments, by name
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from archpress.shipping import ship
     from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
     from archpress.store import Store
+    from archpress.tracking import Tracking
 
 _HOME = {  # public name -> module; imported when first used, since torch takes two seconds
     "Architecture": "architecture",
@@ -66,6 +68,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "Settings": "compression",
     "Store": "store",
     "TableEvaluator": "evaluation",
+    "Tracking": "tracking",
     "Trial": "evaluation",
     "build": "architecture.network",
     "compare": "comparison",

@@ -103,6 +103,14 @@ StoreOption = Annotated[
         help="Trials are kept here instead of in the folder: a file, or a URL of PostgreSQL.",
     ),
 ]
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log-to",
+        metavar="NAME",
+        help="Log trials and result to tensorboard or mlflow; may be given twice.",
+    ),
+]
 MaxParametersOption = Annotated[
     str | None, typer.Option(metavar=AMOUNT, help="Weights: 93000, 93K, or 50% of the source's.")
 ]
@@ -313,6 +321,12 @@ def shape_of(text: str | None, option: str) -> tuple[int, int, int] | None:
             f"{option} must be channels x height x width, e.g. 3x32x32, not {text}"
         )
     return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def names(typed: list[str] | None) -> list[str]:
+    """Names of an option that may be given more than once, and with commas."""
+    split = [name.strip() for text in typed or () for name in text.split(",")]
+    return [name for name in split if name]
 
 
 def whole(value: float | None, option: str) -> int | None:

@@ -20,6 +20,8 @@ from rich.table import Table
 from archpress.architecture import Architecture
 from archpress.architecture.frozen_program import told_program
 from archpress.compression import Measured, Result
+from archpress.evaluation import Trial
+from archpress.search import Objective
 
 
 class TerminalProgress:
@@ -81,6 +83,9 @@ class TerminalProgress:
         """A line above the bars."""
         if self._bars or self._log:
             self._console.print(text, highlight=False, markup=False)
+
+    def trial(self, trial: Trial, objective: Objective | None) -> None:
+        """Not shown one by one."""
 
 
 def _bars(console: Console) -> Progress:

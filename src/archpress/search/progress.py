@@ -1,7 +1,11 @@
 """How a long run tells what it does: a protocol, for a terminal, a notebook or nobody."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from archpress.evaluation import Trial
+    from archpress.search.objective import Objective
 
 
 class Progress(Protocol):
@@ -16,6 +20,14 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """One line worth keeping."""
 
+    def trial(self, trial: "Trial", objective: "Objective | None") -> None:
+        """The search has a trial, new or from the store.
+
+        Args:
+            trial: done or failed.
+            objective: what is better; None where it is not known before the source has a trial.
+        """
+
 
 class Silent:
     """Nobody listens."""
@@ -27,6 +39,9 @@ class Silent:
         """Ignored."""
 
     def say(self, text: str) -> None:
+        """Ignored."""
+
+    def trial(self, trial: "Trial", objective: "Objective | None") -> None:
         """Ignored."""
 
 
@@ -54,3 +69,8 @@ class Together:
         """Passed on."""
         for listener in self._listeners:
             listener.say(text)
+
+    def trial(self, trial: "Trial", objective: "Objective | None") -> None:
+        """Passed on."""
+        for listener in self._listeners:
+            listener.trial(trial, objective)
