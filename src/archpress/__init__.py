@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from archpress.errors import ArchpressError
     from archpress.evaluation import Evaluator, ProcessPool, RayPool, Recipe, TableEvaluator, Trial
     from archpress.frames import trials_frame
-    from archpress.report import write_report
+    from archpress.report import run_figures, write_report
     from archpress.shipping import ship
     from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
     from archpress.store import Store
@@ -79,6 +79,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "named": "architecture",
     "read_source": "architecture.sources",
     "repair": "space",
+    "run_figures": "report",
     "settings_for": "compression",
     "ship": "shipping",
     "simplify": "architecture",

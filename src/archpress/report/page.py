@@ -1,7 +1,9 @@
 """`write_report`: a finished run folder as one HTML file that needs nothing else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archpress.architecture import Architecture
 from archpress.compression.timing import TIMES
@@ -15,8 +17,12 @@ from archpress.report.drawing import render as render_template
 from archpress.report.explorer import Explorer, guess_text, read_explorer
 from archpress.report.map_figure import map_figure
 from archpress.report.record import ResultRecord, read_result
+from archpress.report.themes import Theme
 from archpress.report.trials import Cost, front
 from archpress.store import Store, TrialFilter
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 LIMITS: dict[Cost, str] = {
     "parameters": "max_parameters",
@@ -25,6 +31,21 @@ LIMITS: dict[Cost, str] = {
 }
 REPORT_FILE = "report.html"
 SOURCE_FILE, COMPRESSED_FILE, TRIALS_FILE = "source.json", "compressed.json", "trials.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A figure that can be drawn in any theme.
+
+    Attributes:
+        name: of it.
+        label: what a person who cannot see it should know.
+        make: draws it.
+    """
+
+    name: str
+    label: str
+    make: "Callable[[Theme], Figure]"
 
 
 def write_report(run: Path) -> Path:
@@ -43,6 +64,21 @@ def write_report(run: Path) -> Path:
         StoreError: the result or the trials cannot be read, or the report cannot be written.
         ArchitectureError: one of the architecture files holds none.
     """
+    content, explorer = read_content(run)
+    path = run / REPORT_FILE
+    try:
+        path.write_text(render(content, explorer), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write the report {path}: {error}") from None
+    return path
+
+
+def read_content(run: Path) -> tuple[Content, Explorer | None]:
+    """What a run folder holds for the report.
+
+    Raises:
+        StoreError, ArchitectureError: as of `write_report`.
+    """
     result = read_result(run)
     trials = _trials(run / TRIALS_FILE, result)
     content = gather(
@@ -52,13 +88,7 @@ def write_report(run: Path) -> Path:
         trials,
         load_times(run / TIMES) if (run / TIMES).exists() else None,
     )
-    explorer = read_explorer(run, result, content.points, trials)
-    path = run / REPORT_FILE
-    try:
-        path.write_text(render(content, explorer), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write the report {path}: {error}") from None
-    return path
+    return content, read_explorer(run, result, content.points, trials)
 
 
 def render(content: Content, explorer: Explorer | None = None) -> str:
@@ -76,44 +106,49 @@ def render(content: Content, explorer: Explorer | None = None) -> str:
 
 def draw(content: Content, explorer: Explorer | None = None) -> Iterator[Drawing]:
     """The figures that the content has values for."""
+    return (drawing(one.name, one.label, one.make) for one in sketches(content, explorer))
+
+
+def sketches(content: Content, explorer: Explorer | None = None) -> "Iterator[Sketch]":
+    """The same, without the drawing."""
     if explorer and explorer.record.nets:
-        yield drawing(
+        yield Sketch(
             "map",
             f"Map of {len(explorer.trials)} trials and {len(explorer.record.nets)} nets for other "
             "limits, on the two axes along which their embeddings differ most.",
             lambda theme: map_figure(explorer, theme),
         )
     if content.points:
-        yield _cost_drawing(content, "parameters")
-        yield _cost_drawing(content, "macs")
+        yield _of_cost(content, "parameters")
+        yield _of_cost(content, "macs")
     if len(content.timed) > 1:
-        yield _cost_drawing(content, "milliseconds")
+        yield _of_cost(content, "milliseconds")
     if content.result.latency.points:
         times = content.result.latency
-        yield drawing(
+        yield Sketch(
             "times",
             f"Scatter of {times.n} architectures: predicted against measured latency.",
             lambda theme: figures.times_figure(times, theme),
         )
     if content.predicted_count:
-        yield drawing(
+        yield Sketch(
             "predictions",
             f"Scatter of {content.predicted_count} trials: predicted against measured accuracy.",
             lambda theme: figures.prediction_figure(content.points, theme),
         )
     if any(value is not None for value in content.best.values):
-        yield drawing("best", _best_label(content), lambda theme: figures.best_figure(
+        yield Sketch("best", _best_label(content), lambda theme: figures.best_figure(
             content.best, theme
         ))  # fmt: skip
     if content.result.seconds:
-        yield drawing(
+        yield Sketch(
             "stages",
             "Bars of wall time: " + _listed(content.result.seconds),
             lambda theme: figures.stage_figure(content.result.seconds, theme),
         )
 
 
-def _cost_drawing(content: Content, cost: Cost) -> Drawing:
+def _of_cost(content: Content, cost: Cost) -> "Sketch":
     limits = {row.name: row.limit for row in content.result.limits}
     limit = LIMITS[cost]
     lines = {"limit": limits[limit]} if limit in limits else {}
@@ -127,7 +162,7 @@ def _cost_drawing(content: Content, cost: Cost) -> Drawing:
         f"{wording.percent(min(accuracies))} to {wording.percent(max(accuracies))}, against "
         f"{figures.COST_TITLES[cost]}; {len(front(points, cost))} lie on the Pareto front."
     )
-    return drawing(
+    return Sketch(
         cost,
         label,
         lambda theme: figures.cost_figure(points, cost, theme, marked=marked, lines=lines),
