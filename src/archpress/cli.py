@@ -79,7 +79,7 @@ def evaluate(
     evaluator = SerialEvaluator(images, settings_of(images).trial, device=device)
     with Store(store) as opened:
         candidates = [Candidate(architecture, "by hand")]
-        (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed)
+        (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed, waiting=_WaitingTold())
     trial = outcome.trial
     if as_json:
         _print_json({**costs(architecture), "reused": outcome.reused, **trial.to_dict()})
@@ -287,6 +287,19 @@ def _console(*, stderr: bool = False) -> Any:  # noqa: ANN401
 
 def _print_json(content: Any) -> None:  # noqa: ANN401
     typer.echo(json.dumps(content, indent=1))
+
+
+class _WaitingTold:
+    """Says once that a trial of another run is waited for."""
+
+    said = False
+
+    def __call__(self, count: int) -> None:
+        from archpress.search import told_of_waiting
+
+        if count and not self.said:
+            self.said = True
+            _say(told_of_waiting(count), error=True)
 
 
 def _say(text: str, *, error: bool = False) -> None:

@@ -19,7 +19,15 @@ from archpress.compression.timing import Timing
 from archpress.compression.trust import Trust, trust_of
 from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
 from archpress.evaluation import Candidate, Evaluator, Trial
-from archpress.search import Journal, Objective, Problem, Progress, propose
+from archpress.search import (
+    Journal,
+    Objective,
+    Problem,
+    Progress,
+    note_of,
+    propose,
+    told_of_waiting,
+)
 from archpress.space import Limits, Neighbourhood, SearchSpace
 from archpress.store import Store, TrialFilter, evaluate_once
 
@@ -155,9 +163,14 @@ def _train(
     task: Task, limits: Limits, candidates: Sequence[Candidate], name: str, counts: Counter[str]
 ) -> None:
     task.progress.stage(name, len(candidates))
-    best, objective = 0.0, _known_objective(task, limits)
-    outcomes = evaluate_once(task.evaluator, task.store, candidates, seed=task.seed)
-    for done, outcome in enumerate(outcomes, start=1):
+    done, best, objective = 0, 0.0, _known_objective(task, limits)
+
+    def tell(waited: int = 0) -> None:
+        task.progress.advance(done, note_of(best, told_of_waiting(waited)))
+
+    outcomes = evaluate_once(task.evaluator, task.store, candidates, seed=task.seed, waiting=tell)
+    for outcome in outcomes:
+        done += 1
         counts["reused" if outcome.reused else "trained"] += 1
         if not outcome.trial.done:
             counts["failed"] += 1
@@ -166,7 +179,7 @@ def _train(
             objective = _known_objective(task, limits, outcome.trial)
         task.progress.trial(outcome.trial, objective)
         best = max(best, outcome.trial.accuracy or 0.0)
-        task.progress.advance(done, f"best {best:.1%}")
+        tell()
 
 
 def _time(task: Task) -> None:

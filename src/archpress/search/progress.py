@@ -29,6 +29,25 @@ class Progress(Protocol):
         """
 
 
+def told_of_waiting(count: int) -> str:
+    """What `evaluate_once` waits for, as a note; empty where it does not.
+
+    >>> told_of_waiting(1), told_of_waiting(0)
+    ('waiting for 1 trial that another run trains', '')
+    """
+    trials = "trial" if count == 1 else "trials"
+    return f"waiting for {count} {trials} that another run trains" if count else ""
+
+
+def note_of(best: float, doing: str = "") -> str:
+    """The best accuracy so far and what is done now, as a note; what is not known is left out.
+
+    >>> note_of(0.914, "learning"), note_of(0.0, "learning"), note_of(0.914)
+    ('best 91.4%, learning', 'learning', 'best 91.4%')
+    """
+    return ", ".join(filter(None, [f"best {best:.1%}" if best else "", doing]))
+
+
 class Silent:
     """Nobody listens."""
 
