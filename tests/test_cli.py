@@ -91,6 +91,17 @@ def test_every_trial_of_a_search_was_logged_and_the_result(finished):
     assert LOGGED.ended == ["finished"]
 
 
+def test_all_commands_that_search_train_anywhere_and_share_their_trials():
+    import typer
+
+    from archpress.cli import app
+
+    commands = typer.main.get_command(app).commands
+    for name in ("compress", "compare", "analyse", "reproduce"):
+        options = {option for one in commands[name].params for option in one.opts}
+        assert {"--workers", "--device", "--store", "--cluster"} <= options
+
+
 def test_logging_to_what_is_not_there_is_refused(tmp_path, capsys):
     command = [*COMPRESS, "--max-parameters", 3000, "--run", tmp_path / "run", "--log-to"]
     assert "tensorboard, mlflow" in refused(capsys, *command, "tensorboard,nothing")

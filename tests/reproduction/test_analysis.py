@@ -8,6 +8,7 @@ from archpress.architecture import Layer, chain, named
 from archpress.cli import main
 from archpress.reproduction.analysis_page import MOTIF_COLUMNS, PATH_COLUMNS
 from archpress.reproduction.motifs import appendix_net, motifs_of
+from archpress.store import Store
 
 HEAD = Layer("linear", channels=10)
 CONV = Layer("conv", 3, 4, 1, 1)
@@ -47,12 +48,17 @@ def test_the_command_looks_at_both_codings_and_writes_page_table_and_values(tmp_
         *("analyse", "tiny", "--data", "fashion-mnist-sample", "--run", str(tmp_path)),
         *("--nets", "6", "--trained", "2", "--iterations", "300", "--max-parameters", "3000"),
         *("--max-macs", "1e6", "--trial-epochs", "1", "--trial-images", "200"),
-        *("--device", "cpu", "--quiet", "--json"),
+        *("--device", "cpu", "--json", "--store", str(tmp_path / "shared.db")),
     ]
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert not stopped.value.code
-    found = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    for told in ("seed 0, samples: 6", "fitting with ordinal types: 300", "300/300"):
+        assert told in captured.err
+    with Store(tmp_path / "shared.db") as shared, Store(tmp_path / "trials.db") as own:
+        assert shared.count() == own.count() >= 6
     assert found == json.loads((tmp_path / "analysis.json").read_text())
     ordinal, categorical = found["studies"]
     assert (ordinal["types"], categorical["types"]) == ("ordinal", "categorical")
