@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from tracked_trials import FakeSink
 
-from archpress.architecture import named
+from archpress.architecture import Architecture, named
 from archpress.cli import main
 from archpress.compression import Spread
 from archpress.compression.finals import FinalTrainer
@@ -174,6 +174,31 @@ def test_limits_that_are_not_met_give_the_closest_net_and_exit_code_3(tmp_path, 
     assert result["met"] is False
     assert result["sentence"].startswith("Not met: min_accuracy")
     assert (tmp_path / "r" / "weights.pt").exists()
+
+
+@pytest.mark.slow
+def test_trials_are_kept_apart_by_amounts_as_they_are_typed_elsewhere(finished, capsys):
+    def sizes(amount):
+        assert run("trials", finished, "--max-parameters", amount, "--limit", 99, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        nets = [Architecture.from_json(json.dumps(one["architecture"])) for one in found]
+        return [net.parameters for net in nets]
+
+    source = Architecture.load(finished / "source.json").parameters
+    assert sizes("1.5K") == sizes("1500") == sizes("1.5e3")
+    assert 0 < len(sizes("1.5K")) < len(sizes("100%"))
+    assert max(sizes("20%")) <= source / 5
+
+
+def test_a_share_of_parameters_needs_a_source(tmp_path, capsys):
+    with Store(tmp_path / "all.db"):
+        pass
+    place = tmp_path / "all.db"
+    said = refused(capsys, "trials", place, "--max-parameters", "50%")
+    assert "is a share of the source's, but" in said
+    assert "must be a number such as 93000, 93K" in refused(
+        capsys, "trials", place, "--max-parameters", "many"
+    )
 
 
 @pytest.mark.slow

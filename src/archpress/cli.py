@@ -14,6 +14,7 @@ from archpress.arguments import (
     DataOption,
     DeviceOption,
     JsonOption,
+    MaxParametersOption,
     NetArgument,
     RunArgument,
     SeedOption,
@@ -21,9 +22,9 @@ from archpress.arguments import (
     SortKey,
     StoreArgument,
     costs,
+    most_parameters,
     read_net_and_images,
     store_place,
-    whole,
 )
 from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
@@ -166,7 +167,7 @@ def trials(
     run: StoreArgument,
     sort: Annotated[SortKey, typer.Option(help="Best first.")] = SortKey.ACCURACY,
     limit: Annotated[int, typer.Option(help="Show at most so many.")] = 20,
-    max_parameters: Annotated[float | None, typer.Option(help="Only smaller nets.")] = None,
+    max_parameters: MaxParametersOption = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Only better nets.")] = None,
     origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed ones.")] = False,
@@ -188,7 +189,7 @@ def trials(
         which = TrialFilter(
             origin=origin,
             state=TrialState.FAILED if failed else None,
-            max_parameters=whole(max_parameters, "--max-parameters"),
+            max_parameters=most_parameters(max_parameters, run),
             min_accuracy=min_accuracy,
         )
         descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
