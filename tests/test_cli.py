@@ -70,7 +70,7 @@ def test_where_no_searched_net_is_better_the_result_is_the_plain_one(tmp_path, m
     monkeypatch.setattr(FinalTrainer, "validation", validation)
     assert run(*COMPRESS, "--max-parameters", 3000, "--run", tmp_path / "run") == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert "It is the plain hand-made net" in result["sentence"]
+    assert "It is a plain hand-made net" in result["sentence"]
     assert result["compressed"]["parameters"] == result["reference"]["parameters"]
     assert (tmp_path / "run" / "report.html").stat().st_size > 0
 

@@ -305,4 +305,4 @@ def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
     bad = tell([met, missed], source, compressed)
     assert bad.startswith("Not met: max_accuracy_loss 0.0100 but 0.0200; the closest:")
     plain = tell([met], source, compressed, is_plain=True)
-    assert plain == f"{good} It is the plain hand-made net: no net of the search was better."
+    assert plain == f"{good} It is a plain hand-made net: no net of the search was better."
