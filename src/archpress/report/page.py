@@ -15,8 +15,11 @@ from archpress.report.drawing import render as render_template
 from archpress.report.explorer import Explorer, guess_text, read_explorer
 from archpress.report.map_figure import map_figure
 from archpress.report.record import ResultRecord, read_result
+from archpress.report.training import needs_data
 from archpress.report.trials import Cost, front
+from archpress.report.values import page_values
 from archpress.store import Store, TrialFilter
+from archpress.store.nets import STORE_FILE
 
 LIMITS: dict[Cost, str] = {
     "parameters": "max_parameters",
@@ -24,7 +27,7 @@ LIMITS: dict[Cost, str] = {
     "milliseconds": "max_latency",
 }
 REPORT_FILE = "report.html"
-SOURCE_FILE, COMPRESSED_FILE, TRIALS_FILE = "source.json", "compressed.json", "trials.db"
+SOURCE_FILE, COMPRESSED_FILE = "source.json", "compressed.json"
 
 
 def write_report(run: Path) -> Path:
@@ -44,7 +47,7 @@ def write_report(run: Path) -> Path:
         ArchitectureError: one of the architecture files holds none.
     """
     result = read_result(run)
-    trials = _trials(run / TRIALS_FILE, result)
+    trials = _trials(run / STORE_FILE, result)
     content = gather(
         result,
         _architecture(run / SOURCE_FILE),
@@ -52,17 +55,18 @@ def write_report(run: Path) -> Path:
         trials,
         load_times(run / TIMES) if (run / TIMES).exists() else None,
     )
-    explorer = read_explorer(run, result, content.points, trials)
+    explorer = read_explorer(run, result, content.points)
+    values = page_values(content.points, trials, result, explorer)
     path = run / REPORT_FILE
     try:
-        path.write_text(render(content, explorer), encoding="utf-8")
+        path.write_text(render(content, explorer, values), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"cannot write the report {path}: {error}") from None
     return path
 
 
-def render(content: Content, explorer: Explorer | None = None) -> str:
-    """The page as text."""
+def render(content: Content, explorer: Explorer | None = None, values: str = "") -> str:
+    """The page as text; the values are those of `page_values`."""
     return render_template(
         "report.html",
         "archpress.report",
@@ -70,6 +74,8 @@ def render(content: Content, explorer: Explorer | None = None) -> str:
         content=content,
         result=content.result,
         explorer=explorer,
+        values=values,
+        needs_data=needs_data(content.result),
         guess_text=guess_text,
     )
 

@@ -55,6 +55,16 @@ class TrialPoint:
     within: bool
     milliseconds: float | None = None
 
+    @property
+    def percent(self) -> float:
+        """The accuracy, to the digits that figures and tables need."""
+        return round(100 * self.accuracy, 3)
+
+    @property
+    def expected_percent(self) -> float | None:
+        """The accuracy expected before the training, likewise."""
+        return None if self.predicted is None else round(100 * self.predicted, 3)
+
 
 @dataclass(frozen=True, slots=True)
 class RankAgreement:
