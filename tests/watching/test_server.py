@@ -2,23 +2,12 @@ import http.client
 import json
 import re
 import socket
-import threading
 
 import pytest
 
 from archpress.errors import ArchpressError
 from archpress.watching import Watched, WatchServer
 from archpress.watching.server import NAMES
-
-
-@pytest.fixture
-def server(run):
-    with WatchServer(Watched(run)) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
-        thread.start()
-        yield serving
-        serving.shutdown()
-        thread.join()
 
 
 def ask(server, path="/", method="GET", **headers):
