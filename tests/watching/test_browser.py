@@ -1,5 +1,9 @@
 """The live page as a reader has it, in Chromium."""
 
+import csv
+import io
+from xml.etree import ElementTree
+
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -57,4 +61,32 @@ def test_what_is_new_comes_by_itself(run, make, opened):
     found = opened()
     make.add(run, make.trial(3, 0.99, 50))
     found.until("document.getElementById('best').textContent === '99.00 %'")
+    assert found.complaints == []
+
+
+def saved(found, chart, form):
+    found.page.locator(f"[data-chart={chart}] button[data-save={form}]").focus()
+    with found.page.expect_download() as download:
+        found.page.keyboard.press("Enter")
+    assert download.value.suggested_filename == f"{chart}.{form}"
+    return download.value.path().read_bytes().decode()
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_chart_is_saved_as_a_picture_and_as_a_table(opened, chart):
+    found = opened(width=390, scheme="dark")
+    text = saved(found, chart, "svg")
+    picture = ElementTree.fromstring(text)
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert picture[1].get("fill") == "#ffffff"
+    words = list(picture.iter("{http://www.w3.org/2000/svg}text"))
+    assert {one.get("fill") for one in words} == {"rgb(90, 97, 110)"}  # of the light theme
+    assert "var(" not in text
+    assert "class=" not in text
+    head, *rows = csv.reader(io.StringIO(saved(found, chart, "csv"), newline=""))
+    assert head[0] == "series"
+    assert rows
+    assert all(len(row) == 3 and float(row[1]) > 0 for row in rows)
+    if chart == "parameters":
+        assert sum(row[0] == "edit" for row in rows) == 32
     assert found.complaints == []
