@@ -73,6 +73,15 @@ class Opened:
             if one["impact"] in ("serious", "critical")
         ]
 
+    def saved(self, figure, form, button="button[data-of={figure}]"):
+        """What the button for a form gives when it is pressed."""
+        where = f"{button.format(figure=figure)}[data-save={form}]"
+        self.page.locator(where).focus()
+        with self.page.expect_download() as download:
+            self.page.keyboard.press("Enter")
+        assert download.value.suggested_filename == f"{figure}.{form}"
+        return download.value.path().read_bytes().decode()
+
     @property
     def sideways(self):
         """Pixels by which the page is wider than the window."""

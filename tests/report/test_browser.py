@@ -50,15 +50,6 @@ def click_a_point(found, figure, trace=0):
     found.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def saved(found, figure, form):
-    button = found.page.locator(f"button[data-save={form}][data-of={figure}]")
-    button.focus()
-    with found.page.expect_download() as download:
-        found.page.keyboard.press("Enter")
-    assert download.value.suggested_filename == f"{figure}.{form}"
-    return download.value.path().read_bytes().decode()
-
-
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_all_figures_are_drawn_and_nothing_is_asked_of_anyone(run, opened, width, scheme):
     found = opened(width=width, scheme=scheme)
@@ -166,7 +157,7 @@ def test_keys_lead_over_the_map(opened):
 @pytest.mark.parametrize("figure", FIGURES)
 def test_a_figure_is_saved_as_a_picture_that_needs_nothing_else(opened, figure):
     found = opened(width=390, scheme="dark")
-    text = saved(found, figure, "svg")
+    text = found.saved(figure, "svg")
     picture = ElementTree.fromstring(text)
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     assert (picture.get("width"), int(picture.get("height")) > 150) == ("900", True)
@@ -179,7 +170,7 @@ def test_a_figure_is_saved_as_a_picture_that_needs_nothing_else(opened, figure):
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_the_values_of_a_figure_are_saved_as_a_table(opened, figure, make):
-    text = saved(opened(), figure, "csv")
+    text = opened().saved(figure, "csv")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert rows
     assert all(None not in row and None not in row.values() for row in rows)

@@ -9,6 +9,7 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SIZES = [(390, "light"), (390, "dark"), (1600, "light"), (1600, "dark")]
+BUTTON = "[data-chart={figure}] button"
 CHARTS = ["parameters", "best", "macs", "predictions"]
 
 
@@ -64,18 +65,10 @@ def test_what_is_new_comes_by_itself(run, make, opened):
     assert found.complaints == []
 
 
-def saved(found, chart, form):
-    found.page.locator(f"[data-chart={chart}] button[data-save={form}]").focus()
-    with found.page.expect_download() as download:
-        found.page.keyboard.press("Enter")
-    assert download.value.suggested_filename == f"{chart}.{form}"
-    return download.value.path().read_bytes().decode()
-
-
 @pytest.mark.parametrize("chart", CHARTS)
 def test_a_chart_is_saved_as_a_picture_and_as_a_table(opened, chart):
     found = opened(width=390, scheme="dark")
-    text = saved(found, chart, "svg")
+    text = found.saved(chart, "svg", BUTTON)
     picture = ElementTree.fromstring(text)
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     assert picture[1].get("fill") == "#ffffff"
@@ -83,7 +76,7 @@ def test_a_chart_is_saved_as_a_picture_and_as_a_table(opened, chart):
     assert {one.get("fill") for one in words} == {"rgb(90, 97, 110)"}  # of the light theme
     assert "var(" not in text
     assert "class=" not in text
-    head, *rows = csv.reader(io.StringIO(saved(found, chart, "csv"), newline=""))
+    head, *rows = csv.reader(io.StringIO(found.saved(chart, "csv", BUTTON), newline=""))
     assert head[0] == "series"
     assert rows
     assert all(len(row) == 3 and float(row[1]) > 0 for row in rows)
