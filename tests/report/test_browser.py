@@ -3,12 +3,14 @@
 import csv
 import io
 import shlex
+import threading
 from xml.etree import ElementTree
 
 import pytest
 
 from archpress.arguments import read_net
 from archpress.report import write_report
+from archpress.watching import Watched, WatchServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -64,6 +66,23 @@ def test_all_figures_are_drawn_and_nothing_is_asked_of_anyone(run, opened, width
     assert found.requests == [(run / "report.html").as_uri()]
     assert found.complaints == []
     assert found.sideways <= 0
+
+
+def test_it_is_the_same_where_it_is_served(run, visit):
+    with WatchServer(Watched(run)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            found = visit(f"{server.url}report.html")
+            draw_all(found)
+            assert found.saved("parameters", "csv").startswith("series,trial,parameters,")
+            assert ElementTree.fromstring(found.saved("map", "svg")).get("width") == "900"
+            asked = [address for address in found.requests if not address.startswith("blob:")]
+            assert asked == [f"{server.url}report.html"]
+            assert found.complaints == []
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
@@ -140,6 +159,28 @@ def test_keys_lead_through_the_table_of_trials(opened):
     row = found.page.locator("#trial-rows tr").nth(1)
     parameters = row.locator("td").nth(2).inner_text()
     assert panel.locator("[data-part=cost]").first.inner_text() == parameters
+
+
+def test_of_many_trials_all_points_are_drawn_and_the_table_is_made_as_it_is_read(
+    tmp_path, make, visit
+):
+    trials = make.some_trials(2600)
+    count = len({one.architecture.key for one in trials if one.done})
+    assert count > 1500
+    found = visit(write_report(make.write_run(tmp_path, None, trials)).as_uri())
+    found.until("document.getElementById('parameters').dataset.drawn === 'yes'")
+    traces = found.page.locator("#parameters .scatterlayer .trace")
+    drawn = [traces.nth(index).locator("path.point").count() for index in range(traces.count())]
+    assert sum(drawn) == count + 2  # and a ring each around source and result
+    found.page.locator("#trial-table summary").click()
+    made = 0
+    while made < count:
+        made = min(made + 250, count)
+        found.until(f"document.getElementById('trial-rows').rows.length === {made}")
+        found.page.evaluate(
+            f"document.getElementById('trial-rows').rows[{made - 1}].scrollIntoView()"
+        )
+    assert found.complaints == []
 
 
 def test_keys_lead_over_the_map(opened):

@@ -1,7 +1,8 @@
 "use strict";
 // A trial that is clicked, or chosen in the table of all, is shown with its layers and the command
-// that trains it to the end; the table is made when it is opened.
+// that trains it to the end; the table is made as it is read.
 const HOVER_LENGTH = 46; // characters of a line of hover text that fit on a phone
+const ROWS = 250; // that are made at once: all of 5,000 take two seconds
 
 const trials = page.values.then((values) => {
   const { columns, outlines, layers, command } = values;
@@ -110,7 +111,20 @@ const fillPanel = (panel, { title, say, costs, command, layers }, rows) => {
   };
   const table = document.getElementById("trial-table");
   const body = document.getElementById("trial-rows");
+  const more = () => {
+    const first = body.rows.length;
+    const last = Math.min(first + ROWS, columns.key.length);
+    for (let number = first; number < last; number += 1) body.append(line(number));
+    if (last < columns.key.length) end.observe(body.lastElementChild);
+  };
+  const end = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      end.unobserve(target);
+      more();
+    }
+  });
   table.addEventListener("toggle", () => {
-    if (table.open && !body.rows.length) body.append(...columns.key.map((_, number) => line(number)));
+    if (table.open && !body.rows.length) more();
   });
 })();
