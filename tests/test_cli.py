@@ -15,14 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tracked_trials import FakeSink
 
-from archpress.architecture import named
+from archpress.architecture import Architecture, named
 from archpress.cli import main
 from archpress.compression import Spread
 from archpress.compression.finals import FinalTrainer
 from archpress.compression.first import hand_made_nets
 from archpress.space import Limits, space_around
+from archpress.store import Store, TrialFilter
+from archpress.tracking import SINKS
 
+LOGGED = FakeSink()  # by `finished`
 COMPRESS = ["compress", "tiny", "--data", "digits", "--effort", "smoke", "--quiet"]
 
 
@@ -48,7 +52,10 @@ def refused(capsys, *arguments):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    assert run(*COMPRESS, "--max-parameters", 3000, "--run", folder) == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SINKS, "fake", lambda: LOGGED)
+        command = [*COMPRESS, "--max-parameters", 3000, "--run", folder]
+        assert run(*command, "--log-to", "fake") == 0
     return folder
 
 
@@ -66,6 +73,39 @@ def test_where_no_searched_net_is_better_the_result_is_the_plain_one(tmp_path, m
     assert "It is the plain hand-made net" in result["sentence"]
     assert result["compressed"]["parameters"] == result["reference"]["parameters"]
     assert (tmp_path / "run" / "report.html").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_every_trial_of_a_search_was_logged_and_the_result(finished):
+    result = json.loads((finished / "result.json").read_text())
+    with Store(finished / "trials.db") as store:
+        found = store.trials(TrialFilter(recipe=result["recipes"]["trial"]["key"]))
+    logged = sorted(entry.values["trial/parameters"] for entry in LOGGED.entries)
+    assert logged == sorted(trial.architecture.parameters for trial in found)
+    assert LOGGED.steps == [*range(1, len(found) + 1)]
+    within = [t.accuracy for t in found if t.done and t.architecture.parameters <= 3000]
+    assert LOGGED.entries[-1].values["best/accuracy"] == max(within)
+    ((_, ending),) = LOGGED.endings
+    assert ending.values["compressed/parameters"] == result["compressed"]["parameters"]
+    assert ending.files == [finished / "report.html"]
+    assert LOGGED.ended == ["finished"]
+
+
+def test_all_commands_that_search_train_anywhere_and_share_their_trials():
+    import typer
+
+    from archpress.cli import app
+
+    commands = typer.main.get_command(app).commands
+    for name in ("compress", "compare", "analyse", "reproduce"):
+        options = {option for one in commands[name].params for option in one.opts}
+        assert {"--workers", "--device", "--store", "--cluster"} <= options
+
+
+def test_logging_to_what_is_not_there_is_refused(tmp_path, capsys):
+    command = [*COMPRESS, "--max-parameters", 3000, "--run", tmp_path / "run", "--log-to"]
+    assert "tensorboard, mlflow" in refused(capsys, *command, "tensorboard,nothing")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -134,6 +174,31 @@ def test_limits_that_are_not_met_give_the_closest_net_and_exit_code_3(tmp_path, 
     assert result["met"] is False
     assert result["sentence"].startswith("Not met: min_accuracy")
     assert (tmp_path / "r" / "weights.pt").exists()
+
+
+@pytest.mark.slow
+def test_trials_are_kept_apart_by_amounts_as_they_are_typed_elsewhere(finished, capsys):
+    def sizes(amount):
+        assert run("trials", finished, "--max-parameters", amount, "--limit", 99, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        nets = [Architecture.from_json(json.dumps(one["architecture"])) for one in found]
+        return [net.parameters for net in nets]
+
+    source = Architecture.load(finished / "source.json").parameters
+    assert sizes("1.5K") == sizes("1500") == sizes("1.5e3")
+    assert 0 < len(sizes("1.5K")) < len(sizes("100%"))
+    assert max(sizes("20%")) <= source / 5
+
+
+def test_a_share_of_parameters_needs_a_source(tmp_path, capsys):
+    with Store(tmp_path / "all.db"):
+        pass
+    place = tmp_path / "all.db"
+    said = refused(capsys, "trials", place, "--max-parameters", "50%")
+    assert "is a share of the source's, but" in said
+    assert "must be a number such as 93000, 93K" in refused(
+        capsys, "trials", place, "--max-parameters", "many"
+    )
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ ROOMS = (
     "compression",
     "shipping",
     "report",
+    "tracking",
     "watching",
     "comparison",
     "reproduction",

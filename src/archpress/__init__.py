@@ -21,6 +21,7 @@ The way of the data, one room after the other:
     compression    the search over nets: first trials, rounds, final training, the run folder
     shipping       a finished network in forms that other programs run
     report         one offline page about a run
+    tracking       a run as TensorBoard and MLflow show it
     watching       a live page about a run of another process
     comparison     ways to search, compared over seeds
     reproduction   the paper's experiments, by name
@@ -44,10 +45,11 @@ if TYPE_CHECKING:
     from archpress.errors import ArchpressError
     from archpress.evaluation import Evaluator, ProcessPool, RayPool, Recipe, TableEvaluator, Trial
     from archpress.frames import trials_frame
-    from archpress.report import write_report
+    from archpress.report import run_figures, write_report
     from archpress.shipping import ship
     from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
     from archpress.store import Store
+    from archpress.tracking import Tracking
 
 _HOME = {  # public name -> module; imported when first used, since torch takes two seconds
     "Architecture": "architecture",
@@ -66,6 +68,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "Settings": "compression",
     "Store": "store",
     "TableEvaluator": "evaluation",
+    "Tracking": "tracking",
     "Trial": "evaluation",
     "build": "architecture.network",
     "compare": "comparison",
@@ -76,6 +79,7 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "named": "architecture",
     "read_source": "architecture.sources",
     "repair": "space",
+    "run_figures": "report",
     "settings_for": "compression",
     "ship": "shipping",
     "simplify": "architecture",

@@ -104,6 +104,14 @@ StoreOption = Annotated[
         help="Trials are kept here instead of in the folder: a file, or a URL of PostgreSQL.",
     ),
 ]
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log-to",
+        metavar="NAME",
+        help="Log trials and result to tensorboard or mlflow; may be given twice.",
+    ),
+]
 MaxParametersOption = Annotated[
     str | None, typer.Option(metavar=AMOUNT, help="Weights: 93000, 93K, or 50% of the source's.")
 ]
@@ -319,13 +327,36 @@ def shape_of(text: str | None, option: str) -> tuple[int, int, int] | None:
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
-def whole(value: float | None, option: str) -> int | None:
-    """A whole number that may have been typed as 5e6."""
-    if value is None:
+def names(typed: list[str] | None) -> list[str]:
+    """Names of an option that may be given more than once, and with commas."""
+    split = [name.strip() for text in typed or () for name in text.split(",")]
+    return [name for name in split if name]
+
+
+def most_parameters(typed: str | None, place: str) -> int | None:
+    """An amount of parameters, of nets in a store; a share is one of the source's of its folder.
+
+    Args:
+        typed: after --max-parameters.
+        place: of the store, as typed.
+
+    Raises:
+        ArchpressError: it is no amount, or a share where there is no source.
+    """
+    if typed is None:
         return None
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ArchpressError(f"{option} must be a number, not {value}")
-    return int(value)
+    amount = read_amount(typed, "--max-parameters")
+    if not amount.is_share:
+        return int(amount.value)
+    from archpress.architecture import Architecture
+
+    path = Path(place) / "source.json"
+    if not path.exists():
+        raise ArchpressError(
+            f"--max-parameters {typed} is a share of the source's, but {place} is no folder of a "
+            "run that has one"
+        )
+    return read_limits(max_parameters=typed).of(Architecture.load(path)).max_parameters
 
 
 def store_place(place: str, *, new: bool = False) -> str:

@@ -14,6 +14,7 @@ from archpress.arguments import (
     DataOption,
     DeviceOption,
     JsonOption,
+    MaxParametersOption,
     NetArgument,
     RunArgument,
     SeedOption,
@@ -21,9 +22,9 @@ from archpress.arguments import (
     SortKey,
     StoreArgument,
     costs,
+    most_parameters,
     read_net_and_images,
     store_place,
-    whole,
 )
 from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
@@ -79,7 +80,7 @@ def evaluate(
     evaluator = SerialEvaluator(images, settings_of(images).trial, device=device)
     with Store(store) as opened:
         candidates = [Candidate(architecture, "by hand")]
-        (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed)
+        (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed, waiting=_WaitingTold())
     trial = outcome.trial
     if as_json:
         _print_json({**costs(architecture), "reused": outcome.reused, **trial.to_dict()})
@@ -166,7 +167,7 @@ def trials(
     run: StoreArgument,
     sort: Annotated[SortKey, typer.Option(help="Best first.")] = SortKey.ACCURACY,
     limit: Annotated[int, typer.Option(help="Show at most so many.")] = 20,
-    max_parameters: Annotated[float | None, typer.Option(help="Only smaller nets.")] = None,
+    max_parameters: MaxParametersOption = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Only better nets.")] = None,
     origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed ones.")] = False,
@@ -188,7 +189,7 @@ def trials(
         which = TrialFilter(
             origin=origin,
             state=TrialState.FAILED if failed else None,
-            max_parameters=whole(max_parameters, "--max-parameters"),
+            max_parameters=most_parameters(max_parameters, run),
             min_accuracy=min_accuracy,
         )
         descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
@@ -287,6 +288,19 @@ def _console(*, stderr: bool = False) -> Any:  # noqa: ANN401
 
 def _print_json(content: Any) -> None:  # noqa: ANN401
     typer.echo(json.dumps(content, indent=1))
+
+
+class _WaitingTold:
+    """Says once that a trial of another run is waited for."""
+
+    said = False
+
+    def __call__(self, count: int) -> None:
+        from archpress.search import told_of_waiting
+
+        if count and not self.said:
+            self.said = True
+            _say(told_of_waiting(count), error=True)
 
 
 def _say(text: str, *, error: bool = False) -> None:

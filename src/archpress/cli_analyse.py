@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from archpress.arguments import (
+    ClusterOption,
     DataOption,
     DeviceOption,
     JsonOption,
@@ -15,6 +16,7 @@ from archpress.arguments import (
     QuietOption,
     RunOption,
     SizeOption,
+    StoreOption,
     WorkersOption,
     read_limits,
     read_net_and_images,
@@ -37,6 +39,8 @@ def analyse(
     size: SizeOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -90,6 +94,8 @@ def analyse(
             name=net,
             device=device,
             workers=workers,
+            store=store,
+            cluster=cluster,
             progress=progress,
         )
     write_analysis(found)

@@ -20,6 +20,7 @@ from archpress.arguments import (
     LatencyBackendOption,
     LatencyBatchOption,
     LatencyThreadsOption,
+    LogOption,
     MaxAccuracyLossOption,
     MaxFileSizeOption,
     MaxLatencyOption,
@@ -37,6 +38,7 @@ from archpress.arguments import (
     StoreOption,
     WidthsOnlyOption,
     WorkersOption,
+    names,
     net_name,
     read_limits,
     read_source_and_images,
@@ -99,6 +101,7 @@ def compress(
     workers: WorkersOption = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
+    log_to: LogOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -124,15 +127,20 @@ def compress(
     archpress compress mymodel.py:build --weights trained.safetensors --data photos/
     --input 3x32x32 --max-parameters 50000 --run runs/mine
     """
+    from contextlib import ExitStack
+
     from rich.console import Console
 
     from archpress import compression
     from archpress.architecture.state_dicts import OWN
     from archpress.evaluation import augmented
     from archpress.report import write_report
+    from archpress.search import Together
     from archpress.space import Conditions, Form, matching
     from archpress.terminal import TerminalProgress, result_table
+    from archpress.tracking import Tracking
 
+    tracking = Tracking(run, names(log_to))  # a missing extra is told before images are read
     form = Form(round_channels, widths_only=widths_only)
     typed = read_limits(
         max_parameters=max_parameters,
@@ -162,7 +170,9 @@ def compress(
     if augment is not None:
         varied = augmented(settings.final, augment.value, images.input_shape)
         settings = replace(settings, final=varied, augmentations=())
-    with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
+    with ExitStack() as stack:
+        stack.enter_context(tracking)
+        shown = stack.enter_context(TerminalProgress(Console(stderr=True), quiet=quiet))
         result = compression.compress(
             source,
             images,
@@ -178,9 +188,10 @@ def compress(
             workers=workers,
             store=store,
             cluster=cluster,
-            progress=progress,
+            progress=Together(shown, tracking),
         )
-    report = write_report(run)
+        report = write_report(run)
+        tracking.finish(report)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=1))
     else:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archpress.arguments import (
+    ClusterOption,
     DeviceOption,
     JsonOption,
     MaxParametersOption,
     QuietOption,
+    StoreOption,
     WorkersOption,
     read_limits,
 )
@@ -59,6 +61,8 @@ def reproduce(
     seeds: Annotated[int | None, typer.Option(help="Runs of each method.")] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -96,6 +100,8 @@ def reproduce(
                 run=run or Path("runs") / f"reproduce-{data.value}-{scale.value}",
                 device=device,
                 workers=workers,
+                store=store,
+                cluster=cluster,
                 progress=progress,
             )
     if just_plan:

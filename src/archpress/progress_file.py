@@ -123,6 +123,9 @@ class ProgressFile:
     def say(self, text: str) -> None:
         """Not kept: failed trials are in the store, with their reasons."""
 
+    def trial(self, trial: object, objective: object) -> None:
+        """Not kept: trials are in the store."""
+
     def _tell(self, **changes: object) -> None:
         self._now = self._now.model_copy(update=changes)
         self._is_new = True

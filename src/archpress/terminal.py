@@ -20,6 +20,8 @@ from rich.table import Table
 from archpress.architecture import Architecture
 from archpress.architecture.frozen_program import told_program
 from archpress.compression import Measured, Result
+from archpress.evaluation import Trial
+from archpress.search import Objective
 
 
 class TerminalProgress:
@@ -37,7 +39,7 @@ class TerminalProgress:
         self._bars = None if quiet or not console.is_terminal else _bars(console)
         self._log = not quiet and self._bars is None
         self._task: TaskID | None = None
-        self._name, self._total, self._started, self._told = "", 0, 0.0, 0.0
+        self._total, self._done, self._started, self._told = 0, 0, 0.0, 0.0
 
     def __enter__(self) -> Self:
         if self._bars:
@@ -55,7 +57,7 @@ class TerminalProgress:
 
     def stage(self, name: str, total: int) -> None:
         """A new bar; the one before is full."""
-        self._name, self._total = name, total
+        self._total, self._done = total, 0
         self._started = self._told = time.monotonic()
         if self._bars:
             if self._task is not None:
@@ -68,19 +70,25 @@ class TerminalProgress:
         """Move the bar."""
         if self._bars and self._task is not None:
             self._bars.update(self._task, completed=done, note=note)
-        elif self._log and (
-            done == self._total or time.monotonic() - self._told > self.LOG_SECONDS
-        ):
-            self._told = time.monotonic()
-            seconds = self._told - self._started
-            left = seconds / done * (self._total - done)
-            text = f"  {done}/{self._total} in {seconds:.0f} s, about {left:.0f} s left; {note}"
-            self._console.print(text, highlight=False)
+        elif self._log:
+            is_end = done == self._total != self._done
+            self._done = done
+            if is_end or time.monotonic() - self._told > self.LOG_SECONDS:
+                self._told = time.monotonic()
+                self._console.print(self._line(done, note), highlight=False)
+
+    def _line(self, done: int, note: str) -> str:
+        seconds = self._told - self._started
+        left = f", about {seconds / done * (self._total - done):.0f} s left" if done else ""
+        return f"  {done}/{self._total} in {seconds:.0f} s{left}" + (f"; {note}" if note else "")
 
     def say(self, text: str) -> None:
         """A line above the bars."""
         if self._bars or self._log:
             self._console.print(text, highlight=False, markup=False)
+
+    def trial(self, trial: Trial, objective: Objective | None) -> None:
+        """Not shown one by one."""
 
 
 def _bars(console: Console) -> Progress:

@@ -21,13 +21,13 @@ class Heard:
     """Remembers the stages and lines of a run."""
 
     def __init__(self):
-        self.stages, self.lines = [], []
+        self.stages, self.lines, self.notes = [], [], set()
 
     def stage(self, name, total):
         self.stages.append(name)
 
     def advance(self, done, note=""):
-        pass
+        self.notes.add(note)
 
     def say(self, text):
         self.lines.append(text)
@@ -365,6 +365,7 @@ def test_a_shared_store_gives_one_run_what_another_one_trained(make, images, set
     alone = compared("one")
     assert compared("one", store=shared) == alone
     assert compared("other", store=shared, progress=listened)[:3] == alone[:3]
+    assert any(note.endswith("naming the best") for note in listened.notes)
     with Store(shared) as store:
         brief = settings.trial_key
         assert len(store.trials(TrialFilter(recipe=brief))) == 3

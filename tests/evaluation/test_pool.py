@@ -168,7 +168,9 @@ def test_a_job_survives_one_death_of_its_worker_but_not_two_and_the_pool_goes_on
 
 
 SCRIPT = """
-import sys
+import signal, sys
+if {in_background}:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.path.insert(0, {root!r})
 import torch
 from archpress.architecture import named
@@ -184,11 +186,19 @@ list(pool.evaluate([Candidate(named("plain6"))], seed=0))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_worker_in_mid_training_ends_with_a_parent_that_is_killed_or_interrupted(how, tmp_path):
-    """The parent is a plain script without a `__main__` guard, in another folder."""
+@pytest.mark.parametrize(
+    ("how", "in_background"),
+    [(signal.SIGKILL, False), (signal.SIGINT, False), (signal.SIGTERM, True)],
+)
+def test_a_worker_in_mid_training_ends_with_a_parent_that_is_killed_or_interrupted(
+    how, in_background, tmp_path
+):
+    """The parent is a plain script without a `__main__` guard, in another folder.
+
+    In the background of a shell's script a parent is made to ignore SIGINT, and goes on.
+    """
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(root=str(PACKAGE_ROOT)))
+    script.write_text(SCRIPT.format(root=str(PACKAGE_ROOT), in_background=in_background))
     with subprocess.Popen(
         [sys.executable, str(script)],
         cwd=tmp_path,
@@ -200,6 +210,10 @@ def test_a_worker_in_mid_training_ends_with_a_parent_that_is_killed_or_interrupt
         (worker,) = children_of(parent.pid)
         before = cpu_seconds(worker)
         assert wait_until(lambda: cpu_seconds(worker) > before + 0.3)  # it trains
+        if in_background:
+            os.killpg(parent.pid, signal.SIGINT)
+            before = cpu_seconds(worker)
+            assert wait_until(lambda: cpu_seconds(worker) > before + 0.3)
         os.killpg(parent.pid, how) if how == signal.SIGINT else parent.send_signal(how)
         assert wait_until(lambda: not alive(worker))
         assert parent.wait(10) != 0

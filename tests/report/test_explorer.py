@@ -8,7 +8,7 @@ import pytest
 
 from archpress.architecture import Architecture
 from archpress.arguments import read_net
-from archpress.report import write_report
+from archpress.report import run_figures, write_report
 from archpress.report.drawing import changed
 from archpress.report.map_figure import map_figure
 from archpress.report.page import read_explorer
@@ -32,6 +32,12 @@ def run(tmp_path_factory, make):
 @pytest.fixture(scope="module")
 def text(run):
     return page_of(run)
+
+
+def test_the_map_has_the_path_through_the_nets_for_other_limits(run):
+    figure = run_figures(run)["map"]
+    record = json.loads((run / "explorer.json").read_text())
+    assert len(figure.data[1].x) == 1 + len(record["nets"])
 
 
 def test_a_run_without_the_file_has_no_section(tmp_path, make):

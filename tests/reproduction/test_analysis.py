@@ -3,7 +3,7 @@ import io
 import json
 import math
 import re
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +12,7 @@ from archpress.architecture import Layer, chain, named
 from archpress.cli import main
 from archpress.reproduction.analysis_page import MOTIF_COLUMNS, PATH_COLUMNS
 from archpress.reproduction.motifs import appendix_net, motifs_of
+from archpress.store import Store
 
 HEAD = Layer("linear", channels=10)
 CONV = Layer("conv", 3, 4, 1, 1)
@@ -53,18 +54,22 @@ def analysed(tmp_path_factory):
         *("analyse", "tiny", "--data", "fashion-mnist-sample", "--run", str(folder)),
         *("--nets", "6", "--trained", "2", "--iterations", "300", "--max-parameters", "3000"),
         *("--max-macs", "1e6", "--trial-epochs", "1", "--trial-images", "200"),
-        *("--device", "cpu", "--quiet", "--json"),
+        *("--device", "cpu", "--json", "--store", str(folder / "shared.db")),
     ]
-    said = io.StringIO()
-    with redirect_stdout(said), pytest.raises(SystemExit) as stopped:
+    said, heard = io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(heard), pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert not stopped.value.code
+    for told in ("seed 0, samples: 6", "fitting with ordinal types: 300", "300/300"):
+        assert told in heard.getvalue()
     return folder, json.loads(said.getvalue())
 
 
 @pytest.mark.slow
 def test_the_command_looks_at_both_codings_and_writes_page_table_and_values(analysed):
     folder, found = analysed
+    with Store(folder / "shared.db") as shared, Store(folder / "trials.db") as own:
+        assert shared.count() == own.count() >= 6
     assert found == json.loads((folder / "analysis.json").read_text())
     ordinal, categorical = found["studies"]
     assert (ordinal["types"], categorical["types"]) == ("ordinal", "categorical")

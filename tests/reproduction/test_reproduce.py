@@ -9,8 +9,20 @@ from archpress.cli import main
 from archpress.compression import settings_for
 from archpress.embedding.paper import PaperSettings
 from archpress.reproduction import COLUMNS, TABLE_ONE, Experiment, Row, Scale, plan, reproduce
+from archpress.search import Silent
+from archpress.store import Store
 
 ROW = Row("fashion-mnist", "tiny", 0.8, 10_000, 0.01, 2.0, 300)
+
+
+class Notes(Silent):
+    """The last parts of what is told while a search goes on."""
+
+    def __init__(self):
+        self.ends = set()
+
+    def advance(self, done, note=""):
+        self.ends.add(", ".join(part for part in note.split(", ") if not part.startswith("best")))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +43,18 @@ def experiment():
 def test_the_papers_numbers_stand_beside_ours_and_a_second_call_trains_nothing(
     images, experiment, tmp_path
 ):
-    done = reproduce(experiment, images, run=tmp_path, device="cpu")
+    notes = Notes()
+    done = reproduce(
+        experiment,
+        images,
+        run=tmp_path,
+        device="cpu",
+        store=tmp_path / "shared.db",
+        progress=notes,
+    )
+    assert {"fitting, 33%", "descending", "learning", "proposing"} <= notes.ends
+    with Store(tmp_path / "shared.db") as shared, Store(tmp_path / "trials.db") as own:
+        assert shared.count() == own.count() > 0
     rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in done.rows()}
     assert list(rows) == [
         "tiny, the paper's",

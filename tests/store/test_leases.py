@@ -179,6 +179,23 @@ def test_a_trial_of_another_driver_is_waited_for(place):
     assert table.asked == [2]
 
 
+def test_whoever_listens_hears_what_is_waited_for_and_when_that_is_over(place):
+    table, heard = Table(), []
+    with Store(place) as one, Store(place) as other:
+        wanted = (net(1).key, table.data_key, table.recipe_key, 0)
+        other.leases.take([wanted])
+        given_back = threading.Timer(0.4, other.leases.give_back, [[wanted]])
+        given_back.start()
+        outcomes = evaluate_once(table, one, asks(2, 1), seed=0, waiting=heard.append)
+        assert next(outcomes).candidate.architecture.key == net(2).key
+        assert heard == []  # while there is something to train
+        assert [outcome.reused for outcome in outcomes] == [False]
+        given_back.join()
+    assert heard[0] == 1
+    assert {*heard[:-1]} == {1}
+    assert heard[-1] == 0
+
+
 def test_what_another_driver_finished_just_before_the_lease_is_not_trained(place, monkeypatch):
     table = Table()
     with Store(place) as store:

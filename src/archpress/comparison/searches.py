@@ -14,7 +14,7 @@ from archpress.comparison.result import Run
 from archpress.compression.run_folder import write_text
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
-from archpress.search import Arm, Objective, Problem, Progress, run_arm
+from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting
 from archpress.space import Neighbourhood, SearchSpace
 from archpress.store import Store, evaluate_once
 from archpress.version import __version__
@@ -106,9 +106,11 @@ class Searcher:
         problem = self._problem(objective, seed, finalists)
         self.progress.stage(f"seed {seed}, {name}", problem.budget)
         asking = _Asking(self, problem)
+        telling = replace(problem, tell=asking.tell)
         started = time.perf_counter()
-        trials = run_arm(arm, problem, asking)
-        ranked = tuple(arm.rank(problem, trials, max(1, finalists))) if trials else ()
+        trials = run_arm(arm, telling, asking)
+        asking.tell("naming the best")
+        ranked = tuple(arm.rank(telling, trials, max(1, finalists))) if trials else ()
         seconds = max(0.0, time.perf_counter() - started - asking.seconds)
         run = Run(name, seed, objective, tuple(trials), ranked, seconds)
         asked = [
@@ -188,21 +190,31 @@ class _Asking:
         started = time.perf_counter()
         searcher, seed = self._searcher, self._problem.seed
         trials = []
-        outcomes = evaluate_once(searcher.evaluator, searcher.store, candidates, seed=seed)
+        outcomes = evaluate_once(
+            searcher.evaluator,
+            searcher.store,
+            candidates,
+            seed=seed,
+            waiting=lambda count: self.tell(told_of_waiting(count)),
+        )
         for outcome in outcomes:
             trials.append(_as_asked(outcome.trial, outcome.candidate))
-            self._tell(outcome.trial)
+            self._count(outcome.trial)
         self.seconds += time.perf_counter() - started
         return trials
 
-    def _tell(self, trial: Trial) -> None:
+    def tell(self, text: str = "") -> None:
+        """The best so far, and what is done now."""
+        self._searcher.progress.advance(self._done, note_of(self._best, text))
+
+    def _count(self, trial: Trial) -> None:
         self._done += 1
         accuracy = trial.accuracy or 0.0
         if self._problem.objective.feasible(trial.architecture, accuracy):
             self._best = max(self._best, accuracy)
         if not trial.done:
             self._searcher.progress.say(f"a trial failed: {trial.error}")
-        self._searcher.progress.advance(self._done, f"best {self._best:.1%}")
+        self.tell()
 
 
 def _as_asked(trial: Trial, candidate: Candidate) -> Trial:

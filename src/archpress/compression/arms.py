@@ -116,9 +116,13 @@ def paper_arm(
             *(Candidate(net, "neighbourhood") for net in near_nets),
         ]
         learned = PaperEmbedding(space, fitting, problem.seed)
-        learned.fit(*_measured(trials, space.classes))
+        learned.fit(
+            *_measured(trials, space.classes),
+            progress=lambda done, total: problem.tell(f"fitting, {done / total:.0%}"),
+        )
         known = {trial.architecture.key for trial in trials}
         for number in (1, 2):
+            problem.tell("descending")
             path = list(descend_once(learned, source, limits, walking))
             nets = [step.net for step in reversed(path)]
             allowed = [net for net in nets if net and space.contains(net) and limits.allow(net)]
@@ -127,6 +131,7 @@ def paper_arm(
                 return
             known |= {net.key for net in decoded}
             trials = yield [Candidate(net, "descent", number) for net in decoded]
+            problem.tell("tuning")
             learned.tune(*_measured(trials, space.classes))
 
     return Arm("paper", ask)
@@ -161,7 +166,9 @@ def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
         )
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             trials = yield [Candidate(net, "paper-sampler") for net in samples]
+            problem.tell("learning")
             learner.learn(trials, 1)
+            problem.tell("descending")
             path = descend(
                 learner.embedding, [learner.origin], problem.objective, walking, problem.rng(1)
             )

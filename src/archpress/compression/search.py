@@ -19,7 +19,15 @@ from archpress.compression.timing import Timing
 from archpress.compression.trust import Trust, trust_of
 from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
 from archpress.evaluation import Candidate, Evaluator, Trial
-from archpress.search import Journal, Objective, Problem, Progress, propose
+from archpress.search import (
+    Journal,
+    Objective,
+    Problem,
+    Progress,
+    note_of,
+    propose,
+    told_of_waiting,
+)
 from archpress.space import Limits, Neighbourhood, SearchSpace
 from archpress.store import Store, TrialFilter, evaluate_once
 
@@ -100,7 +108,7 @@ def search(task: Task, limits: Limits) -> Search:
         journal.add(first_candidates(task.neighbourhood, limits, settings, task.rng(0), known))
     with EmbeddingLearner(task.neighbourhood, settings, task.seed, task.folder) as learner:
         with _timed(seconds, "first trials, embedding"):
-            _train(task, journal.rounds[0], "first trials", counts)
+            _train(task, limits, journal.rounds[0], "first trials", counts)
             task.progress.stage("fitting the embedding", 1)
             ranking = _ranking(learner.embedding, _trials(task), task)
             _time(task)
@@ -110,7 +118,7 @@ def search(task: Task, limits: Limits) -> Search:
                 if number >= len(journal.rounds):
                     journal.add(_proposed(task, limits, learner, number))
                 name = f"round {number} of {settings.rounds}"
-                _train(task, journal.rounds[number], name, counts)
+                _train(task, limits, journal.rounds[number], name, counts)
                 _time(task)
             _learn(task, learner, settings.rounds + 1)
         trials = _trials(task)
@@ -151,17 +159,27 @@ def _proposed(
     )
 
 
-def _train(task: Task, candidates: Sequence[Candidate], name: str, counts: Counter[str]) -> None:
+def _train(
+    task: Task, limits: Limits, candidates: Sequence[Candidate], name: str, counts: Counter[str]
+) -> None:
     task.progress.stage(name, len(candidates))
-    best = 0.0
-    outcomes = evaluate_once(task.evaluator, task.store, candidates, seed=task.seed)
-    for done, outcome in enumerate(outcomes, start=1):
+    done, best, objective = 0, 0.0, _known_objective(task, limits)
+
+    def tell(waited: int = 0) -> None:
+        task.progress.advance(done, note_of(best, told_of_waiting(waited)))
+
+    outcomes = evaluate_once(task.evaluator, task.store, candidates, seed=task.seed, waiting=tell)
+    for outcome in outcomes:
+        done += 1
         counts["reused" if outcome.reused else "trained"] += 1
         if not outcome.trial.done:
             counts["failed"] += 1
             task.progress.say(f"a trial failed: {outcome.trial.error}")
+        if objective is None:
+            objective = _known_objective(task, limits, outcome.trial)
+        task.progress.trial(outcome.trial, objective)
         best = max(best, outcome.trial.accuracy or 0.0)
-        task.progress.advance(done, f"best {best:.1%}")
+        tell()
 
 
 def _time(task: Task) -> None:
@@ -199,6 +217,22 @@ def objective_of(task: Task, limits: Limits) -> Objective:
         loss = limits.max_accuracy_loss or 0.0
         least = max(0.0, (own or 0.0) - loss)
     return Objective(limits, least)
+
+
+def _known_objective(task: Task, limits: Limits, last: Trial | None = None) -> Objective | None:
+    """That of the trials so far; None where it hangs on the source's, which has none yet.
+
+    Args:
+        task: of the search.
+        limits: the user's.
+        last: trial, if none before it was the source's.
+    """
+    if limits.any_accuracy:
+        key = task.source.key
+        trials = _trials(task) if last is None else [last]
+        if not any(trial.done and trial.architecture.key == key for trial in trials):
+            return None
+    return objective_of(task, limits)
 
 
 def _journal(task: Task, limits: Limits) -> Journal:

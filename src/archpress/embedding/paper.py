@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from archpress.architecture import Architecture
 from archpress.architecture.kinds import PAPER_KINDS
 from archpress.architecture.vector import from_vectors, to_vectors
+from archpress.embedding.fitting import Progress
 from archpress.embedding.paper_coding import TYPES, Types, coding_of
 from archpress.space import SearchSpace
 
@@ -27,6 +28,7 @@ Norm = Literal["batch", "group"]
 STEP = 4  # layers that one column of an embedding stands for
 SHORTEST = 2 * STEP  # batch norm needs two columns where a batch is one sequence
 GROUPS = 8  # of group norm
+TOLD_EVERY = 100  # iterations; some tenths of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +194,19 @@ class PaperEmbedding:
     def _size(self, parameters: float) -> float:
         return math.log(parameters) if self.settings.size_head == "linear" else parameters
 
-    def fit(self, nets: Sequence[Architecture], accuracies: Sequence[float]) -> list[float]:
+    def fit(
+        self,
+        nets: Sequence[Architecture],
+        accuracies: Sequence[float],
+        *,
+        progress: Progress | None = None,
+    ) -> list[float]:
         """Train encoder, decoder and regressors together; the loss of each iteration.
 
         Args:
             nets: chains with 5-vectors, two at least.
             accuracies: of their brief trainings, in [0, 1].
+            progress: called now and then.
 
         Raises:
             ArchitectureError: a net has no 5-vectors.
@@ -205,7 +214,8 @@ class PaperEmbedding:
         sizes = np.array([self._size(net.parameters) for net in nets], dtype=np.float64)
         self._mean, self._std = float(sizes.mean()), float(sizes.std()) or 1.0
         settings = self.settings
-        return self._train(nets, accuracies, settings.iterations, settings.learning_rate)
+        rate = settings.learning_rate
+        return self._train(nets, accuracies, settings.iterations, rate, progress)
 
     def tune(self, nets: Sequence[Architecture], accuracies: Sequence[float]) -> None:
         """A few iterations more at a small rate, as for decoded nets in section 5.3."""
@@ -217,6 +227,7 @@ class PaperEmbedding:
         accuracies: Sequence[float],
         iterations: int,
         rate: float,
+        progress: Progress | None = None,
     ) -> list[float]:
         settings, model = self.settings, self.model.train()
         written = [_vectors(net) for net in nets]
@@ -226,7 +237,7 @@ class PaperEmbedding:
         period = max(1, round(settings.period * iterations))
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, period, settings.decay)
         history = []
-        for _ in range(iterations):
+        for done in range(1, iterations + 1):
             i = int(self._rng.integers(len(nets)))
             loss = self._loss(written[i], accuracies[i], nets[i].parameters)
             optimizer.zero_grad()
@@ -234,6 +245,8 @@ class PaperEmbedding:
             optimizer.step()
             schedule.step()
             history.append(loss.item())
+            if progress is not None and done % TOLD_EVERY == 0:
+                progress(done, iterations)
         model.eval()
         return history
 

@@ -43,7 +43,8 @@ def _compact(figure: "Figure") -> dict[str, Any]:
     """A figure as JSON, without values that are in columns of the page."""
     content: dict[str, Any] = json.loads(figure.to_json())
     for trace in content["data"]:
-        for name in trace.get("meta", {}).get("columns", ()):
+        columns = trace.get("meta", {}).get("columns", ())
+        for name in (*columns, *(["text"] if columns else [])):
             holder = trace["marker"] if name == "color" else trace
             del holder[name]
     return content

@@ -1,6 +1,7 @@
 """The figures of the report, each in the colours of a theme."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 MANY = 600  # trials from which marks are small and plain: they overlap, and are drawn faster
-HOVER = "%{text}<extra></extra>"  # of trials, filled in by the page
+HOVER = "%{text}<extra></extra>"  # of trials
+HOVER_LENGTH = 46  # characters of a line of hover text that fit on a phone
 COST_TITLES: dict[Cost, str] = {
     "parameters": "parameters",
     "macs": "multiply-adds an image",
@@ -180,8 +182,22 @@ def of_trials(points: Sequence[TrialPoint], series: str, **columns: str) -> dict
     """
     return {
         "customdata": [point.number - 1 for point in points],
+        "text": [hover(point) for point in points],
         "meta": {"series": escape(series), "columns": columns},
     }
+
+
+def hover(point: TrialPoint) -> str:
+    """What is said of a trial that is pointed at, in plotly's markup."""
+    expected = point.expected_percent
+    lines = [
+        f"<b>{wording.percent(point.accuracy)}</b> · {wording.count(point.parameters)} parameters"
+        f" · {wording.short_count(point.macs)} macs",
+        f"{escape(point.origin)}, round {point.round}, trial {point.number}",
+        *([] if expected is None else [f"{expected:.2f} % expected"]),
+        *map(escape, textwrap.wrap(point.outline, HOVER_LENGTH)),
+    ]
+    return "<br>".join(lines)
 
 
 def blank_figure(theme: Theme, x_title: str, y_title: str) -> "Figure":

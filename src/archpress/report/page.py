@@ -1,7 +1,9 @@
 """`write_report`: a finished run folder as one HTML file that needs nothing else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archpress.architecture import Architecture
 from archpress.compression.timing import TIMES
@@ -15,11 +17,15 @@ from archpress.report.drawing import render as render_template
 from archpress.report.explorer import Explorer, guess_text, read_explorer
 from archpress.report.map_figure import map_figure
 from archpress.report.record import ResultRecord, read_result
+from archpress.report.themes import Theme
 from archpress.report.training import needs_data
 from archpress.report.trials import Cost, front
 from archpress.report.values import page_values
 from archpress.store import Store, TrialFilter
 from archpress.store.nets import STORE_FILE
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 LIMITS: dict[Cost, str] = {
     "parameters": "max_parameters",
@@ -28,6 +34,21 @@ LIMITS: dict[Cost, str] = {
 }
 REPORT_FILE = "report.html"
 SOURCE_FILE, COMPRESSED_FILE = "source.json", "compressed.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A figure that can be drawn in any theme.
+
+    Attributes:
+        name: of it.
+        label: what a person who cannot see it should know.
+        make: draws it.
+    """
+
+    name: str
+    label: str
+    make: "Callable[[Theme], Figure]"
 
 
 def write_report(run: Path) -> Path:
@@ -46,6 +67,21 @@ def write_report(run: Path) -> Path:
         StoreError: the result or the trials cannot be read, or the report cannot be written.
         ArchitectureError: one of the architecture files holds none.
     """
+    content, explorer = read_content(run)
+    path = run / REPORT_FILE
+    try:
+        path.write_text(render(content, explorer), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write the report {path}: {error}") from None
+    return path
+
+
+def read_content(run: Path) -> tuple[Content, Explorer | None]:
+    """What a run folder holds for the report.
+
+    Raises:
+        StoreError, ArchitectureError: as of `write_report`.
+    """
     result = read_result(run)
     trials = _trials(run / STORE_FILE, result)
     content = gather(
@@ -55,18 +91,11 @@ def write_report(run: Path) -> Path:
         trials,
         load_times(run / TIMES) if (run / TIMES).exists() else None,
     )
-    explorer = read_explorer(run, result, content.points)
-    values = page_values(content.points, trials, result, explorer)
-    path = run / REPORT_FILE
-    try:
-        path.write_text(render(content, explorer, values), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write the report {path}: {error}") from None
-    return path
+    return content, read_explorer(run, result, content.points)
 
 
-def render(content: Content, explorer: Explorer | None = None, values: str = "") -> str:
-    """The page as text; the values are those of `page_values`."""
+def render(content: Content, explorer: Explorer | None = None) -> str:
+    """The page as text."""
     return render_template(
         "report.html",
         "archpress.report",
@@ -74,7 +103,7 @@ def render(content: Content, explorer: Explorer | None = None, values: str = "")
         content=content,
         result=content.result,
         explorer=explorer,
-        values=values,
+        values=page_values(content.points, content.result, explorer),
         needs_data=needs_data(content.result),
         guess_text=guess_text,
     )
@@ -82,44 +111,49 @@ def render(content: Content, explorer: Explorer | None = None, values: str = "")
 
 def draw(content: Content, explorer: Explorer | None = None) -> Iterator[Drawing]:
     """The figures that the content has values for."""
+    return (drawing(one.name, one.label, one.make) for one in sketches(content, explorer))
+
+
+def sketches(content: Content, explorer: Explorer | None = None) -> "Iterator[Sketch]":
+    """The same, without the drawing."""
     if explorer and explorer.record.nets:
-        yield drawing(
+        yield Sketch(
             "map",
             f"Map of {len(explorer.trials)} trials and {len(explorer.record.nets)} nets for other "
             "limits, on the two axes along which their embeddings differ most.",
             lambda theme: map_figure(explorer, theme),
         )
     if content.points:
-        yield _cost_drawing(content, "parameters")
-        yield _cost_drawing(content, "macs")
+        yield _of_cost(content, "parameters")
+        yield _of_cost(content, "macs")
     if len(content.timed) > 1:
-        yield _cost_drawing(content, "milliseconds")
+        yield _of_cost(content, "milliseconds")
     if content.result.latency.points:
         times = content.result.latency
-        yield drawing(
+        yield Sketch(
             "times",
             f"Scatter of {times.n} architectures: predicted against measured latency.",
             lambda theme: figures.times_figure(times, theme),
         )
     if content.predicted_count:
-        yield drawing(
+        yield Sketch(
             "predictions",
             f"Scatter of {content.predicted_count} trials: predicted against measured accuracy.",
             lambda theme: figures.prediction_figure(content.points, theme),
         )
     if any(value is not None for value in content.best.values):
-        yield drawing("best", _best_label(content), lambda theme: figures.best_figure(
+        yield Sketch("best", _best_label(content), lambda theme: figures.best_figure(
             content.best, theme
         ))  # fmt: skip
     if content.result.seconds:
-        yield drawing(
+        yield Sketch(
             "stages",
             "Bars of wall time: " + _listed(content.result.seconds),
             lambda theme: figures.stage_figure(content.result.seconds, theme),
         )
 
 
-def _cost_drawing(content: Content, cost: Cost) -> Drawing:
+def _of_cost(content: Content, cost: Cost) -> "Sketch":
     limits = {row.name: row.limit for row in content.result.limits}
     limit = LIMITS[cost]
     lines = {"limit": limits[limit]} if limit in limits else {}
@@ -133,7 +167,7 @@ def _cost_drawing(content: Content, cost: Cost) -> Drawing:
         f"{wording.percent(min(accuracies))} to {wording.percent(max(accuracies))}, against "
         f"{figures.COST_TITLES[cost]}; {len(front(points, cost))} lie on the Pareto front."
     )
-    return drawing(
+    return Sketch(
         cost,
         label,
         lambda theme: figures.cost_figure(points, cost, theme, marked=marked, lines=lines),

@@ -3,12 +3,12 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from archpress.architecture import Architecture
-from archpress.evaluation.trial import Trial
 from archpress.report import wording
 from archpress.report.explorer import Explorer
+from archpress.report.figures import hover
 from archpress.report.layer_table import layer_cells
 from archpress.report.record import ResultRecord
 from archpress.report.training import train_command
@@ -19,10 +19,7 @@ KEY_DIGITS = 12  # of a key in a command: two of a million trials begin alike on
 
 
 def page_values(
-    points: Sequence[TrialPoint],
-    trials: Iterable[Trial],
-    result: ResultRecord,
-    explorer: Explorer | None = None,
+    points: Sequence[TrialPoint], result: ResultRecord, explorer: Explorer | None = None
 ) -> str:
     """What the page's scripts unpack; empty where there is nothing to show.
 
@@ -31,21 +28,20 @@ def page_values(
     indices of rows.
 
     Args:
-        points: of the trials.
-        trials: the same with their architectures, and others.
+        points: the trials.
         result: of the run.
         explorer: its nets for other limits, and the places of trials on its map.
     """
     shown = explorer.shown if explorer else ()
     if not points and not shown:
         return ""
-    nets = {trial.architecture.key: trial.architecture for trial in trials}
     rows = _Rows()
     return packed(
         {
-            "columns": _columns(points, nets, explorer),
+            "columns": _columns(points, explorer),
             "outlines": [point.outline for point in points],
-            "layers": [rows.of(nets[point.key]) for point in points],
+            "hovers": [hover(point) for point in points],
+            "layers": [rows.of(point.architecture) for point in points],
             "limits": [
                 {
                     "title": one.title,
@@ -78,9 +74,7 @@ def packed(value: object) -> str:
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
-def _columns(
-    points: Sequence[TrialPoint], nets: dict[str, Architecture], explorer: Explorer | None
-) -> dict[str, list[object]]:
+def _columns(points: Sequence[TrialPoint], explorer: Explorer | None) -> dict[str, list[object]]:
     places = {point.key: place for point, place in explorer.trials} if explorer else {}
     found = [places.get(point.key, (None, None)) for point in points]
     return {
@@ -89,7 +83,7 @@ def _columns(
         "parameters": [point.parameters for point in points],
         "macs": [point.macs for point in points],
         "milliseconds": [point.milliseconds for point in points],
-        "memory": [wording.memory(nets[point.key].peak_memory) for point in points],
+        "memory": [wording.memory(point.architecture.peak_memory) for point in points],
         "origin": [point.origin for point in points],
         "round": [point.round for point in points],
         "time": [wording.duration(point.seconds) for point in points],

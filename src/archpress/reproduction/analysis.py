@@ -12,18 +12,19 @@ from torch import Tensor
 
 from archpress.architecture import Architecture, Layer
 from archpress.architecture.vector import to_vectors, without_global_pools
-from archpress.compression.run_folder import open_folder
+from archpress.compression.run_folder import open_folder, trials_of
 from archpress.data import ImageData
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
 from archpress.embedding.paper_coding import Types
-from archpress.evaluation import Candidate, Evaluator, ProcessPool, Recipe, torch_threads
+from archpress.evaluation import Candidate, Evaluator, Recipe, connect, open_pool, torch_threads
 from archpress.reproduction.motifs import Motifs, appendix_net, motifs_of
-from archpress.search import Progress, Silent
+from archpress.search import Progress, Silent, note_of, told_of_waiting
 from archpress.search.paper_descent import PaperDescent, Step, descend_once
 from archpress.space import Limits, PaperSampler, SearchSpace, distinct, paper_space
 from archpress.store import Store, evaluate_once
 
 CODINGS: tuple[Types, ...] = ("ordinal", "categorical")
+TIME_LIMIT = 1800.0  # seconds of a training
 EXTREME_WEIGHT = 100.0  # of size against accuracy, section 10: "highly weighting"; guess
 
 
@@ -141,21 +142,25 @@ def analyse(
     name: str = "the source",
     device: str = "auto",
     workers: int | None = None,
+    store: Path | str | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Fit the paper's embedding with both codings, descend from the source, train what is decoded.
 
-    Trainings lie in the folder's store, so the same call after a kill does not train them again.
+    Trainings lie in a store, so the same call after a kill does not train them again.
 
     Args:
         source: has 5-vectors.
         images: of its shape.
         limits: of the descent.
         settings: how much is looked at.
-        run: folder for the store.
+        run: folder for all results.
         name: of the source, for people.
         device: see `compare`.
         workers: likewise.
+        store: likewise.
+        cluster: likewise.
         progress: who listens.
 
     Raises:
@@ -165,16 +170,24 @@ def analyse(
     """
     chain = without_global_pools(source)
     to_vectors(chain)  # refused before anything is written
+    if cluster is not None:
+        connect(cluster)  # refuses before anything takes time
     folder = open_folder(run)
     space = paper_space(source.input_shape, source.classes, max_macs=limits.max_macs)
     with ExitStack() as stack:
         stack.enter_context(torch_threads(1))
         pool = stack.enter_context(
-            ProcessPool(images, settings.trial, workers=workers, device=device, time_limit=1800)
+            open_pool(
+                images,
+                settings.trial,
+                cluster=cluster,
+                workers=workers,
+                device=device,
+                time_limit=TIME_LIMIT,
+            )
         )
-        store = stack.enter_context(Store(folder / "trials.db"))
-        listener = progress or Silent()
-        lab = _Lab(chain, space, limits, settings, pool, store, listener)
+        trials = stack.enter_context(trials_of(folder, store, images.key))
+        lab = _Lab(chain, space, limits, settings, pool, trials, progress or Silent())
         samples, motifs, studies = lab.run()
     return Analysis(name, source.parameters, images.name, samples, motifs, studies, folder)
 
@@ -219,9 +232,15 @@ class _Lab:
         self, nets: Sequence[Architecture], accuracies: dict[str, float], types: Types, seed: int
     ) -> tuple[Study, dict[str, list[Step]]]:
         settings = self.settings
-        self.progress.stage(f"seed {seed}, fitting with {types} types", 1)
+        name = f"seed {seed}, fitting with {types} types"
+        self.progress.stage(name, settings.embedding.iterations)
         embedding = PaperEmbedding(self.space, replace(settings.embedding, types=types), seed)
-        embedding.fit(nets, [accuracies[net.key] for net in nets])
+        embedding.fit(
+            nets,
+            [accuracies[net.key] for net in nets],
+            progress=lambda done, _: self.progress.advance(done),
+        )
+        self.progress.stage(f"seed {seed}, descents with {types} types", 1)
         axes = _Axes.of([embedding.encode(net) for net in nets])
         filters = embedding.model.first_filters.double().numpy()
         far = replace(settings.descent, size_weight=EXTREME_WEIGHT)
@@ -270,12 +289,19 @@ class _Lab:
     def _trained(self, nets: Sequence[Architecture], seed: int, stage: str) -> dict[str, float]:
         """Accuracies by key; chance where a training failed."""
         self.progress.stage(stage, len(nets))
-        found = {}
-        outcomes = evaluate_once(self.evaluator, self.store, list(map(Candidate, nets)), seed=seed)
-        for done, outcome in enumerate(outcomes, start=1):
+        found: dict[str, float] = {}
+
+        def tell(waited: int = 0) -> None:
+            note = note_of(max(found.values(), default=0.0), told_of_waiting(waited))
+            self.progress.advance(len(found), note)
+
+        candidates = list(map(Candidate, nets))
+        for outcome in evaluate_once(
+            self.evaluator, self.store, candidates, seed=seed, waiting=tell
+        ):
             trial = outcome.trial
             found[trial.architecture.key] = trial.accuracy or 1 / self.space.classes
-            self.progress.advance(done, f"best {max(found.values()):.1%}")
+            tell()
         return found
 
 

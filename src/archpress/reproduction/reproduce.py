@@ -105,6 +105,8 @@ def reproduce(
     run: Path,
     device: str = "auto",
     workers: int | None = None,
+    store: Path | str | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Reproduction:
     """Train the base, let the methods compress it, and put the paper's numbers beside ours.
@@ -117,6 +119,8 @@ def reproduce(
         run: folder for all results.
         device: see `compare`.
         workers: likewise.
+        store: likewise.
+        cluster: likewise.
         progress: who listens.
 
     Raises:
@@ -135,6 +139,8 @@ def reproduce(
         name=row.base,
         device=device,
         workers=workers,
+        store=store,
+        cluster=cluster,
         progress=progress,
     )
     reproduction = Reproduction(experiment, comparison)

@@ -11,7 +11,7 @@ from archpress.search.descent import DescentSettings, descend
 from archpress.search.journal import Journal
 from archpress.search.objective import Objective
 from archpress.search.problem import Arm, Asking, Evaluate, Problem, run_arm
-from archpress.search.progress import Progress, Silent, Together
+from archpress.search.progress import Progress, Silent, Together, note_of, told_of_waiting
 from archpress.search.proposals import ProposalSettings, propose
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "Silent",
     "Together",
     "descend",
+    "note_of",
     "propose",
     "run_arm",
+    "told_of_waiting",
 ]

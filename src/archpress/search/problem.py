@@ -1,7 +1,7 @@
 """`Problem`: what every way to search gets; `Arm`: what each of them is; `run_arm` runs one."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic
 
 import numpy as np
@@ -14,6 +14,10 @@ from archpress.space import Space
 MOST_STALE = 30  # batches in a row without anything new, after which a search has run dry
 
 
+def _nobody(text: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class Problem(Generic[D]):
     """One search to be made: the door that all arms go through.
@@ -24,6 +28,7 @@ class Problem(Generic[D]):
         budget: designs that may be evaluated.
         batch: designs that are best asked for at once.
         seed: of every draw.
+        tell: what an arm does while nothing is trained, in a word or two, for people.
     """
 
     space: Space[D]
@@ -31,6 +36,7 @@ class Problem(Generic[D]):
     budget: int
     batch: int = 1
     seed: int = 0
+    tell: Callable[[str], None] = field(default=_nobody, compare=False, repr=False)
 
     def rng(self, *stage: int) -> np.random.Generator:
         """Randomness of one stage, apart from all others."""

@@ -1,7 +1,11 @@
 """How a long run tells what it does: a protocol, for a terminal, a notebook or nobody."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from archpress.evaluation import Trial
+    from archpress.search.objective import Objective
 
 
 class Progress(Protocol):
@@ -16,6 +20,33 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """One line worth keeping."""
 
+    def trial(self, trial: "Trial", objective: "Objective | None") -> None:
+        """The search has a trial, new or from the store.
+
+        Args:
+            trial: done or failed.
+            objective: what is better; None where it is not known before the source has a trial.
+        """
+
+
+def told_of_waiting(count: int) -> str:
+    """What `evaluate_once` waits for, as a note; empty where it does not.
+
+    >>> told_of_waiting(1), told_of_waiting(0)
+    ('waiting for 1 trial that another run trains', '')
+    """
+    trials = "trial" if count == 1 else "trials"
+    return f"waiting for {count} {trials} that another run trains" if count else ""
+
+
+def note_of(best: float, doing: str = "") -> str:
+    """The best accuracy so far and what is done now, as a note; what is not known is left out.
+
+    >>> note_of(0.914, "learning"), note_of(0.0, "learning"), note_of(0.914)
+    ('best 91.4%, learning', 'learning', 'best 91.4%')
+    """
+    return ", ".join(filter(None, [f"best {best:.1%}" if best else "", doing]))
+
 
 class Silent:
     """Nobody listens."""
@@ -27,6 +58,9 @@ class Silent:
         """Ignored."""
 
     def say(self, text: str) -> None:
+        """Ignored."""
+
+    def trial(self, trial: "Trial", objective: "Objective | None") -> None:
         """Ignored."""
 
 
@@ -54,3 +88,8 @@ class Together:
         """Passed on."""
         for listener in self._listeners:
             listener.say(text)
+
+    def trial(self, trial: "Trial", objective: "Objective | None") -> None:
+        """Passed on."""
+        for listener in self._listeners:
+            listener.trial(trial, objective)

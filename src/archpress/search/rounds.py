@@ -22,7 +22,9 @@ def rounds(
     """
     trials = list((yield first))
     for number in count(1):
+        problem.tell("learning")
         learner.learn(trials, number)
+        problem.tell("proposing")
         candidates = propose(problem, trials, learner, settings, count=problem.batch, number=number)
         if not candidates:
             return

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -41,6 +41,7 @@ def evaluate_once(
     *,
     seed: int,
     retry_failed: bool = False,
+    waiting: Callable[[int], None] | None = None,
 ) -> Iterator[Outcome]:
     """Evaluate what the store does not have yet, and keep each trial as soon as it ends.
 
@@ -54,6 +55,8 @@ def evaluate_once(
         candidates: any number.
         seed: of the trainings.
         retry_failed: evaluate anew where the stored trial failed, and replace it.
+        waiting: is told, every second while there is nothing else to do, how many trials of other
+            drivers are waited for; 0 when that is over.
 
     Raises:
         StoreError: the store cannot be read or written.
@@ -65,12 +68,17 @@ def evaluate_once(
         (key, evaluator.data_key, evaluator.recipe_key, seed): candidate
         for key, candidate in unique.items()
     }
+    waited = False
     while wanted:
         yield from _stored(store, wanted, retry_failed)
         held = store.leases.take([*wanted]) if wanted else set()
+        others = 0 if held else len(wanted)
+        if waiting is not None and (others or waited):
+            waiting(others)
+        waited = others > 0
         if held:
             yield from _evaluated(evaluator, store, wanted, held, seed, retry_failed)
-        elif wanted:
+        elif others:
             time.sleep(POLL)
 
 

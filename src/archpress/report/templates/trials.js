@@ -1,35 +1,14 @@
 "use strict";
 // A trial that is clicked, or chosen in the table of all, is shown with its layers and the command
 // that trains it to the end; the table is made as it is read.
-const HOVER_LENGTH = 46; // characters of a line of hover text that fit on a phone
 const ROWS = 250; // that are made at once: all of 5,000 take two seconds
 
-const trials = page.values.then((values) => {
-  const { columns, outlines, layers, command } = values;
+const trials = page.values.then(({ columns, layers, command }) => {
   const numbers = new Intl.NumberFormat("en");
   const count = (value) => numbers.format(value);
   const percent = (value) => (value === null ? "–" : `${value.toFixed(2)} %`);
-  const escaped = (text) => text.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`);
-  const wrapped = (text) => {
-    const lines = [""];
-    for (const word of text.split(" ")) {
-      const longer = `${lines.at(-1)} ${word}`.trim();
-      if (longer.length > HOVER_LENGTH) lines.push(word);
-      else lines[lines.length - 1] = longer;
-    }
-    return lines;
-  };
   const of = (number) => Object.fromEntries(
     Object.entries(columns).map(([name, column]) => [name, column[number]]));
-  values.hovers = outlines.map((outline, number) => {
-    const { accuracy, expected, parameters, macs, origin, round } = of(number);
-    return [
-      `<b>${percent(accuracy)}</b> · ${count(parameters)} parameters · ${count(macs)} macs`,
-      `${origin}, round ${round}, trial ${number + 1}`,
-      ...(expected === null ? [] : [`${percent(expected)} expected`]),
-      ...wrapped(outline),
-    ].map((line, index) => (index ? escaped(line) : line)).join("<br>");
-  });
   const item = (number) => {
     const { accuracy, expected, parameters, macs, memory, origin, round, key, across, up } = of(number);
     const guess = expected === null ? "" : `; ${percent(expected)} was expected`;
