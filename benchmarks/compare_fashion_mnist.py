@@ -3,12 +3,12 @@
     python benchmarks/compare_fashion_mnist.py 20000 runs/compare-20000
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
-Where an arm has finalists, 8 of its trainings are final ones, the plain hand-made net's among them.
+Where an arm has finalists (`--finalists`), some of its trainings are final ones instead.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there.
 
     python benchmarks/compare_fashion_mnist.py 20200 runs/whole-20200 --whole \
-        --arms default,hand-made --seeds 3
+        --arms default,hand-made --seeds 3 --finalists 1
 
 takes all 60,000 images and 30 epochs for the final trainings; trials are as brief as above.
 """
@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--whole", action="store_true", help="all images, 30 epochs")
+    parser.add_argument("--finalists", type=int, default=7, help="beside two hand-made nets")
     given = parser.parse_args()
     settings = replace(
         settings_for("quick"),
         trial=quick(epochs=3, train_images=2000, spare_images=3000),
         final=replace(final(epochs=30 if given.whole else 12, flip=True), evaluate_every=0),
-        finalists=7,
+        finalists=given.finalists,
     )
     with TerminalProgress(Console(stderr=True), quiet=False) as progress:
         found = compare(

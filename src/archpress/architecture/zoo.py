@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.layers import Layer
@@ -11,6 +12,12 @@ InputShape = tuple[int, int, int]
 
 POOL = Layer("max_pool", kernel=2, stride=2)
 AVERAGE = Layer("global_average_pool")
+Readout = Literal["average", "coarse", "map"]
+READ: dict[Readout, tuple[Layer, ...]] = {
+    "average": (AVERAGE,),
+    "coarse": (Layer("average_pool", kernel=2, stride=2),),
+    "map": (),
+}
 
 
 def conv_block(
@@ -118,19 +125,19 @@ def _separable(classes: int) -> list[Layer]:
     return [*body, AVERAGE, Layer("linear", channels=classes)]
 
 
-def plain(widths: Iterable[int], classes: int, *, average: bool = True) -> list[Layer]:
-    """Conv-BN-ReLU blocks, pools after a third and two thirds of them, global average pooling.
+def plain(widths: Iterable[int], classes: int, readout: Readout = "average") -> list[Layer]:
+    """Conv-BN-ReLU blocks, max pools after a third and two thirds of them, a linear layer.
 
     Args:
         widths: channels of each block.
         classes: outputs of the last layer.
-        average: false to leave out the global average pooling, so that the last layer reads a map.
+        readout: what the linear layer reads: the average over the last map, that map made coarser
+            by 2x2 average pooling, or the map as it is.
     """
     widths = list(widths)
     third = max(1, round(len(widths) / 3))
     pools = (third, min(len(widths) - 1, 2 * third))
-    head = [AVERAGE] if average else []
-    return [*blocks_and_pools(widths, pools), *head, Layer("linear", channels=classes)]
+    return [*blocks_and_pools(widths, pools), *READ[readout], Layer("linear", channels=classes)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.result import Run
+from archpress.compression.ending import HAND_MADE
 from archpress.compression.run_folder import write_text
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
@@ -88,7 +89,7 @@ class Searcher:
     @property
     def finalists(self) -> int:
         """Nets of a search that get a final training each, where an arm has finalists."""
-        wanted = self.conditions.settings.finalists + 1  # as `compress`: a plain net is one too
+        wanted = self.conditions.settings.finalists + HAND_MADE  # as `compress` has them
         return min(wanted, self.budget // LEAST_BRIEF)
 
     def run(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
 from archpress.architecture.vector import has_vectors, without_global_pools
+from archpress.compression.ending import HAND_MADE
 from archpress.compression.first import first_candidates, hand_made_nets
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
@@ -29,7 +30,7 @@ def default_arm(
 ) -> Arm[Architecture]:
     """First trials, embedding, rounds; the best of all trials are named by the surrogate.
 
-    A plain hand-made net is the last of the best, where more than one is asked for.
+    Plain hand-made nets are the last of the best, where several are asked for.
 
     Args:
         settings: of the fit, the proposals and the number of first trials.
@@ -57,7 +58,7 @@ def default_arm(
 
     def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
         space = _space(problem)
-        plain = hand_made_nets(space.choices)[:1] if count > 1 else []
+        plain = hand_made_nets(space.choices)[: min(HAND_MADE, count - 1)]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
             best = learner.finalists(trials, problem.objective, count - len(plain))

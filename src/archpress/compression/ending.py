@@ -13,6 +13,8 @@ from archpress.errors import SpaceError
 from archpress.search.objective import Objective
 from archpress.space import Limits
 
+HAND_MADE = 2  # plain nets that are trained to the end
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -22,19 +24,13 @@ class Ending:
         source: what was given.
         compressed: the result.
         reference: a plain hand-made net; None where none has the form or keeps the limits.
+        is_plain: whether nothing that was found is better than a hand-made net.
     """
 
     source: Plan
     compressed: Plan
     reference: Plan | None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing that was found is better than the hand-made net."""
-        return (
-            self.reference is not None
-            and self.reference.architecture.key == self.compressed.architecture.key
-        )
+    is_plain: bool
 
 
 def finish(
@@ -42,7 +38,7 @@ def finish(
 ) -> Ending:
     """Train the finalists once; the best of them with all seeds, plain and distilled.
 
-    The plain hand-made net is one of the finalists: no search should end below it.
+    Plain hand-made nets are among the finalists: no search should end below them.
     """
     settings = task.settings
     objective = replace(
@@ -52,19 +48,20 @@ def finish(
     finalists = found.finalists
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
-    reference = _reference(task, objective, finalists[0])
+    hand_made = _hand_made(task, objective, finalists[0])
     if task.timing and limits.limits_latency:
-        hand_made = [reference.architecture] if reference else []
         finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 
     def best(plans: Sequence[Plan]) -> Plan:
         return min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
 
     seeds = tuple(range(settings.seeds))
-    plans = [Plan(net, settings.final, seeds[:1], "finalist") for net in finalists]
-    trainer.train([*plans, *([reference] if reference else [])], "training finalists")
-    if reference:
-        plans.append(replace(reference, seeds=seeds[:1]))
+    references = [Plan(net, settings.final, seeds, "reference") for net in hand_made[:1]]
+    nets = {net.key: net for net in (*hand_made, *finalists)}
+    others = list(nets.values())[len(references) :]
+    plans = [Plan(net, settings.final, seeds[:1], "finalist") for net in others]
+    trainer.train([*plans, *references], "training finalists")
+    plans += [replace(plan, seeds=seeds[:1]) for plan in references]
     chosen = [replace(best(plans), seeds=seeds, role="compressed")]
     teacher = None
     if settings.distillation:
@@ -79,18 +76,18 @@ def finish(
     if settings.inheritance:
         chosen += [begun_with(source, plan, trainer) for plan in chosen]
     trainer.train(chosen, "training the result", teacher=teacher)
-    return Ending(source, best(chosen), reference)
+    compressed = best(chosen)
+    is_plain = compressed.architecture.key in {net.key for net in hand_made}
+    return Ending(source, compressed, references[0] if references else None, is_plain)
 
 
-def _reference(task: Task, objective: Objective, found: Architecture) -> Plan | None:
-    """A plain hand-made net under the same limits, or of the found size where size is the aim."""
+def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Architecture]:
+    """Plain nets under the same limits, or of the found size where size is the aim."""
     space = replace(task.space, most_activations=None)
     if objective.shrinks:
         allowed = replace(space.limits, max_parameters=max(found.parameters, 1))
         try:
             space = space.with_limits(allowed)
         except SpaceError:
-            return None
-    nets = hand_made_nets(space)
-    seeds = tuple(range(task.settings.seeds))
-    return Plan(nets[0], task.settings.final, seeds, "reference") if nets else None
+            return []
+    return hand_made_nets(space)[:HAND_MADE]

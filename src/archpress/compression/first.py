@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from archpress.architecture import Architecture
-from archpress.architecture.zoo import plain
+from archpress.architecture.zoo import Readout, plain
 from archpress.compression.settings import Settings
 from archpress.errors import ArchitectureError
 from archpress.evaluation import Candidate
@@ -19,13 +19,14 @@ from archpress.space import (
     repair,
 )
 
-# Hand-made nets among the first trials, scaled to the limits: (widths, global average pooling).
+# Hand-made nets among the first trials, scaled to the limits: widths, what the last layer reads.
 # What five minutes of handwork find, the search should start from.
-HAND_MADE = (
-    ((16, 16, 32, 32, 64, 64), True),
-    ((16, 16, 24, 24, 32, 32, 48, 48), True),
-    ((12, 12, 16, 16, 16, 16), False),
-    ((16, 24, 24, 24, 16), False),
+HAND_MADE: tuple[tuple[tuple[int, ...], Readout], ...] = (
+    ((16, 16, 32, 32, 64, 64), "average"),
+    ((16, 16, 24, 24, 32, 32), "coarse"),
+    ((16, 16, 24, 24, 32, 32, 48, 48), "average"),
+    ((12, 12, 16, 16, 16, 16), "map"),
+    ((16, 24, 24, 24, 16), "map"),
 )
 
 
@@ -82,8 +83,8 @@ def hand_made_nets(space: SearchSpace) -> list[Architecture]:
     nets: list[Architecture] = []
     if space.kept is not None:
         return nets
-    for widths, average in HAND_MADE:
-        layers = plain([8 * width for width in widths], space.classes, average=average)
+    for widths, readout in HAND_MADE:
+        layers = plain([8 * width for width in widths], space.classes, readout)
         try:
             wide = Architecture(space.input_shape, tuple(layers))
         except ArchitectureError:  # two pools do not fit the smallest images

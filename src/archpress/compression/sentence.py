@@ -16,7 +16,7 @@ def tell(
         checks: of all limits.
         source: as it was measured.
         compressed: likewise.
-        is_plain: whether the result is the hand-made net; then a second sentence says so.
+        is_plain: whether the result is a hand-made net; then a second sentence says so.
     """
     test = source.test_accuracy is not None and compressed.test_accuracy is not None
     before = source.test_accuracy or source.validation_accuracy
@@ -30,7 +30,7 @@ def tell(
         f"on {'test' if test else 'validation'} images ({after} against {_before(source, before)})"
     )
     missed = [check for check in checks if not check.met]
-    origin = " It is the plain hand-made net: no net of the search was better." if is_plain else ""
+    origin = " It is a plain hand-made net: no net of the search was better." if is_plain else ""
     if not missed:
         return f"All limits met: {facts}.{origin}"
     named = ", ".join(f"{c.name} {_told(c, c.limit)} but {_told(c, c.value)}" for c in missed)

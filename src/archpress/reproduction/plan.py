@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from archpress.architecture import Architecture
+from archpress.compression.ending import HAND_MADE
 from archpress.compression.first import hand_made_nets
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
@@ -88,11 +89,11 @@ def plan(
         workers: likewise.
         progress: who listens.
     """
-    kinds = list(_kinds(experiment))
-    device = choose_device(device)
-    count = workers or (cores() if device == "cpu" else 1)
     official = OFFICIAL[experiment.row.data].counts[0]
     validation = round(VALIDATION_FRACTION * official)
+    kinds = list(_kinds(experiment, validation))
+    device = choose_device(device)
+    count = workers or (cores() if device == "cpu" else 1)
     listener = progress or Silent()
     listener.stage("timing", len(kinds))
     stages = []
@@ -119,7 +120,7 @@ class _Kind:
     nets: Sequence[Architecture]
 
 
-def _kinds(experiment: Experiment) -> Iterator[_Kind]:
+def _kinds(experiment: Experiment, validation: int) -> Iterator[_Kind]:
     scale, seeds = experiment.scale, experiment.runs
     settings, source = scale.settings, experiment.row.source
     space = space_around(source, experiment.limits)
@@ -132,7 +133,7 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
         if contestant.name == BASE:
             yield _Kind("base", seeds, settings.final, [source])
             continue
-        kept = settings.finalists + 1 if contestant.finalists else 0
+        kept = settings.finalists + HAND_MADE if contestant.has_finalists(validation) else 0
         finals += seeds * (kept + 1)
         trainings = seeds * (scale.nets - kept) * settings.initialisations
         if contestant.name not in WITHOUT_SEARCH and contestant.searches_as not in names:

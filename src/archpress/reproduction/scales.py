@@ -56,6 +56,7 @@ def scale_of(name: str, row: Row) -> Scale:
                 settings_for("quick"),
                 trial=quick(epochs=3, train_images=3000, spare_images=3000),
                 final=replace(final(epochs=6, flip=mirrored), train_images=12_000),
+                finalists=1,
                 paper=PaperSettings(iterations=10_000),
             )
             return Scale(name, 40, settings, 1, None if gray else 15 * 10**6, gray)
