@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test check format docs bench clean
+.PHONY: help install demo test check format docs bench browser clean
 
 help:  ## these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,13 @@ format: install  ## format and mend what can be mended
 
 bench: install  ## how fast the parts are, added to benchmarks/results/speed.jsonl
 	$(BIN)/python benchmarks/speed.py --out benchmarks/results/speed.jsonl
+
+$(VENV)/installed-browser: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@touch $@
+
+browser: $(VENV)/installed-browser  ## the tests that open pages in a Chromium, which must be there
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser
 
 $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -1,4 +1,10 @@
-"""Small real images, for runs that are brief."""
+"""Small real images, for runs that are brief; a browser, for pages."""
+
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +37,89 @@ def brief_timing(request, monkeypatch):
     if request.node.path.stem not in ("test_timing", "test_cli_profile"):
         for how in ("BRIEFLY", "CAREFULLY", "FINALLY"):
             monkeypatch.setattr(timing, how, (0.001, 1))
+
+
+# --- pages in a browser ---
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@dataclass
+class Opened:
+    """A page, what it asked for, and what it complained about."""
+
+    page: object
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def until(self, condition):
+        """Waits for an expression; Playwright's own waiting is what the page's policy forbids."""
+        for _ in range(300):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never: {condition}")
+
+    def audit(self):
+        """Serious and critical findings of axe-core."""
+        found = importlib.util.find_spec("axe_playwright_python")
+        if found is None:
+            pytest.skip("needs pip install 'archpress[browser]'")
+        self.page.evaluate(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+        results = self.page.evaluate("axe.run()")
+        return [
+            (one["id"], one["help"], [node["html"][:200] for node in one["nodes"]])
+            for one in results["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    def saved(self, figure, form, button="button[data-of={figure}]"):
+        """What the button for a form gives when it is pressed."""
+        where = f"{button.format(figure=figure)}[data-save={form}]"
+        self.page.locator(where).focus()
+        with self.page.expect_download() as download:
+            self.page.keyboard.press("Enter")
+        assert download.value.suggested_filename == f"{figure}.{form}"
+        return download.value.path().read_bytes().decode()
+
+    @property
+    def sideways(self):
+        """Pixels by which the page is wider than the window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Chromium without a window."""
+    driving = pytest.importorskip(
+        "playwright.sync_api", reason="needs pip install 'archpress[browser]'"
+    )
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("needs chromium")
+    as_root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with driving.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=as_root)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """Opens an address in a window of its own."""
+    contexts = []
+
+    def opened(address, width=1600, scheme="light"):
+        viewport = {"width": width, "height": 900}
+        contexts.append(chromium.new_context(viewport=viewport, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        found = Opened(page)
+        page.on("request", lambda request: found.requests.append(request.url))
+        page.on("console", lambda message: found.complaints.append(message.text))
+        page.on("pageerror", lambda error: found.complaints.append(str(error)))
+        page.goto(address)
+        return found
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -64,7 +64,8 @@ class SortKey(StrEnum):
 
 NET = (
     "A name of `archpress zoo`, an architecture file (.json), a program of torch.export (.pt2), an "
-    ".onnx file, or a module of your own: FILE.py:callable or package.module:callable."
+    ".onnx file, a module of your own, FILE.py:callable or package.module:callable, or a trial, "
+    "RUN:KEY."
 )
 IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by class."
 
@@ -180,16 +181,19 @@ ClassesOption = Annotated[int, typer.Option(help="Outputs that a net of the zoo 
 def read_net(
     net: str, input_shape: tuple[int, int, int] | None = None, classes: int = 10
 ) -> "Architecture":
-    """A net of the zoo for these images, of a file, or traced from the user's code."""
-    from archpress.architecture.sources import read_source
+    """A net of the zoo for these images, of a file or a trial, or traced from the user's code."""
+    from archpress.store.nets import open_net
 
-    return read_source(net, input_shape, classes).architecture
+    return open_net(net).read(input_shape, classes).architecture
 
 
 def net_name(net: str) -> str:
-    """What people call a net: its name, its file's or its callable's."""
+    """What people call a net: its name, its file's or its callable's, or a trial's key."""
     from archpress.architecture.importing import names_a_module
+    from archpress.store.nets import trial_key
 
+    if key := trial_key(net):
+        return key
     is_own = not Path(net).exists() and names_a_module(net)
     return net.rpartition(":")[2] if is_own else Path(net).stem
 
@@ -220,12 +224,12 @@ def read_source_and_images(
     Images of a folder are brought to the shape that the net says, else to `input_shape`.
     """
     from archpress.architecture.heads import with_classes
-    from archpress.architecture.sources import open_source
     from archpress.architecture.state_dicts import with_weights
     from archpress.data import load_data
+    from archpress.store.nets import open_net
 
     wanted, stated = shape_of(size, "--size"), shape_of(input_shape, "--input")
-    source = open_source(net)  # an unknown net is told before images are read
+    source = open_net(net)  # an unknown net is told before images are read
     if weights is not None:
         source = with_weights(source, weights)
     read = source.read() if source.fixed_shape else None

@@ -46,10 +46,10 @@ def inspect(
     """
     from rich.console import Console
 
-    from archpress.architecture.sources import read_source
+    from archpress.store.nets import open_net
     from archpress.terminal import architecture_table
 
-    source = read_source(net, shape_of(input_shape, "--input"), classes)
+    source = open_net(net).read(shape_of(input_shape, "--input"), classes)
     architecture = source.architecture
     checked = _checked(net, source) if check else {}
     if as_json:

@@ -1,7 +1,9 @@
 """Comparisons of brief searches on real images."""
 
 import csv
+import io
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -204,6 +206,24 @@ def test_the_page_needs_nothing_else(finished, folder):
     assert finished.verdict in text
     outside = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)="(?!#)', outside)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_figures_of_the_page_are_saved(finished, folder, visit):
+    found = visit((folder / "compare.html").as_uri())
+    heads = {
+        "accuracy-curves": "series,architectures trained,best trial accuracy within the limits (%)",
+        "finals": "series,final test accuracy (%),arm",
+    }
+    for figure, head in heads.items():
+        assert ElementTree.fromstring(found.saved(figure, "svg")).get("width") == "900"
+        rows = list(csv.DictReader(io.StringIO(found.saved(figure, "csv"), newline="")))
+        assert ",".join(rows[0]) == head
+    trainings = [row for row in rows if row["series"] == "one training each"]
+    assert {row["arm"] for row in trainings} <= {one.name for one in finished.contestants}
+    assert len(trainings) > len({row["arm"] for row in trainings})
+    assert found.complaints == []
 
 
 @pytest.mark.slow

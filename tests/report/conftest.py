@@ -175,6 +175,47 @@ def write_run(folder: Path, content: dict | None = None, trials: list[Trial] | N
     return folder
 
 
+def explored(count=6, **changes):
+    """An `explorer.json` with its nets: narrow ones, and the source for its own size."""
+    nets = [narrow(*[4 * (number + 1)] * 3) for number in range(count - 1)] + [SOURCE]
+    told = [
+        {
+            "limit": net.parameters,
+            "key": net.key,
+            "parameters": net.parameters,
+            "macs": net.macs,
+            "peak_memory": net.peak_memory,
+            "accuracy": 0.8 + 0.01 * number,
+            "low": 0.7,
+            "high": 0.9,
+            "tried": net is SOURCE,
+            "place": [0.5 * number, -0.25 * number],
+        }
+        for number, net in enumerate(nets)
+    ]
+    keys = [trial.architecture.key for trial in some_trials() if trial.done]
+    content = {
+        "format": "archpress-explorer",
+        "version": 1,
+        "own_limit": told[2]["limit"],
+        "axes": [0.5, 0.25],
+        "source": [3.0, -1.5],
+        "nets": told,
+        "places": {key: [0.1 * number, 1.0] for number, key in enumerate(keys)},
+    }
+    return content | changes, nets
+
+
+def write_explored(run, content=None, **changes):
+    write_run(run, content)
+    told_all, nets = explored(**changes)
+    (run / "explorer").mkdir()
+    for told, net in zip(told_all["nets"], nets, strict=False):
+        net.save(run / "explorer" / f"{told['limit']}.json")
+    (run / "explorer.json").write_text(json.dumps(told_all))
+    return run
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """What makes runs and their parts."""
@@ -184,6 +225,8 @@ def make() -> SimpleNamespace:
         some_trials=some_trials,
         result=result,
         write_run=write_run,
+        explored=explored,
+        write_explored=write_explored,
         source=SOURCE,
         compressed=RESULT_NET,
     )

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from archpress.report import figures
+from archpress.report.drawing import drawing
 from archpress.report.themes import DARK, LIGHT, THEMES
 from archpress.report.trials import BestSoFar, front, trial_points
 from archpress.space.limits import Limits
@@ -85,9 +86,24 @@ def test_only_trials_with_a_prediction_are_in_the_figure_of_predictions(points):
 
 
 def test_the_best_so_far_starts_with_the_first_that_qualifies():
-    figure = figures.best_figure(BestSoFar("", "accuracy", (None, 0.5, 0.75)), LIGHT)
-    assert list(figure.data[0].x) == [2, 3]
-    assert list(figure.data[0].y) == [50, 75]
+    best = BestSoFar("", "accuracy", (None, 0.5, 0.5, 0.75, 0.75, 0.75))
+    figure = figures.best_figure(best, LIGHT)
+    assert list(figure.data[0].x) == [2, 4, 6]  # where it changes, and the end
+    assert list(figure.data[0].y) == [50, 75, 75]
+
+
+def test_values_of_trials_are_left_to_the_columns_of_the_page(points):
+    def make(theme):
+        return figures.cost_figure(points, "parameters", theme, marked={}, lines={})
+
+    themes = json.loads(drawing("parameters", "", make).themes)
+    for trace in themes["light"]["data"][:-1]:
+        assert "x" not in trace
+        assert trace["meta"]["columns"] == {"x": "parameters", "y": "accuracy"}
+        numbers = [number + 1 for number in trace["customdata"]]
+        origin = [point.number for point in points if point.origin == trace["meta"]["series"]]
+        assert numbers == origin
+    assert themes["light"]["data"][-1]["x"]  # of the front
 
 
 def test_names_from_files_cannot_bring_markup_into_a_figure(make):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
+from archpress.architecture import named
 from archpress.report.record import ResultRecord
 from archpress.report.trials import (
     TrialPoint,
@@ -21,7 +22,9 @@ from archpress.space.limits import Limits
 
 
 def point(accuracy, parameters=100, *, predicted=None, within=True):
-    return TrialPoint(1, accuracy, parameters, 7, "descent", 0, predicted, 1.0, "", "", within)
+    return TrialPoint(
+        1, accuracy, parameters, 7, "descent", 0, predicted, 1.0, named("tiny"), "", "", within
+    )
 
 
 def result_with(make, *limits):

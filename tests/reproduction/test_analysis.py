@@ -1,6 +1,10 @@
+import csv
+import io
 import json
 import math
 import re
+from contextlib import redirect_stderr, redirect_stdout
+from xml.etree import ElementTree
 
 import pytest
 
@@ -42,24 +46,31 @@ def test_the_net_of_the_appendix_has_its_widths_and_only_pools_that_fit():
     assert [layer.kind for layer in small.layers].count("max_pool") == 4
 
 
-@pytest.mark.slow
-def test_the_command_looks_at_both_codings_and_writes_page_table_and_values(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    """A folder, and what the command said."""
+    folder = tmp_path_factory.mktemp("analysis")
     arguments = [
-        *("analyse", "tiny", "--data", "fashion-mnist-sample", "--run", str(tmp_path)),
+        *("analyse", "tiny", "--data", "fashion-mnist-sample", "--run", str(folder)),
         *("--nets", "6", "--trained", "2", "--iterations", "300", "--max-parameters", "3000"),
         *("--max-macs", "1e6", "--trial-epochs", "1", "--trial-images", "200"),
-        *("--device", "cpu", "--json", "--store", str(tmp_path / "shared.db")),
+        *("--device", "cpu", "--json", "--store", str(folder / "shared.db")),
     ]
-    with pytest.raises(SystemExit) as stopped:
+    said, heard = io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(heard), pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert not stopped.value.code
-    captured = capsys.readouterr()
-    found = json.loads(captured.out)
     for told in ("seed 0, samples: 6", "fitting with ordinal types: 300", "300/300"):
-        assert told in captured.err
-    with Store(tmp_path / "shared.db") as shared, Store(tmp_path / "trials.db") as own:
+        assert told in heard.getvalue()
+    return folder, json.loads(said.getvalue())
+
+
+@pytest.mark.slow
+def test_the_command_looks_at_both_codings_and_writes_page_table_and_values(analysed):
+    folder, found = analysed
+    with Store(folder / "shared.db") as shared, Store(folder / "trials.db") as own:
         assert shared.count() == own.count() >= 6
-    assert found == json.loads((tmp_path / "analysis.json").read_text())
+    assert found == json.loads((folder / "analysis.json").read_text())
     ordinal, categorical = found["studies"]
     assert (ordinal["types"], categorical["types"]) == ("ordinal", "categorical")
     assert [len(one["filters"][0]) for one in found["studies"]] == [5, 12]
@@ -78,11 +89,33 @@ def test_the_command_looks_at_both_codings_and_writes_page_table_and_values(tmp_
             assert 0 <= point["predicted_accuracy"] <= 1
             if point["accuracy"] is not None:
                 assert point["parameters"] is not None
-    page = (tmp_path / "analysis.html").read_text()
+    page = (folder / "analysis.html").read_text()
     assert len(re.findall(r'data-figure="', page)) == 10
-    text = (tmp_path / "analysis.md").read_text()
+    text = (folder / "analysis.md").read_text()
     assert " | ".join(MOTIF_COLUMNS) in text
     assert " | ".join(PATH_COLUMNS) in text
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("figure", "head", "count"),
+    [
+        ("accuracy-ordinal", "series,step of the descent,accuracy (%)", 800),
+        ("map-accuracy-ordinal", "series,first principal axis,second principal axis,accuracy (%)",
+         206),
+        ("filters-categorical", "series,row,column,field,weight", None),
+    ],
+)  # fmt: skip
+def test_the_figures_of_the_page_are_saved(analysed, visit, figure, head, count):
+    folder, found = analysed
+    opened = visit((folder / "analysis.html").as_uri())
+    assert ElementTree.fromstring(opened.saved(figure, "svg")).get("width") == "900"
+    rows = list(csv.DictReader(io.StringIO(opened.saved(figure, "csv"), newline="")))
+    assert ",".join(rows[0]) == head
+    filters = found["studies"][1]["filters"]
+    assert len(rows) == (count or sum(len(row) for one in filters for row in one))
+    assert opened.complaints == []
 
 
 def test_a_source_without_vectors_and_a_bad_count_are_refused(tmp_path, capsys):

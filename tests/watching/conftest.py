@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from archpress.architecture import Layer, chain
 from archpress.evaluation.trial import Trial, TrialState
 from archpress.progress_file import PROGRESS_FILE
 from archpress.store import Store
-from archpress.watching import watched
+from archpress.watching import Watched, WatchServer, watched
 
 DATA, RECIPE = "d" * 16, "a" * 16
 PLAN = {
@@ -87,3 +88,13 @@ def run(tmp_path, monkeypatch):
     (folder / "run.json").write_text(json.dumps(PLAN))
     add(folder, trial(4, 0.8, 1), trial(6, 0.9, 2, predicted=0.85), trial(5, None, 3))
     return folder
+
+
+@pytest.fixture
+def server(run):
+    with WatchServer(Watched(run)) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
+        thread.start()
+        yield serving
+        serving.shutdown()
+        thread.join()

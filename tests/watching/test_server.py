@@ -2,23 +2,12 @@ import http.client
 import json
 import re
 import socket
-import threading
 
 import pytest
 
 from archpress.errors import ArchpressError
 from archpress.watching import Watched, WatchServer
 from archpress.watching.server import NAMES
-
-
-@pytest.fixture
-def server(run):
-    with WatchServer(Watched(run)) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
-        thread.start()
-        yield serving
-        serving.shutdown()
-        thread.join()
 
 
 def ask(server, path="/", method="GET", **headers):
@@ -45,12 +34,12 @@ def test_the_page_and_its_files_are_there(server):
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     named = re.findall(r'(?:src|href)="([^"#]+\.\w+)"', page)
     assert sorted(named) == ["watch.css", "watch.js"]
-    for name in [*named, "charts.js"]:
+    for name in [*named, "charts.js", "saving.js"]:
         assert ask(server, f"/{name}")[0] == 200
 
 
 def test_the_page_asks_no_one_else_for_anything(server):
-    for name in ("", "watch.css", "watch.js", "charts.js"):
+    for name in ("", "watch.css", "watch.js", "charts.js", "saving.js"):
         text = ask(server, f"/{name}")[2].replace("http://www.w3.org/2000/svg", "")  # only a name
         assert not re.search(r"https?:|//\w+\.|url\(|@import|eval\(|innerHTML", text)
 

@@ -29,18 +29,19 @@ def curve_figure(
     figure = blank_figure(theme, "architectures trained", title)
     opacity = min(0.14, 0.6 / max(len(bands), 1))
     for index, (arm, band) in enumerate(bands):  # below all lines
-        steps = _steps(band)
-        figure.add_scatter(
-            x=[*steps, *reversed(steps)],
-            y=[scale * value for value in (*band.high, *reversed(band.low))],
-            fill="toself",
-            fillcolor=_transparent(_look(arm, index, theme)[0], opacity),
-            line={"width": 0},
-            mode="lines",
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=arm,
-        )
+        for end, values in (("low", band.low), ("high", band.high)):
+            figure.add_scatter(
+                x=_steps(band),
+                y=[scale * value for value in values],
+                fill="tonexty" if end == "high" else None,
+                fillcolor=_transparent(_look(arm, index, theme)[0], opacity),
+                line={"width": 0},
+                mode="lines",
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=arm,
+                meta={"series": f"{escape(arm)}, {end} end of the 95 % interval"},
+            )
     for index, (arm, band) in enumerate(bands):
         colour, dash = _look(arm, index, theme)
         figure.add_scatter(
@@ -48,6 +49,7 @@ def curve_figure(
             y=[scale * value for value in band.mean],
             mode="lines",
             name=escape(arm),
+            meta={"series": f"{escape(arm)}, mean"},
             legendgroup=arm,
             line={"color": colour, "dash": dash, "width": 3.5 if arm == OURS else 1.8},
             hovertemplate=f"{escape(arm)} after %{{x}}: %{{y:.2f}}<extra></extra>",
@@ -86,6 +88,7 @@ def final_figure(
             mode="markers",
             marker={"color": colour, "size": 9, "opacity": 0.75, "symbol": SYMBOLS[0]},
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+            meta={"series": "one training each"},
             showlegend=False,
         )
         figure.add_scatter(
@@ -98,10 +101,11 @@ def final_figure(
                 "line": {"width": 3, "color": theme.ink},
             },
             hovertemplate=f"%{{y}}: mean %{{x:.2f}}, n = {len(scaled)}<extra></extra>",
+            meta={"series": "mean"},
             showlegend=False,
         )
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_layout(height=120 + 36 * len(values))
+    figure.update_layout(height=120 + 36 * len(values), meta={"y": "arm"})
     return figure
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archpress.report import wording
 from archpress.report.themes import THEMES, Theme
@@ -34,9 +34,20 @@ def drawing(name: str, label: str, make: "Callable[[Theme], Figure]") -> Drawing
     """A figure drawn in each theme."""
     made = {theme.name: make(theme) for theme in THEMES}
     height = int(made[THEMES[0].name].layout.height)
-    first, *others = {theme: json.loads(figure.to_json()) for theme, figure in made.items()}.items()
+    first, *others = {theme: _compact(figure) for theme, figure in made.items()}.items()
     changes = {theme: changed(first[1], figure) for theme, figure in others}
     return Drawing(name, label, height, script_json({first[0]: first[1], **changes}))
+
+
+def _compact(figure: "Figure") -> dict[str, Any]:
+    """A figure as JSON, without values that are in columns of the page."""
+    content: dict[str, Any] = json.loads(figure.to_json())
+    for trace in content["data"]:
+        columns = trace.get("meta", {}).get("columns", ())
+        for name in (*columns, *(["text"] if columns else [])):
+            holder = trace["marker"] if name == "color" else trace
+            del holder[name]
+    return content
 
 
 def changed(value: object, other: object) -> object:

@@ -1,7 +1,6 @@
 """`Explorer`: nets for other limits on parameters and a map of the embedding, for the page."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archpress.architecture import Architecture
 from archpress.compression.explorer import EXPLORER_FILE, net_file
-from archpress.data import NAMES
 from archpress.errors import ArchitectureError
-from archpress.evaluation.trial import Trial
 from archpress.report import wording
-from archpress.report.drawing import script_json
-from archpress.report.layer_table import layer_cells, outline
+from archpress.report.layer_table import outline
 from archpress.report.record import ResultRecord
+from archpress.report.training import train_command
 from archpress.report.trials import TrialPoint
 
 Place = tuple[float, float]
@@ -57,24 +54,22 @@ class ExplorerRecord(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the panel shows of one architecture.
+    """What the panel shows of the net for a limit.
 
     Attributes:
         title: its name on the page.
-        say: how it is known, in sentences; of a trial only who proposed it.
-        costs: parameters, multiply-adds and peak memory, as text.
-        accuracy: of a brief trial, guessed or measured, as text.
-        command: that trains it to the end; empty for what has no file.
-        layers: indices of rows that the page has once.
+        say: how it is known, in sentences.
+        accuracy: of a brief trial, guessed, as text.
+        command: that trains it to the end.
+        net: itself.
         place: on the map.
     """
 
     title: str
     say: str
-    costs: tuple[str, str, str]
     accuracy: str
     command: str
-    layers: tuple[int, ...]
+    net: Architecture
     place: Place
 
 
@@ -86,9 +81,7 @@ class Explorer:
         why_not: the reason where there is nothing to explore; else empty.
         record: as read.
         trials: those on the map, in the order of training.
-        needs_data: whether commands have a word in the place of images without a name.
-        outlines: of the nets, in the order of their limits.
-        values: of the panel, JSON that is safe inside a script element.
+        shown: of the nets, in the order of their limits.
     """
 
     why_not: str = ""
@@ -96,9 +89,12 @@ class Explorer:
         default_factory=lambda: ExplorerRecord(format="archpress-explorer", version=1)
     )
     trials: tuple[tuple[TrialPoint, Place], ...] = ()
-    outlines: tuple[str, ...] = ()
-    needs_data: bool = False
-    values: str = ""
+    shown: tuple[Shown, ...] = ()
+
+    @property
+    def outlines(self) -> tuple[str, ...]:
+        """Of the nets, in the order of their limits."""
+        return tuple(outline(one.net) for one in self.shown)
 
     @property
     def start(self) -> int:
@@ -115,9 +111,7 @@ class Explorer:
         return limits.index(own) / max(len(limits) - 1, 1) if own in limits else None
 
 
-def read_explorer(
-    run: Path, result: ResultRecord, points: Sequence[TrialPoint], trials: Sequence[Trial]
-) -> Explorer | None:
+def read_explorer(run: Path, result: ResultRecord, points: Sequence[TrialPoint]) -> Explorer | None:
     """What a run folder has to explore; None where it has no `explorer.json`.
 
     A file that cannot be read is a reason on the page, not an error: the rest of the page stands.
@@ -125,8 +119,7 @@ def read_explorer(
     Args:
         run: folder of the run.
         result: of the run.
-        points: its trials as points.
-        trials: the same with their architectures, and others.
+        points: its trials.
     """
     path = run / EXPLORER_FILE
     try:
@@ -142,20 +135,14 @@ def read_explorer(
     placed = tuple(
         (point, record.places[point.key]) for point in points if point.key in record.places
     )
-    architectures = {trial.architecture.key: trial.architecture for trial in trials}
-    panel = _Panel(result)
     by_key = {point.key: point for point, _ in placed}
-    shown = [
-        panel.net(told, net, by_key.get(told.key))
-        for told, net in zip(record.nets, nets, strict=True)
-    ]
-    shown += [panel.trial(point, architectures[point.key], place) for point, place in placed]
     return Explorer(
         record=record,
         trials=placed,
-        outlines=tuple(map(outline, nets)),
-        needs_data=result.data.name not in NAMES,
-        values=panel.values(shown),
+        shown=tuple(
+            _shown(told, net, by_key.get(told.key), result)
+            for told, net in zip(record.nets, nets, strict=True)
+        ),
     )
 
 
@@ -170,71 +157,26 @@ def guess_text(net: NetRecord) -> str:
     return f"{net.accuracy:.1%} ({net.low:.1%} to {net.high:.1%})".replace("%", " %")
 
 
-class _Panel:
-    """Makes what the panel shows; each row of a layer table is kept once."""
-
-    def __init__(self, result: ResultRecord) -> None:
-        self._rows: dict[tuple[str, str, str, str], int] = {}
-        self._data = result.data.name if result.data.name in NAMES else "DATA"
-        self._epochs = result.recipes.get("final", {}).get("epochs")
-
-    def net(self, told: NetRecord, net: Architecture, trial: TrialPoint | None) -> Shown:
-        """Of the slider."""
-        if trial:
-            known = f"It is trial {trial.number}, which reached {wording.percent(trial.accuracy)}."
-        elif told.tried:
-            known = "It was tried in the search."
-        else:
-            known = "It was decoded from the embedding and is not trained yet."
-        say = (
-            f"{wording.count(told.parameters)} parameters. The surrogate guesses that a brief "
-            f"trial reaches {100 * told.accuracy:.1f} %, nine times of ten between "
-            f"{100 * told.low:.1f} % and {100 * told.high:.1f} %; a final training reaches "
-            f"another accuracy. {known}"
-        )
-        title = f"At most {wording.count(told.limit)} parameters"
-        return Shown(
-            title, say, _costs(net), guess_text(told), self._command(told), self._layers(net),
-            told.place,
-        )  # fmt: skip
-
-    def trial(self, point: TrialPoint, net: Architecture, place: Place) -> Shown:
-        """Of the map."""
-        accuracy = wording.percent(point.accuracy)
-        say = f"{point.origin}, round {point.round}"  # in a sentence that the page has once
-        title = f"Trial {point.number}"
-        return Shown(title, say, _costs(net), accuracy, "", self._layers(net), place)
-
-    def values(self, shown: Sequence[Shown]) -> str:
-        """JSON for the page."""
-        items = [
-            [
-                one.title,
-                one.say.replace(" %", "\u00a0%"),
-                one.costs,
-                one.accuracy,
-                one.command,
-                one.layers,
-                one.place,
-            ]
-            for one in shown
-        ]
-        return script_json({"rows": list(self._rows), "items": items})
-
-    def _layers(self, net: Architecture) -> tuple[int, ...]:
-        rows = (
-            (cell.text, cell.shape, wording.count(cell.parameters), wording.count(cell.macs))
-            for cell in layer_cells(net)
-        )
-        return tuple(self._rows.setdefault(row, len(self._rows)) for row in rows)
-
-    def _command(self, told: NetRecord) -> str:
-        epochs = f" --epochs {self._epochs}" if isinstance(self._epochs, int) else ""
-        return (
-            f"archpress train {net_file(told.limit)} --data {shlex.quote(self._data)}{epochs} "
-            f"--out trained-{told.limit}"
-        )
-
-
-def _costs(net: Architecture) -> tuple[str, str, str]:
-    return wording.count(net.parameters), wording.count(net.macs), wording.memory(net.peak_memory)
+def _shown(
+    told: NetRecord, net: Architecture, trial: TrialPoint | None, result: ResultRecord
+) -> Shown:
+    if trial:
+        known = f"It is trial {trial.number}, which reached {wording.percent(trial.accuracy)}."
+    elif told.tried:
+        known = "It was tried in the search."
+    else:
+        known = "It was decoded from the embedding and is not trained yet."
+    say = (
+        f"{wording.count(told.parameters)} parameters. The surrogate guesses that a brief "
+        f"trial reaches {100 * told.accuracy:.1f} %, nine times of ten between "
+        f"{100 * told.low:.1f} % and {100 * told.high:.1f} %; a final training reaches "
+        f"another accuracy. {known}"
+    )
+    return Shown(
+        title=f"At most {wording.count(told.limit)} parameters",
+        say=say,
+        accuracy=guess_text(told),
+        command=train_command(result, net_file(told.limit), str(told.limit)),
+        net=net,
+        place=told.place,
+    )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+MANY = 600  # trials from which marks are small and plain: they overlap, and are drawn faster
+HOVER = "%{text}<extra></extra>"  # of trials
 HOVER_LENGTH = 46  # characters of a line of hover text that fit on a phone
 COST_TITLES: dict[Cost, str] = {
     "parameters": "parameters",
@@ -54,24 +56,24 @@ def cost_figure(
         group = [point for point in points if point.origin == origin]
         figure.add_scatter(
             x=[getattr(point, cost) for point in group],
-            y=[100 * point.accuracy for point in group],
+            y=[point.percent for point in group],
             mode="markers",
             name=f"{escape(origin)} ({len(group)})",
-            marker=_marker(theme, index),
-            text=[_hover(point) for point in group],
-            hovertemplate="%{text}<extra></extra>",
+            marker=_marker(theme, index, many=len(points) > MANY),
+            **of_trials(group, origin, x=cost, y="accuracy"),
+            hovertemplate=HOVER,
         )
-    edge = front(points, cost)
+    best = front(points, cost)
     figure.add_scatter(
-        x=[getattr(point, cost) for point in edge],
-        y=[100 * point.accuracy for point in edge],
+        x=[getattr(point, cost) for point in best],
+        y=[point.percent for point in best],
         mode="lines",
         line={"shape": "hv", "width": 1.5, "color": theme.muted},
         name="Pareto front",
         hoverinfo="skip",
     )
     for label, point in marked.items():
-        _ring(figure, label, getattr(point, cost), 100 * point.accuracy, theme)
+        _ring(figure, label, getattr(point, cost), point.percent, theme)
     for label, place in lines.items():
         _line(figure, label, place, theme)
     return figure
@@ -80,27 +82,27 @@ def cost_figure(
 def prediction_figure(points: Sequence[TrialPoint], theme: Theme) -> "Figure":
     """Predicted against measured accuracy, coloured by round, with the diagonal."""
     known = [point for point in points if point.predicted is not None]
-    predicted = [100 * (point.predicted or 0.0) for point in known]
-    measured = [100 * point.accuracy for point in known]
+    predicted = [point.expected_percent or 0.0 for point in known]
+    measured = [point.percent for point in known]
     figure = blank_figure(theme, "predicted before the training (%)", "measured, trial recipe (%)")
     _diagonal(figure, [*predicted, *measured], theme)
     rounds = [point.round for point in known]
-    several = max(rounds) > min(rounds)
+    several, many = max(rounds) > min(rounds), len(known) > MANY
     figure.add_scatter(
         x=predicted,
         y=measured,
         mode="markers",
         showlegend=False,
         marker={
-            "size": 9,
+            "size": 5 if many else 9,
             "color": rounds if several else theme.accent,
             "colorscale": list(enumerate(theme.rounds)),
             "showscale": several,
             "colorbar": _round_bar(theme, rounds),
-            "line": {"width": 0.5, "color": theme.surface},
+            "line": edge(theme, many=many),
         },
-        text=[_hover(point) for point in known],
-        hovertemplate="%{text}<br>predicted %{x:.2f} %<extra></extra>",
+        **of_trials(known, "trials", x="expected", y="accuracy"),
+        hovertemplate=HOVER,
     )
     return figure
 
@@ -119,6 +121,7 @@ def times_figure(times: TimesRecord, theme: Theme) -> "Figure":
         mode="markers",
         showlegend=False,
         marker={"size": 8, "color": theme.accent, "opacity": 0.85},
+        meta={"series": "architectures"},
         hovertemplate="predicted %{x:.3g} ms<br>measured %{y:.3g} ms<extra></extra>",
     )
     return figure
@@ -128,13 +131,19 @@ def best_figure(best: BestSoFar, theme: Theme) -> "Figure":
     """The best so far against the number of trained architectures."""
     scale = 100 if best.unit == "accuracy" else 1
     title = "best accuracy so far (%)" if scale == 100 else "fewest parameters so far"
-    steps = [(n, value) for n, value in enumerate(best.values, start=1) if value is not None]
+    before = (None, *best.values)
+    steps = [  # where it changes, and the end
+        (number, value)
+        for number, value in enumerate(best.values, start=1)
+        if value is not None and (value != before[number - 1] or number == len(best.values))
+    ]
     figure = blank_figure(theme, "architectures trained", title)
     figure.add_scatter(
         x=[number for number, _ in steps],
-        y=[scale * value for _, value in steps],
+        y=[round(scale * value, 3) for _, value in steps],
         mode="lines",
         line={"shape": "hv", "width": 2.5, "color": theme.accent},
+        meta={"series": "best so far"},
         showlegend=False,
         hovertemplate="after %{x}: %{y:,.4~r}" + (" %" if scale == 100 else "") + "<extra></extra>",
     )
@@ -156,14 +165,48 @@ def stage_figure(seconds: Mapping[str, float], theme: Theme) -> "Figure":
         cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
         showlegend=False,
+        meta={"series": "this run"},
     )
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
-    figure.update_layout(height=110 + 38 * len(seconds), bargap=0.35)
+    figure.update_layout(height=110 + 38 * len(seconds), bargap=0.35, meta={"y": "stage"})
     return figure
 
 
+def of_trials(points: Sequence[TrialPoint], series: str, **columns: str) -> dict[str, Any]:
+    """Of a trace of trials: which they are, and in which columns the page has its values.
+
+    Args:
+        points: in the order of the trace.
+        series: what they are called where the figure is saved as a table.
+        columns: of `page_values`, by x, y and, of markers, color.
+    """
+    return {
+        "customdata": [point.number - 1 for point in points],
+        "text": [hover(point) for point in points],
+        "meta": {"series": escape(series), "columns": columns},
+    }
+
+
+def hover(point: TrialPoint) -> str:
+    """What is said of a trial that is pointed at, in plotly's markup."""
+    expected = point.expected_percent
+    lines = [
+        f"<b>{wording.percent(point.accuracy)}</b> · {wording.count(point.parameters)} parameters"
+        f" · {wording.short_count(point.macs)} macs",
+        f"{escape(point.origin)}, round {point.round}, trial {point.number}",
+        *([] if expected is None else [f"{expected:.2f} % expected"]),
+        *map(escape, textwrap.wrap(point.outline, HOVER_LENGTH)),
+    ]
+    return "<br>".join(lines)
+
+
 def blank_figure(theme: Theme, x_title: str, y_title: str) -> "Figure":
-    """Axes, fonts and colours of all figures, without values."""
+    """Axes, fonts and colours of all figures, without values.
+
+    Where a figure is saved as a table, traces without a name or a `meta` with a "series" are left
+    out; "also" of a `meta` has more of its columns, and the `meta` of the layout titles that the
+    axes lack.
+    """
     from plotly.graph_objects import Figure
 
     axis = {
@@ -227,14 +270,19 @@ def _log_ticks(values: Sequence[float]) -> list[float]:
     return [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
 
 
-def _marker(theme: Theme, index: int) -> dict[str, Any]:
+def _marker(theme: Theme, index: int, *, many: bool) -> dict[str, Any]:
     return {
         "color": theme.origins[index % len(theme.origins)],
         "symbol": SYMBOLS[index % len(SYMBOLS)],
-        "size": 8,
-        "opacity": 0.85,
-        "line": {"width": 0.5, "color": theme.surface},
+        "size": 5 if many else 8,
+        "opacity": 0.6 if many else 0.85,
+        "line": edge(theme, many=many),
     }
+
+
+def edge(theme: Theme, *, many: bool) -> dict[str, Any]:
+    """Around marks, so that some that overlap can be told apart."""
+    return {"width": 0 if many else 0.5, "color": theme.surface}
 
 
 def _ring(figure: "Figure", label: str, x: float, y: float, theme: Theme) -> None:
@@ -252,6 +300,7 @@ def _ring(figure: "Figure", label: str, x: float, y: float, theme: Theme) -> Non
         text=[f"<b>{escape(label)}</b>"],
         textposition="bottom center",
         textfont={"color": colour, "size": 13},
+        meta={"series": escape(label)},
         showlegend=False,
         hoverinfo="skip",
         cliponaxis=False,
@@ -272,13 +321,3 @@ def _round_bar(theme: Theme, rounds: Sequence[int]) -> dict[str, Any]:
         "tickvals": sorted(set(rounds)) if len(set(rounds)) <= 8 else None,
         "outlinewidth": 0,
     }
-
-
-def _hover(point: TrialPoint) -> str:
-    lines = textwrap.wrap(point.outline, HOVER_LENGTH)
-    return "<br>".join([
-        f"<b>{wording.percent(point.accuracy)}</b> · {wording.count(point.parameters)} parameters"
-        f" · {wording.short_count(point.macs)} macs",
-        f"{escape(point.origin)}, round {point.round}, trial {point.number}",
-        *map(escape, lines),
-    ])  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from archpress.report import wording
 from archpress.report.explorer import Explorer
-from archpress.report.figures import blank_figure
+from archpress.report.figures import MANY, blank_figure, edge, of_trials
 from archpress.report.themes import Theme
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ MARGIN = 0.08  # of the axes, around the points
 def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
     """Trials coloured by accuracy, sized by parameters; the nets for other limits as a path.
 
-    `customdata` has the index of what the panel shows of a point; the only shape is the
-    ring around it, which the page moves.
+    `customdata` has the number of a trial or of a net for a limit; the only shape is the ring
+    around what the panel shows, which the page moves.
     """
     record = explorer.record
     shares = [f" ({100 * share:.0f} % of the spread)" for share in record.axes]
@@ -38,16 +38,18 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
         update(range=_around([place[axis] for place in everything]))
     count = len(record.nets)
     points = [point for point, _ in explorer.trials]
+    trials = of_trials(points, "trials", x="across", y="up", color="accuracy")
+    trials["meta"]["also"] = {"parameters": "parameters"}  # what the sizes show
     figure.add_scatter(
         x=[place[0] for _, place in explorer.trials],
         y=[place[1] for _, place in explorer.trials],
-        customdata=list(range(count, count + len(points))),
+        **trials,
         mode="markers",
         marker={
-            **_colours([100 * point.accuracy for point in points], theme),
+            **_colours([point.percent for point in points], theme),
             "size": _sizes([point.parameters for point in points]),
             "opacity": 0.85,
-            "line": {"width": 0.5, "color": theme.surface},
+            "line": edge(theme, many=len(points) > MANY),
         },
         hovertemplate="trial, %{marker.color:.1f} %<extra></extra>",
     )
@@ -65,6 +67,13 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
             "line": {"width": [2.5, *[1] * count], "color": [theme.ink, *[theme.surface] * count]},
         },
         hovertemplate="%{text}<extra></extra>",
+        meta={
+            "series": "nets for other limits",
+            "also": {
+                "limit on parameters": [None, *(net.limit for net in reversed(record.nets))],
+                "parameters": [None, *(net.parameters for net in reversed(record.nets))],
+            },
+        },
     )
     figure.add_annotation(
         x=path[0][0], y=path[0][1], text="<b>source</b>", showarrow=False, yshift=-16,
@@ -72,7 +81,8 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
     )  # fmt: skip
     start = record.nets[explorer.start].place
     figure.add_shape(
-        type="circle", xsizemode="pixel", ysizemode="pixel", xanchor=start[0], yanchor=start[1],
+        name="pointer", type="circle",
+        xsizemode="pixel", ysizemode="pixel", xanchor=start[0], yanchor=start[1],
         x0=-RING, x1=RING, y0=-RING, y1=RING, line={"width": 2.5, "color": theme.ink},
     )  # fmt: skip
     figure.update_layout(showlegend=False, height=460, hovermode="closest")
@@ -89,7 +99,7 @@ def _colours(accuracies: Sequence[float], theme: Theme) -> dict[str, Any]:
     """Of markers, with their scale above the figure."""
     ends = np.percentile(accuracies, (WORST, 100)).tolist() if accuracies else [0.0, 100.0]
     return {
-        "color": [round(value, 2) for value in accuracies],
+        "color": list(accuracies),
         "colorscale": list(enumerate(theme.rounds)),
         "cmin": ends[0],
         "cmax": max(ends[1], ends[0] + 0.1),

@@ -18,8 +18,11 @@ from archpress.report.explorer import Explorer, guess_text, read_explorer
 from archpress.report.map_figure import map_figure
 from archpress.report.record import ResultRecord, read_result
 from archpress.report.themes import Theme
+from archpress.report.training import needs_data
 from archpress.report.trials import Cost, front
+from archpress.report.values import page_values
 from archpress.store import Store, TrialFilter
+from archpress.store.nets import STORE_FILE
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -30,7 +33,7 @@ LIMITS: dict[Cost, str] = {
     "milliseconds": "max_latency",
 }
 REPORT_FILE = "report.html"
-SOURCE_FILE, COMPRESSED_FILE, TRIALS_FILE = "source.json", "compressed.json", "trials.db"
+SOURCE_FILE, COMPRESSED_FILE = "source.json", "compressed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def read_content(run: Path) -> tuple[Content, Explorer | None]:
         StoreError, ArchitectureError: as of `write_report`.
     """
     result = read_result(run)
-    trials = _trials(run / TRIALS_FILE, result)
+    trials = _trials(run / STORE_FILE, result)
     content = gather(
         result,
         _architecture(run / SOURCE_FILE),
@@ -88,7 +91,7 @@ def read_content(run: Path) -> tuple[Content, Explorer | None]:
         trials,
         load_times(run / TIMES) if (run / TIMES).exists() else None,
     )
-    return content, read_explorer(run, result, content.points, trials)
+    return content, read_explorer(run, result, content.points)
 
 
 def render(content: Content, explorer: Explorer | None = None) -> str:
@@ -100,6 +103,8 @@ def render(content: Content, explorer: Explorer | None = None) -> str:
         content=content,
         result=content.result,
         explorer=explorer,
+        values=page_values(content.points, content.result, explorer),
+        needs_data=needs_data(content.result),
         guess_text=guess_text,
     )
 

@@ -36,6 +36,7 @@ class TrialPoint:
         round: of the search; 0 is before the first.
         predicted: accuracy expected before the training, or None.
         seconds: of the training.
+        architecture: itself.
         outline: the architecture in one line.
         key: of the architecture.
         within: whether it keeps to the limits on costs.
@@ -50,10 +51,21 @@ class TrialPoint:
     round: int
     predicted: float | None
     seconds: float
+    architecture: Architecture
     outline: str
     key: str
     within: bool
     milliseconds: float | None = None
+
+    @property
+    def percent(self) -> float:
+        """The accuracy, to the digits that figures and tables need."""
+        return round(100 * self.accuracy, 3)
+
+    @property
+    def expected_percent(self) -> float | None:
+        """The accuracy expected before the training, likewise."""
+        return None if self.predicted is None else round(100 * self.predicted, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,7 @@ def _point(number: int, trial: Trial, limits: Limits) -> TrialPoint:
         round=trial.round,
         predicted=trial.predicted,
         seconds=trial.seconds,
+        architecture=architecture,
         outline=outline(architecture),
         key=architecture.key,
         within=limits.allow(architecture),

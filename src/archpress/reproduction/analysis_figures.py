@@ -52,6 +52,7 @@ def filter_figure(filters: NDArray[np.float64], fields: Sequence[str], theme: Th
         xgap=1,
         ygap=1,
         colorbar={"title": {"text": "weight"}, "thickness": 10},
+        meta={"series": "filters"},
     )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed")

@@ -61,6 +61,7 @@ class TrialFilter:
     """Which trials are meant; None: any.
 
     Attributes:
+        key: of the architecture, or how it begins.
         data: key of the data set.
         recipe: key of the recipe.
         seed: of the training.
@@ -72,6 +73,7 @@ class TrialFilter:
         min_accuracy: in [0, 1].
     """
 
+    key: str | None = None
     data: str | None = None
     recipe: str | None = None
     seed: int | None = None
@@ -94,6 +96,8 @@ class TrialFilter:
                     yield trials.c[name] <= value
                 case "min":
                     yield trials.c[name] >= value
+                case _ if name == "key":
+                    yield trials.c.key.startswith(value, autoescape=True)
                 case _:
                     yield trials.c[name] == value
 

@@ -1,43 +1,25 @@
 "use strict";
 // The slider and the map show one architecture in the panel: what is pointed at, else what is kept,
-// else that of the slider. The first items are the slider's, in the order of their limits.
-(() => {
+// else that of the slider. Nets of the slider have the first indices, in the order of their limits;
+// then come all trials.
+(async () => {
   const find = (name) => document.getElementById(`explorer-${name}`);
-  const values = find("values");
-  if (!values) return;
-  const { rows, items } = JSON.parse(values.textContent);
   const slider = find("limit");
   const map = find("map");
   const box = map.querySelector("[data-figure]");
-  const told = document.querySelectorAll("#explorer [data-told]");
+  const panel = find("panel");
+  const { limits, rows, columns } = await page.values;
+  const { item: trial } = await trials;
+  const item = (index) => (index < limits.length ? limits[index] : trial(index - limits.length));
+  const places = [
+    ...limits.map(({ place }) => place),
+    ...columns.across.map((across, number) => (across === null ? null : [across, columns.up[number]])),
+  ];
+  const indexOf = ({ data, customdata }) => customdata + (data.meta.columns ? limits.length : 0);
   let kept = null;
   let shown = null;
 
-  const cell = (row, text, className) => {
-    const made = row.insertCell();
-    made.textContent = text;
-    made.className = className;
-  };
-  const fill = ([title, say, costs, accuracy, command, layers]) => {
-    find("title").textContent = title;
-    find("say").textContent = command ? say : `${costs[0]} parameters. Its brief trial reached ` +
-      `${accuracy} on validation images. Proposed by: ${say}.`;
-    [...costs, accuracy].forEach((text, index) => { told[index].textContent = text; });
-    find("train").hidden = !command;
-    find("command").textContent = command;
-    const body = find("layers");
-    body.replaceChildren();
-    layers.forEach((layer, index) => {
-      const [what, shape, parameters, macs] = rows[layer];
-      const row = body.insertRow();
-      cell(row, index + 1, "number");
-      cell(row, what, "what");
-      cell(row, shape, "");
-      cell(row, parameters, "number");
-      cell(row, macs, "number");
-    });
-  };
-  const start = items[Number(slider.defaultValue)][6];
+  const start = places[Number(slider.defaultValue)];
   const ring = () => {
     // Moved by hand: a new layout of a map of thousands of points takes a tenth of a second.
     const circle = box.querySelector(".shapelayer path");
@@ -45,7 +27,7 @@
     if (!circle || !area) return;
     const { xaxis, yaxis } = box.layout;
     const along = (axis, from, to, length) => (to - from) / (axis.range[1] - axis.range[0]) * length;
-    const [x, y] = items[shown][6];
+    const [x, y] = places[shown];
     const right = along(xaxis, start[0], x, Number(area.getAttribute("width")));
     const down = -along(yaxis, start[1], y, Number(area.getAttribute("height")));
     circle.setAttribute("transform", `translate(${right}, ${down})`);
@@ -54,7 +36,7 @@
   const show = (index) => {
     if (index === shown) return;
     shown = index;
-    fill(items[index]);
+    fillPanel(panel, item(index), rows);
     ring();
   };
   const keep = (index) => {
@@ -62,20 +44,20 @@
     show(resting());
   };
   const slide = () => {
-    const [title] = items[Number(slider.value)];
+    const { title } = limits[Number(slider.value)];
     find("told").textContent = title.match(/[\d,]+/)[0];
     slider.setAttribute("aria-valuetext", title);
     keep(null);
   };
   slider.addEventListener("input", slide);
 
-  box.addEventListener("drawn", () => {
+  page.whenDrawn(box, () => {
     if (!box.dataset.heard) {
       box.dataset.heard = "yes";
-      box.on("plotly_hover", ({ points: [point] }) => show(point.customdata));
+      box.on("plotly_hover", ({ points: [point] }) => show(indexOf(point)));
       box.on("plotly_unhover", () => show(resting()));
       box.on("plotly_click", ({ points: [point] }) => {
-        keep(kept === point.customdata ? null : point.customdata);
+        keep(kept === indexOf(point) ? null : indexOf(point));
       });
     }
     ring();
@@ -84,11 +66,12 @@
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const beside = ([dx, dy]) => {
     // The nearest point that lies more in this direction than across it.
-    const [x, y] = items[shown][6];
+    const [x, y] = places[shown];
     let best = shown;
     let least = Infinity;
-    items.forEach((item, index) => {
-      const [right, up] = [item[6][0] - x, item[6][1] - y];
+    places.forEach((place, index) => {
+      if (!place) return;
+      const [right, up] = [place[0] - x, place[1] - y];
       const along = right * dx + up * dy;
       const across = Math.abs(right * dy) + Math.abs(up * dx);
       if (along > 0 && across <= along && along + across < least) {
@@ -99,6 +82,7 @@
     return best;
   };
   map.addEventListener("keydown", (event) => {
+    if (event.target !== map) return;
     if (steps[event.key]) show(beside(steps[event.key]));
     else if (event.key === "Enter") keep(kept === shown ? null : shown);
     else if (event.key === "Escape") keep(null);

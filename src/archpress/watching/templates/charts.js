@@ -1,4 +1,5 @@
 // Charts as plain SVG, in the colours and marks of the report; drawn anew in a few milliseconds.
+import { savers } from "./saving.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const LEFT = 54, RIGHT = 14, TOP = 10, BOTTOM = 46; // around the field, in pixels
@@ -89,7 +90,7 @@ export class Chart {
     this.readout = document.createElement("p");
     this.readout.className = "readout";
     this.readout.setAttribute("aria-live", "polite");
-    figure.append(this.legend, this.svg, this.readout);
+    figure.append(this.legend, this.svg, this.readout, savers(this, figure.dataset.chart));
     this.shown = null;
     this.places = [];
     this.chosen = -1;
