@@ -134,4 +134,6 @@ def _searches() -> Iterable[Contestant]:
         return Contestant(name, about, "baseline", lambda _: make())
 
     makers = {"hand-made": hand_made_arm, **SEARCHES, "reinforce": reinforce}
-    return [contestant(name, make) for name, make in makers.items()]
+    about = "the hand-made net whose last layer reads a coarse map"
+    coarse = Contestant("hand-made-coarse", about, "baseline", lambda _: hand_made_arm(1))
+    return [*(contestant(name, make) for name, make in makers.items()), coarse]

@@ -69,12 +69,16 @@ def default_arm(
     return Arm("default", ask, rank)
 
 
-def hand_made_arm() -> Arm[Architecture]:
-    """A plain net of conv-BN-ReLU blocks, as wide as the limits allow: five minutes of handwork."""
+def hand_made_arm(number: int = 0) -> Arm[Architecture]:
+    """A plain net of conv-BN-ReLU blocks, as wide as the limits allow: five minutes of handwork.
+
+    Args:
+        number: which of the hand-made nets.
+    """
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         space = replace(_space(problem).choices, most_activations=None)
-        yield [Candidate(net, "hand-made") for net in hand_made_nets(space)[:1]]
+        yield [Candidate(net, "hand-made") for net in hand_made_nets(space)[number : number + 1]]
 
     return Arm("hand-made", ask)
 
