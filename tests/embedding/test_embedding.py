@@ -13,6 +13,7 @@ from archpress.embedding import (
     ModelSize,
     Surrogate,
     fit_unlabelled,
+    gaussian_process,
     held_out_ranking,
     reconstruction,
     refit,
@@ -240,7 +241,9 @@ def test_reconstruction_counts_what_it_says(fitted, pool):
     assert restored.kind_share > 0.5  # a majority of layers after 300 steps
 
 
-def test_the_process_interpolates_a_smooth_function_and_knows_its_noise():
+@pytest.mark.parametrize("most_fitted", [gaussian_process.MOST_FITTED, 40])
+def test_the_process_interpolates_a_smooth_function_and_knows_its_noise(most_fitted, monkeypatch):
+    monkeypatch.setattr(gaussian_process, "MOST_FITTED", most_fitted)
     rng = np.random.default_rng(0)
     inputs = rng.uniform(-2, 2, size=(120, 2))
     noise = 0.1

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archpress.architecture.kinds import KINDS, output_shape
 from archpress.architecture.layers import Joining, Layer
@@ -214,7 +214,7 @@ class Architecture:
             layers = tuple(
                 Layer(
                     **{
-                        **layer.model_dump(),
+                        **dict(layer),
                         "inputs": tuple(layer.inputs),
                         "options": tuple(sorted(layer.options.items())),
                     }
@@ -263,10 +263,10 @@ class _LayerRecord(BaseModel):
     channels: int = 0
     stride: int = 0
     padding: int = 0
-    inputs: list[int] = [1]
+    inputs: list[int] = Field(default_factory=lambda: [1])
     bias_free: bool = False
     rate: float = 0.0
-    options: dict[str, int | float | bool | str] = {}
+    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
 
 
 class _ArchitectureRecord(BaseModel):

@@ -10,6 +10,7 @@ norms, activations and pools count none, as in `torch.utils.flop_counter` (which
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from archpress.architecture.frozen_program import Program, read_program
 from archpress.architecture.kind_rows import (
@@ -304,7 +305,12 @@ def output_shape(layer: Layer, shapes: Sequence[Shape]) -> Shape:
         raise RuleError(f"reads one input but {len(shapes)} are given")
     if kind.joining is not Joining.NONE and len(shapes) < 2:
         raise RuleError("joins at least two inputs but one is given")
-    return kind.shape(layer, shapes)
+    return _shape_of(layer, tuple(shapes))
+
+
+@lru_cache(maxsize=2**16)
+def _shape_of(layer: Layer, shapes: tuple[Shape, ...]) -> Shape:
+    return KINDS[layer.kind].shape(layer, shapes)
 
 
 def _check_fields(layer: Layer, kind: Kind) -> None:
@@ -321,7 +327,8 @@ def _check_fields(layer: Layer, kind: Kind) -> None:
         raise RuleError(f"bias_free must be true or false, not {layer.bias_free!r}")
     if layer.bias_free and "bias_free" not in kind.fields:
         raise RuleError("has no bias, so bias_free must be false")
-    _check_options(layer, kind)
+    if layer.options:
+        _check_options(layer, kind)
     if "rate" in kind.fields:
         if not 0.0 <= layer.rate < 1.0:
             raise RuleError(f"rate must be in [0, 1), not {layer.rate}")

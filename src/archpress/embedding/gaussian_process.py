@@ -17,6 +17,7 @@ from torch import Tensor
 Array = NDArray[np.float64]
 JITTER = 1e-6
 MOST_STEPS, MORE_STEPS = 60, 10  # of the fit, from the prior and from an earlier process
+MOST_FITTED = 800  # trials that hyperparameters are fitted to: each step takes their cube
 
 # Normal priors of logs, (mean, standard deviation): inputs of order 1, a standardised target.
 AMPLITUDE = (-0.5, 1.0)
@@ -67,7 +68,7 @@ class GaussianProcess:
     """Posterior of a standardised target given features.
 
     Hyperparameters (an amplitude a block, length scales, the noise) at the maximum of their
-    posterior.
+    posterior, of many trials that of some, evenly spaced; predictions are from all.
 
     Args:
         features: of the trials, N rows.
@@ -83,7 +84,7 @@ class GaussianProcess:
         self._mean, self._std = float(np.mean(target)), float(np.std(target)) or 1.0
         self._target = torch.from_numpy((np.asarray(target) - self._mean) / self._std)
         self._log = self._maximise(start)
-        self._cholesky = torch.linalg.cholesky(self._covariance(self._log))
+        self._cholesky = torch.linalg.cholesky(self._covariance(self._log, self._inputs))
         self._weights = torch.cholesky_solve(self._target[:, None], self._cholesky)
 
     def _kernel(self, log: Tensor, a: list[Tensor], b: list[Tensor]) -> Tensor:
@@ -106,23 +107,26 @@ class GaussianProcess:
             at += 1 + block.scales
         return total
 
-    def _covariance(self, log: Tensor) -> Tensor:
-        noise = (log[0].exp() + JITTER) * torch.eye(len(self._target), dtype=torch.float64)
-        return self._kernel(log, self._inputs, self._inputs) + noise
+    def _covariance(self, log: Tensor, inputs: list[Tensor]) -> Tensor:
+        noise = (log[0].exp() + JITTER) * torch.eye(len(inputs[0]), dtype=torch.float64)
+        return self._kernel(log, inputs, inputs) + noise
 
     def _maximise(self, start: "GaussianProcess | None") -> Tensor:
         priors = [NOISE]
         for block in self._blocks:
             priors += [AMPLITUDE, *[SCALE] * block.scales]
         mean, std = torch.tensor(priors, dtype=torch.float64).T
+        count = len(self._target)
+        some = torch.linspace(0, count - 1, min(count, MOST_FITTED)).long()
+        inputs, target = [values[some] for values in self._inputs], self._target[some]
 
         def loss(values: Array) -> tuple[float, Array]:
             log = torch.tensor(values, dtype=torch.float64, requires_grad=True)
-            cholesky, failed = torch.linalg.cholesky_ex(self._covariance(log))
+            cholesky, failed = torch.linalg.cholesky_ex(self._covariance(log, inputs))
             if int(failed):
                 return 1e10, np.zeros_like(values)
-            solved = torch.cholesky_solve(self._target[:, None], cholesky)
-            fit = 0.5 * (self._target @ solved).squeeze() + cholesky.diagonal().log().sum()
+            solved = torch.cholesky_solve(target[:, None], cholesky)
+            fit = 0.5 * (target @ solved).squeeze() + cholesky.diagonal().log().sum()
             total = fit + 0.5 * (((log - mean) / std) ** 2).sum()
             total.backward()
             assert log.grad is not None

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from archpress.report import wording
 from archpress.report.record import TimesRecord
 from archpress.report.themes import SYMBOLS, Theme
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+WORST = 10  # percent of the trials, whose accuracies do not stretch an axis
 MANY = 600  # trials from which marks are small and plain: they overlap, and are drawn faster
 HOVER = "%{text}<extra></extra>"  # of trials
 HOVER_LENGTH = 46  # characters of a line of hover text that fit on a phone
@@ -76,7 +79,25 @@ def cost_figure(
         _ring(figure, label, getattr(point, cost), point.percent, theme)
     for label, place in lines.items():
         _line(figure, label, place, theme)
+    _leave_out_failures(figure, [point.percent for point in points], theme)
     return figure
+
+
+def _leave_out_failures(figure: "Figure", percents: Sequence[float], theme: Theme) -> None:
+    """Where a few nets learned next to nothing, the axis is for the others, and says so."""
+    most, best = np.percentile(percents, (WORST, 100)).tolist()
+    low = most - (best - most)
+    left_out = sum(percent < low for percent in percents)
+    if not left_out:
+        return
+    figure.update_yaxes(range=[low, best + 0.05 * (best - low)])
+    figure.add_annotation(
+        text=f"{left_out} below {low:.0f} %: in the table",
+        **{"x": 0.01, "xref": "paper", "xanchor": "left"},
+        **{"y": 0.01, "yref": "paper", "yanchor": "bottom"},
+        showarrow=False,
+        font={"color": theme.muted, "size": 12},
+    )
 
 
 def prediction_figure(points: Sequence[TrialPoint], theme: Theme) -> "Figure":
