@@ -47,7 +47,7 @@ class Tracking:
         warn: Callable[[str], None] | None = None,
     ) -> None:
         self._run = Path(run)
-        self._sinks = [_sink(one) for one in dict.fromkeys(to)]
+        self._sinks = _sinks(list(dict.fromkeys(to)))
         self._warn = warn or _to_stderr
         self._couriers: list[Courier] = []
         self._heard: set[str] = set()
@@ -142,12 +142,11 @@ class Tracking:
             yield "best/parameters", self._best.architecture.parameters
 
 
-def _sink(one: str | Sink) -> Sink:
-    if not isinstance(one, str):
-        return one
-    if one not in SINKS:
-        raise EvaluationError(f"there is no logging to {one!r}; there is {', '.join(SINKS)}")
-    return SINKS[one]()
+def _sinks(named: Sequence[str | Sink]) -> list[Sink]:
+    for one in named:
+        if isinstance(one, str) and one not in SINKS:
+            raise EvaluationError(f"there is no logging to {one!r}; there is {', '.join(SINKS)}")
+    return [SINKS[one]() if isinstance(one, str) else one for one in named]
 
 
 def _of_result(result: ResultRecord) -> Iterator[tuple[str, float]]:
