@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from archpress.errors import EvaluationError, StoreError
 from archpress.evaluation.trial import Trial
-from archpress.store import Store
+from archpress.store import STORE_FILE, Store
 
 if TYPE_CHECKING:
     import pandas
 
-TRIALS_FILE = "trials.db"
 COLUMNS = (  # those of `Trial.summary`, known also where there is no trial
     *("key", "data", "recipe", "seed", "state", "accuracy", "parameters", "macs", "peak_memory"),
     *("seconds", "origin", "round", "predicted", "created", "error"),
@@ -53,7 +52,7 @@ def _read(trials: "Path | str | Store | Iterable[Trial]") -> Iterable[Trial]:
     if "://" in str(trials):
         with Store(trials) as store:
             return store.trials()
-    place = Path(trials) / TRIALS_FILE if Path(trials).is_dir() else Path(trials)
+    place = Path(trials) / STORE_FILE if Path(trials).is_dir() else Path(trials)
     if not place.exists():
         raise StoreError(f"there is no store {place}")
     with Store(place) as store:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.result import Run
-from archpress.compression.ending import HAND_MADE
+from archpress.compression.ending import HAND_MADE_FINALISTS
 from archpress.compression.run_folder import write_text
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
@@ -89,7 +89,7 @@ class Searcher:
     @property
     def finalists(self) -> int:
         """Nets of a search that get a final training each, where an arm has finalists."""
-        wanted = self.conditions.settings.finalists + HAND_MADE  # as `compress` has them
+        wanted = self.conditions.settings.finalists + HAND_MADE_FINALISTS  # as `compress` has them
         return min(wanted, self.budget // LEAST_BRIEF)
 
     def run(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
 from archpress.architecture.vector import has_vectors, without_global_pools
-from archpress.compression.ending import HAND_MADE
-from archpress.compression.first import first_candidates, hand_made_nets
+from archpress.compression.ending import HAND_MADE_FINALISTS
+from archpress.compression.first import HAND_MADE, first_candidates, hand_made_nets
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
@@ -58,7 +58,7 @@ def default_arm(
 
     def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
         space = _space(problem)
-        plain = hand_made_nets(space.choices)[: min(HAND_MADE, count - 1)]
+        plain = hand_made_nets(space.choices)[: min(HAND_MADE_FINALISTS, count - 1)]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
             best = learner.finalists(trials, problem.objective, count - len(plain))
@@ -73,12 +73,12 @@ def hand_made_arm(number: int = 0) -> Arm[Architecture]:
     """A plain net of conv-BN-ReLU blocks, as wide as the limits allow: five minutes of handwork.
 
     Args:
-        number: which of the hand-made nets.
+        number: which of `HAND_MADE`.
     """
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         space = replace(_space(problem).choices, most_activations=None)
-        yield [Candidate(net, "hand-made") for net in hand_made_nets(space)[number : number + 1]]
+        yield [Candidate(net, "hand-made") for net in hand_made_nets(space, [HAND_MADE[number]])]
 
     return Arm("hand-made", ask)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.fitted import Fitted, fitted_embedding, labelled
-from archpress.compression.run_folder import TRIALS, read_plan
+from archpress.compression.run_folder import read_plan
 from archpress.compression.settings import settings_for
 from archpress.embedding import Labelled, Ranking, held_out_ranking
 from archpress.errors import StoreError
 from archpress.space import Form, space_around
-from archpress.store import Store, TrialFilter
+from archpress.store import STORE_FILE, Store, TrialFilter
 
 LEAST_TRIALS = 10
 
@@ -47,7 +47,7 @@ def assess(run: Path) -> Assessment:
     settings = settings_for(plan["effort"])
     fitted = fitted_embedding(source, settings, plan["seed"], run, asked=asked)
     which = TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"])
-    with Store(run / TRIALS) as store:
+    with Store(run / STORE_FILE) as store:
         trials = labelled(store.trials(which), fitted.embedding, source.classes)
     if len(trials) < LEAST_TRIALS:
         raise StoreError(f"{run} holds {len(trials)} trials; a fit needs {LEAST_TRIALS}")

@@ -13,7 +13,7 @@ from archpress.errors import SpaceError
 from archpress.search.objective import Objective
 from archpress.space import Limits
 
-HAND_MADE = 2  # plain nets that are trained to the end
+HAND_MADE_FINALISTS = 2  # plain nets that are trained to the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +90,4 @@ def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Ar
             space = space.with_limits(allowed)
         except SpaceError:
             return []
-    return hand_made_nets(space)[:HAND_MADE]
+    return hand_made_nets(space)[:HAND_MADE_FINALISTS]

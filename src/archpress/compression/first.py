@@ -19,9 +19,11 @@ from archpress.space import (
     repair,
 )
 
-# Hand-made nets among the first trials, scaled to the limits: widths, what the last layer reads.
-# What five minutes of handwork find, the search should start from.
-HAND_MADE: tuple[tuple[tuple[int, ...], Readout], ...] = (
+HandMade = tuple[tuple[int, ...], Readout]  # widths, what the last layer reads
+
+# Hand-made nets among the first trials, scaled to the limits. What five minutes of handwork find,
+# the search should start from.
+HAND_MADE: tuple[HandMade, ...] = (
     ((16, 16, 32, 32, 64, 64), "average"),
     ((16, 16, 24, 24, 32, 32), "coarse"),
     ((16, 16, 24, 24, 32, 32, 48, 48), "average"),
@@ -75,15 +77,18 @@ def anchor_nets(source: Architecture, space: SearchSpace) -> list[Candidate]:
     return [one for one in reversed(unique.values()) if space.contains(one.architecture)]
 
 
-def hand_made_nets(space: SearchSpace) -> list[Architecture]:
+def hand_made_nets(
+    space: SearchSpace, designs: Iterable[HandMade] = HAND_MADE
+) -> list[Architecture]:
     """Plain conv-BN-ReLU nets as wide as the limits allow, the usual one first.
 
-    None where layers of a source are kept, which they do not have.
+    None where layers of a source are kept, which they do not have; designs that do not fit
+    are left out.
     """
     nets: list[Architecture] = []
     if space.kept is not None:
         return nets
-    for widths, readout in HAND_MADE:
+    for widths, readout in designs:
         layers = plain([8 * width for width in widths], space.classes, readout)
         try:
             wide = Architecture(space.input_shape, tuple(layers))

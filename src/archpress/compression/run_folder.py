@@ -19,9 +19,7 @@ from archpress.compression.result import Result
 from archpress.data import ImageData
 from archpress.errors import StoreError
 from archpress.evaluation import Normalisation, Recipe
-from archpress.store import Store, TrialFilter
-
-TRIALS = "trials.db"  # the store of a run folder
+from archpress.store import STORE_FILE, Store, TrialFilter
 
 
 def open_folder(folder: Path) -> Path:
@@ -55,7 +53,7 @@ def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator
     Raises:
         StoreError: a store cannot be opened, read or written.
     """
-    with Store(folder / TRIALS) as own:
+    with Store(folder / STORE_FILE) as own:
         if place is None:
             yield own
             return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
-WORST = 10  # percent of the trials, whose accuracies do not stretch an axis
+WORST = 10  # percent of the trials, whose accuracies stretch neither an axis nor a colour scale
 MANY = 600  # trials from which marks are small and plain: they overlap, and are drawn faster
 HOVER = "%{text}<extra></extra>"  # of trials
 HOVER_LENGTH = 46  # characters of a line of hover text that fit on a phone

@@ -8,14 +8,13 @@ import numpy as np
 
 from archpress.report import wording
 from archpress.report.explorer import Explorer
-from archpress.report.figures import MANY, blank_figure, edge, of_trials
+from archpress.report.figures import MANY, WORST, blank_figure, edge, of_trials
 from archpress.report.themes import Theme
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 SMALL, LARGE = 5, 15  # pixels across, of the fewest and the most parameters
-WORST = 10  # percent of the trials that share the colour of the worst
 RING = 11  # pixels from the middle of what the panel shows
 MARGIN = 0.08  # of the axes, around the points
 

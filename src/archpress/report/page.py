@@ -21,8 +21,7 @@ from archpress.report.themes import Theme
 from archpress.report.training import needs_data
 from archpress.report.trials import Cost, front
 from archpress.report.values import page_values
-from archpress.store import Store, TrialFilter
-from archpress.store.nets import STORE_FILE
+from archpress.store import STORE_FILE, Store, TrialFilter
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

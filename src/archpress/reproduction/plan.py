@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from archpress.architecture import Architecture
-from archpress.compression.ending import HAND_MADE
+from archpress.compression.ending import HAND_MADE_FINALISTS
 from archpress.compression.first import hand_made_nets
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
@@ -133,7 +133,9 @@ def _kinds(experiment: Experiment, validation: int) -> Iterator[_Kind]:
         if contestant.name == BASE:
             yield _Kind("base", seeds, settings.final, [source])
             continue
-        kept = settings.finalists + HAND_MADE if contestant.has_finalists(validation) else 0
+        kept = (
+            settings.finalists + HAND_MADE_FINALISTS if contestant.has_finalists(validation) else 0
+        )
         finals += seeds * (kept + 1)
         trainings = seeds * (scale.nets - kept) * settings.initialisations
         if contestant.name not in WITHOUT_SEARCH and contestant.searches_as not in names:

@@ -7,9 +7,8 @@ from archpress.architecture import Architecture
 from archpress.architecture.sources import NamedSource, open_source
 from archpress.errors import StoreError
 from archpress.store.store import Store
-from archpress.store.tables import TrialFilter
+from archpress.store.tables import STORE_FILE, TrialFilter
 
-STORE_FILE = "trials.db"
 _KEY = re.compile(r"[0-9a-f]{6,32}")  # six: among a thousand trials one in a hundred clashes
 
 

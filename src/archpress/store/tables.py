@@ -10,6 +10,7 @@ from archpress.architecture import Architecture
 from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation.trial import Trial, TrialState
 
+STORE_FILE = "trials.db"  # in the folder of a run
 SCHEMA_VERSION = 1  # of the trials; leases come and go, so their table is made where it is missing
 
 Identity = tuple[str, str, str, int]  # key of the architecture, data, recipe, seed
