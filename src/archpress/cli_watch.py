@@ -16,7 +16,8 @@ def watch(
 ) -> None:
     """Serve a live page about a run while it works in another process; Ctrl-C ends it.
 
-    The page tells stage, rate, time left, the best so far and failed trials, and draws the trials.
+    The page tells stage, rate, time left, the best so far and failed trials, draws the trials, and
+    shows the net that the search would name now for another limit on parameters.
     It reads the run folder only, and answers this machine alone.
 
     **Example:** archpress watch runs/demo

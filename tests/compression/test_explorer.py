@@ -123,13 +123,13 @@ def test_trials_and_nets_have_places_on_two_axes(tiny):
 def test_it_is_made_once_for_the_same_conditions(tmp_path, monkeypatch):
     made = []
 
-    def content(explorer, folder, progress):
-        made.append(explorer)
+    def content(folder, *_):
+        made.append(folder)
         (folder / "explorer").mkdir(exist_ok=True)
         (folder / net_file(90)).touch()
         return {"nets": [{"limit": 90}]}
 
-    monkeypatch.setattr(module._Explorer, "content", content)
+    monkeypatch.setattr(module, "_content", content)
     trials, path = some_trials(TINY), tmp_path / EXPLORER_FILE
     space = Neighbourhood(TINY, space_around(TINY, LIMITS))
     with EmbeddingLearner(space, BRIEF, 0, tmp_path) as learner:
@@ -205,7 +205,7 @@ def test_an_extra_that_cannot_be_made_or_written_does_not_end_a_run(tmp_path, mo
         raise SpaceError("nothing there")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module._Explorer, "content", fail)
+        patched.setattr(module, "_content", fail)
         content, _, _ = explored(tmp_path)
         assert content["why_not"] == "nothing there"
 

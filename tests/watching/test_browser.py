@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from xml.etree import ElementTree
 
 import pytest
@@ -83,3 +84,67 @@ def test_a_chart_is_saved_as_a_picture_and_as_a_table(opened, chart):
     if chart == "parameters":
         assert sum(row[0] == "edit" for row in rows) == 32
     assert found.complaints == []
+
+
+class Explored:
+    """In the place of the process that explores a run."""
+
+    def answer(self, limit=None):
+        if limit is None:
+            places = [[number, -number] for number in range(32)]
+            told = {"own_limit": 3000, "axes": [0.4, 0.2], "source": [5, 5], "places": places}
+            return {**told, "trials": 32, "least": 100, "most": 100_000}
+        return {
+            "title": f"At most {limit:,} parameters",
+            "say": "Decoded.",
+            "costs": ["1", "2", "3", "4"],
+            "command": f"archpress train {limit}.json",
+            "place": [1, 2],
+            "layers": [["conv", "1 × 2 × 2", "3", "4"]],
+            "limit": limit,
+            "trials": 32,
+            "architecture": {"layers": []},
+        }
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def exploring(run, make, server, opened):
+    (run / "run.json").write_text(json.dumps({**make.plan, "effort": "smoke"}))
+    server.explorer = Explored()
+
+    def explore(**how):
+        found = opened(**how)
+        found.until("!document.getElementById('explore').hidden")
+        found.page.locator("#explore summary").click()
+        found.until("!document.getElementById('explore-panel').hidden")
+        return found
+
+    return explore
+
+
+def test_the_slider_asks_for_nets_under_its_limit(exploring):
+    found = exploring()
+    panel = found.page.locator("#explore-panel")
+    assert panel.locator("h3").inner_text() == "At most 3,000 parameters"
+    assert found.page.locator("#explore-told").inner_text() == "3,000, that of the run"
+    found.page.locator("#explore-limit").focus()
+    for key, title in (("Home", "At most 100 parameters"), ("End", "At most 100,000 parameters")):
+        found.page.keyboard.press(key)
+        found.until(f"document.querySelector('#explore-panel h3').textContent === '{title}'")
+    assert panel.locator("code").inner_text() == "archpress train 100000.json"
+    assert found.page.locator("#explore-map svg.chart path.mark").count() == 3
+    with found.page.expect_download() as download:
+        found.page.locator("#explore-save").click()
+    assert download.value.suggested_filename == "100000.json"
+    assert json.loads(download.value.path().read_bytes()) == {"layers": []}
+    assert found.complaints == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_everyone_can_explore(exploring, width, scheme):
+    found = exploring(width=width, scheme=scheme)
+    assert found.audit() == []
+    assert found.sideways <= 0

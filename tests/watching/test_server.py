@@ -34,12 +34,12 @@ def test_the_page_and_its_files_are_there(server):
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     named = re.findall(r'(?:src|href)="([^"#]+\.\w+)"', page)
     assert sorted(named) == ["watch.css", "watch.js"]
-    for name in [*named, "charts.js", "saving.js"]:
+    for name in [*named, "charts.js", "explore.js", "saving.js"]:
         assert ask(server, f"/{name}")[0] == 200
 
 
 def test_the_page_asks_no_one_else_for_anything(server):
-    for name in ("", "watch.css", "watch.js", "charts.js", "saving.js"):
+    for name in ("", "watch.css", "watch.js", "charts.js", "explore.js", "saving.js"):
         text = ask(server, f"/{name}")[2].replace("http://www.w3.org/2000/svg", "")  # only a name
         assert not re.search(r"https?:|//\w+\.|url\(|@import|eval\(|innerHTML", text)
 
@@ -162,3 +162,36 @@ def test_the_report_is_served_when_it_is_there(server, run):
 def test_a_port_that_is_taken_is_one_sentence(server, run):
     with pytest.raises(ArchpressError, match=f"port {server.server_port} of 127.0.0.1 is taken"):
         WatchServer(Watched(run), server.server_port)
+
+
+class Answers:
+    """In the place of the process that explores."""
+
+    def __init__(self):
+        self.asked = []
+
+    def answer(self, limit=None):
+        self.asked.append(limit)
+        return {"limit": limit}
+
+    def close(self):
+        pass
+
+
+def test_the_explorer_is_asked_for_limits_that_are_numbers(server):
+    server.explorer = Answers()
+    assert json.loads(ask(server, "/explorer.json")[2]) == {"limit": None}
+    assert json.loads(ask(server, "/explorer.json?limit=20000")[2]) == {"limit": 20000}
+    for limit in ("0", "-3", "2e4", "many", "9" * 16, "%D9%A3%"):
+        status, _, text = ask(server, f"/explorer.json?limit={limit}")
+        assert status == 400
+        assert "must be a number of parameters" in text
+    assert server.explorer.asked == [None, 20000]
+
+
+def test_other_pages_do_not_make_it_explore(server):
+    server.explorer = Answers()
+    for site in ("cross-site", "same-site"):
+        assert ask(server, "/explorer.json", Sec_Fetch_Site=site)[0] == 403
+    assert ask(server, "/explorer.json", Sec_Fetch_Site="same-origin")[0] == 200
+    assert server.explorer.asked == [None]

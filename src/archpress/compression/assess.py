@@ -4,14 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.fitted import Fitted, fitted_embedding, labelled
-from archpress.compression.run_folder import read_plan
-from archpress.compression.settings import settings_for
+from archpress.compression.planned import planned
 from archpress.embedding import Labelled, Ranking, held_out_ranking
 from archpress.errors import StoreError
-from archpress.space import Form, space_around
-from archpress.store import STORE_FILE, Store, TrialFilter
+from archpress.store import STORE_FILE, Store
 
 LEAST_TRIALS = 10
 
@@ -40,15 +37,11 @@ def assess(run: Path) -> Assessment:
     Raises:
         StoreError: it is no run folder, or holds fewer than ten trials.
     """
-    plan = read_plan(run)
-    form = Form.of_dict(plan)
-    source = with_linear_head(Architecture.load(run / "source.json"), form.kept)
-    asked = space_around(source, form=form)
-    settings = settings_for(plan["effort"])
-    fitted = fitted_embedding(source, settings, plan["seed"], run, asked=asked)
-    which = TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"])
+    plan = planned(run)
+    source = plan.source
+    fitted = fitted_embedding(source, plan.settings, plan.seed, run, asked=plan.form_space)
     with Store(run / STORE_FILE) as store:
-        trials = labelled(store.trials(which), fitted.embedding, source.classes)
+        trials = labelled(store.trials(plan.trials), fitted.embedding, source.classes)
     if len(trials) < LEAST_TRIALS:
         raise StoreError(f"{run} holds {len(trials)} trials; a fit needs {LEAST_TRIALS}")
     return Assessment(fitted, trials)

@@ -70,20 +70,16 @@ def fitted_embedding(
         if stop is not None and stop.is_set():
             raise FitStoppedError
 
-    plain = space = space_around(source)
-    made_from = repr((space, source.key, settings.pool, settings.paper_share, settings.fit))
-    if asked is not None and (asked.widths_alone or asked.all_kinds != asked.kinds):
-        space = replace(asked, limits=plain.limits)
-        made_from = repr((made_from, space, space.form_text))
-    digest = hashlib.sha256(repr((made_from, settings.size, seed)).encode()).hexdigest()[:12]
-    path = folder / f"embedding-{digest}.safetensors"
+    plain = space_around(source)
+    space = _space_of(source, asked)
+    path = embedding_file(source, settings, seed, folder, asked)
     embedding = _read(path, space)
     count = settings.pool if embedding is None else REFIT_POOL
 
     def drawn(count: int, stage: int) -> list[Architecture]:
         """As many nets of the space as there are, then others: some spaces have few."""
         nets = _pool(source, space, settings.paper_share, (seed, stage), count, check)
-        missing = count - len(nets) if space is not plain else 0
+        missing = count - len(nets) if space != plain else 0
         return nets + _pool(source, plain, settings.paper_share, (seed, stage), missing, check)
 
     pool = drawn(count, 0)
@@ -102,13 +98,37 @@ def fitted_embedding(
     return Fitted(embedding, pool[:REFIT_POOL], restored)
 
 
+def embedding_file(
+    source: Architecture,
+    settings: Settings,
+    seed: int,
+    folder: Path,
+    asked: SearchSpace | None = None,
+) -> Path:
+    """Where `fitted_embedding` keeps what it has fitted; arguments as there."""
+    space = _space_of(source, asked)
+    plain = space_around(source)
+    made_from = repr((plain, source.key, settings.pool, settings.paper_share, settings.fit))
+    if space != plain:
+        made_from = repr((made_from, space, space.form_text))
+    digest = hashlib.sha256(repr((made_from, settings.size, seed)).encode()).hexdigest()[:12]
+    return folder / f"embedding-{digest}.safetensors"
+
+
+def _space_of(source: Architecture, asked: SearchSpace | None) -> SearchSpace:
+    """Without the user's limits; with the form that was asked for where others lack its layers."""
+    plain = space_around(source)
+    if asked is not None and (asked.widths_alone or asked.all_kinds != asked.kinds):
+        return replace(asked, limits=plain.limits)
+    return plain
+
+
 def _read(path: Path, space: SearchSpace) -> Embedding | None:
     if not path.exists():
         return None
     try:
         return Embedding.load(path, space)
     except EmbeddingError:  # of an earlier version: fitted again
-        path.unlink()
         return None
 
 

@@ -44,6 +44,14 @@ class EmbeddingLearner:
         self._fitting: Future[Fitted] | None = None
         self._surrogate: Surrogate | None = None
 
+    @classmethod
+    def of(cls, fitted: Fitted, space: Neighbourhood, settings: Settings, seed: int) -> Self:
+        """With an embedding that is fitted already; it need not be entered."""
+        learner = cls(space, settings, seed, Path())
+        learner._fitting = Future()
+        learner._fitting.set_result(fitted)
+        return learner
+
     def __enter__(self) -> Self:
         self._fitting = self._thread.submit(
             fitted_embedding,
@@ -104,7 +112,12 @@ class EmbeddingLearner:
         return self._surrogate
 
     def learn(self, trials: Sequence[Trial], number: int) -> None:
-        """Refit the embedding a little and the surrogate anew."""
+        """Refit the embedding a little and the surrogate anew.
+
+        Args:
+            trials: all so far.
+            number: how often was learned, this time included.
+        """
         known = labelled(trials, self.embedding, self._space.source.classes)
         rng = np.random.default_rng([self._seed, 3, number])
         refit(self.embedding, known, self.fitted.pool, self._settings.fit, rng)

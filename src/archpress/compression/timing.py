@@ -132,9 +132,16 @@ def with_times(
             f"{len(timing.model.timed)} timed nets are too few to tell times from, at least "
             f"{LEAST_TIMED} are needed"
         )
-    allowed = limits.max_latency or timing.model.milliseconds(source)
+    return aimed_at(limits, timing.model, source)
+
+
+def aimed_at(limits: Limits, model: LatencyModel, source: Architecture) -> Limits:
+    """The limits, that on latency lower, by a model that knows enough times."""
+    if not limits.limits_latency:
+        return limits
+    allowed = limits.max_latency or model.milliseconds(source)
     allowed *= HEADROOM * (limits.max_latency_share or 1)
-    return replace(limits, max_latency=allowed, latency=timing.model, max_latency_share=None)
+    return replace(limits, max_latency=allowed, latency=model, max_latency_share=None)
 
 
 def latencies(

@@ -14,7 +14,7 @@ from archpress.errors import ArchitectureError
 from archpress.report import wording
 from archpress.report.layer_table import outline
 from archpress.report.record import ResultRecord
-from archpress.report.training import train_command
+from archpress.report.training import Training
 from archpress.report.trials import TrialPoint
 
 Place = tuple[float, float]
@@ -135,12 +135,18 @@ def read_explorer(run: Path, result: ResultRecord, points: Sequence[TrialPoint])
     placed = tuple(
         (point, record.places[point.key]) for point in points if point.key in record.places
     )
-    by_key = {point.key: point for point, _ in placed}
+    reached = {point.key: (point.number, point.accuracy) for point, _ in placed}
+    training = Training.of(result)
     return Explorer(
         record=record,
         trials=placed,
         shown=tuple(
-            _shown(told, net, by_key.get(told.key), result)
+            shown(
+                told,
+                net,
+                reached.get(told.key),
+                training.command(net_file(told.limit), str(told.limit)),
+            )
             for told, net in zip(record.nets, nets, strict=True)
         ),
     )
@@ -157,11 +163,19 @@ def guess_text(net: NetRecord) -> str:
     return f"{net.accuracy:.1%} ({net.low:.1%} to {net.high:.1%})".replace("%", " %")
 
 
-def _shown(
-    told: NetRecord, net: Architecture, trial: TrialPoint | None, result: ResultRecord
+def shown(
+    told: NetRecord, net: Architecture, trial: tuple[int, float] | None, command: str
 ) -> Shown:
+    """What a panel shows of the net for a limit.
+
+    Args:
+        told: of the net.
+        net: itself.
+        trial: its number and the accuracy that it reached, where that is known.
+        command: that trains the net.
+    """
     if trial:
-        known = f"It is trial {trial.number}, which reached {wording.percent(trial.accuracy)}."
+        known = f"It is trial {trial[0]}, which reached {wording.percent(trial[1])}."
     elif told.tried:
         known = "It was tried in the search."
     else:
@@ -176,7 +190,7 @@ def _shown(
         title=f"At most {wording.count(told.limit)} parameters",
         say=say,
         accuracy=guess_text(told),
-        command=train_command(result, net_file(told.limit), str(told.limit)),
+        command=command,
         net=net,
         place=told.place,
     )

@@ -18,7 +18,7 @@ from archpress.report.explorer import Explorer, guess_text, read_explorer
 from archpress.report.map_figure import map_figure
 from archpress.report.record import ResultRecord, read_result
 from archpress.report.themes import Theme
-from archpress.report.training import needs_data
+from archpress.report.training import Training
 from archpress.report.trials import Cost, front
 from archpress.report.values import page_values
 from archpress.store import STORE_FILE, Store, TrialFilter
@@ -103,7 +103,7 @@ def render(content: Content, explorer: Explorer | None = None) -> str:
         result=content.result,
         explorer=explorer,
         values=page_values(content.points, content.result, explorer),
-        needs_data=needs_data(content.result),
+        needs_data=Training.of(content.result).needs_data,
         guess_text=guess_text,
     )
 

@@ -1,25 +1,42 @@
-"""The command that trains a net of a run to the end."""
+"""`Training`: the command that trains a net of a run to the end."""
 
 import shlex
+from dataclasses import dataclass
 
 from archpress.data import NAMES
 from archpress.report.record import ResultRecord
 
 
-def needs_data(result: ResultRecord) -> bool:
-    """Whether commands have a word in the place of images without a name."""
-    return result.data.name not in NAMES
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a final training of a run takes.
 
-
-def train_command(result: ResultRecord, net: str, name: str) -> str:
-    """The command, for the folder of the run.
-
-    Args:
-        result: of the run; its images and the epochs of its final recipe are used.
-        net: as `archpress train` takes it.
-        name: of what is trained, for its folder.
+    Attributes:
+        data: name of the images, for people.
+        epochs: of the final recipe; None: as the command has them.
     """
-    data = "DATA" if needs_data(result) else result.data.name
-    epochs = result.recipes.get("final", {}).get("epochs")
-    how_long = f" --epochs {epochs}" if isinstance(epochs, int) else ""
-    return f"archpress train {net} --data {shlex.quote(data)}{how_long} --out trained-{name}"
+
+    data: str
+    epochs: int | None
+
+    @classmethod
+    def of(cls, result: ResultRecord) -> "Training":
+        """That of a run which has ended."""
+        epochs = result.recipes.get("final", {}).get("epochs")
+        return cls(result.data.name, epochs if isinstance(epochs, int) else None)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether commands have a word in the place of images without a name."""
+        return self.data not in NAMES
+
+    def command(self, net: str, name: str) -> str:
+        """The command, for the folder where the net is.
+
+        Args:
+            net: as `archpress train` takes it.
+            name: of what is trained, for its folder.
+        """
+        data = "DATA" if self.needs_data else shlex.quote(self.data)
+        how_long = "" if self.epochs is None else f" --epochs {self.epochs}"
+        return f"archpress train {net} --data {data}{how_long} --out trained-{name}"

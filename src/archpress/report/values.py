@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from archpress.architecture import Architecture
 from archpress.report import wording
-from archpress.report.explorer import Explorer
+from archpress.report.explorer import Explorer, Shown
 from archpress.report.figures import hover
 from archpress.report.layer_table import layer_cells
 from archpress.report.record import ResultRecord
-from archpress.report.training import train_command
+from archpress.report.training import Training
 from archpress.report.trials import TrialPoint
 from archpress.store import STORE_FILE
 
@@ -36,27 +36,39 @@ def page_values(
     if not points and not shown:
         return ""
     rows = _Rows()
+    limits: list[dict[str, object]] = [
+        {**panel_item(one), "layers": rows.of(one.net)} for one in shown
+    ]
     return packed(
         {
             "columns": _columns(points, explorer),
             "outlines": [point.outline for point in points],
             "hovers": [hover(point) for point in points],
             "layers": [rows.of(point.architecture) for point in points],
-            "limits": [
-                {
-                    "title": one.title,
-                    "say": one.say.replace(" %", "\u00a0%"),
-                    "costs": [*costs(one.net), one.accuracy],
-                    "command": one.command,
-                    "layers": rows.of(one.net),
-                    "place": one.place,
-                }
-                for one in shown
-            ],
+            "limits": limits,
             "rows": list(rows.known),
-            "command": train_command(result, f"{STORE_FILE}:KEY", "KEY"),
+            "command": Training.of(result).command(f"{STORE_FILE}:KEY", "KEY"),
         }
     )
+
+
+def panel_item(shown: Shown) -> dict[str, object]:
+    """What a panel shows of a net for a limit, but its layers."""
+    return {
+        "title": shown.title,
+        "say": shown.say.replace(" %", "\u00a0%"),
+        "costs": [*costs(shown.net), shown.accuracy],
+        "command": shown.command,
+        "place": shown.place,
+    }
+
+
+def layer_rows(net: Architecture) -> list[tuple[str, str, str, str]]:
+    """Rows of its table of layers: what, shape of the output, parameters, macs; as text."""
+    return [
+        (cell.text, cell.shape, wording.count(cell.parameters), wording.count(cell.macs))
+        for cell in layer_cells(net)
+    ]
 
 
 def costs(net: Architecture) -> tuple[str, str, str]:
@@ -101,8 +113,4 @@ class _Rows:
 
     def of(self, net: Architecture) -> list[int]:
         """The rows of a net, by index."""
-        rows = (
-            (cell.text, cell.shape, wording.count(cell.parameters), wording.count(cell.macs))
-            for cell in layer_cells(net)
-        )
-        return [self.known.setdefault(row, len(self.known)) for row in rows]
+        return [self.known.setdefault(row, len(self.known)) for row in layer_rows(net)]

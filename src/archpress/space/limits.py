@@ -1,9 +1,9 @@
 """`Limits`: what a result must keep to, in the user's units."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 from archpress.architecture import Architecture
 from archpress.architecture.architecture import BYTES_PER_VALUE
@@ -115,6 +115,12 @@ class Limits:
         if self.limits_latency and self.latency is not None:
             told["latency"] = str(self.latency.conditions)
         return told
+
+    @classmethod
+    def of_dict(cls, told: Mapping[str, Any]) -> "Limits":
+        """What `to_dict` told, without a model of latencies."""
+        names = {field.name for field in fields(cls)} - {"latency"}
+        return cls(**{name: value for name, value in told.items() if name in names})
 
     def cost(self, name: str, design: Design) -> float:
         """What a design has of a limited cost.

@@ -3,7 +3,8 @@
     Watched         a run folder, read when it has changed, for all viewers once
     WatchServer     answers browsers; reads only
 
-Nothing here imports torch, so that watching costs a search neither memory nor time.
+Neither imports torch, so that watching costs a search neither memory nor time; the page's explorer,
+where it is opened, does so in a process of the lowest priority.
 """
 
 from archpress.watching.server import WatchServer

@@ -24,6 +24,7 @@ def page_files(name: str) -> dict[str, tuple[str, bytes]]:
         "watch.css": "text/css",
         "watch.js": "text/javascript",
         "charts.js": "text/javascript",
+        "explore.js": "text/javascript",
         "saving.js": "text/javascript",
     }
     files = {

@@ -1,10 +1,10 @@
-"""The rows of a store that another process writes: numbers without architectures, read only."""
+"""The rows of a store that another process writes, read only."""
 
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archpress.errors import StoreError, reason
 
@@ -30,7 +30,12 @@ class Row(NamedTuple):
     error: str | None
 
 
-QUERY = f"SELECT {', '.join(Row._fields)} FROM trials ORDER BY id"
+class Tried(NamedTuple):
+    """A trial's architecture; the fields are columns of the store."""
+
+    state: str
+    accuracy: float | None
+    architecture: str  # JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,31 @@ class Which:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows, in the order in which they came; none where the store is empty.
+    """All rows, in the order in which they came; none where there is no store yet.
+
+    Raises:
+        StoreError: it cannot be read, or is no store.
+    """
+    query = f"SELECT {', '.join(Row._fields)} FROM trials ORDER BY id"
+    return [Row._make(row) for row in _read(path, query)]
+
+
+def read_tried(path: Path, which: Which) -> list[Tried]:
+    """The trials of a run with their architectures, in the order of `read_rows`.
+
+    Raises:
+        StoreError: it cannot be read, or is no store.
+    """
+    query = (
+        f"SELECT {', '.join(Tried._fields)} FROM trials "
+        "WHERE data = ? AND recipe = ? AND coalesce(seed = ?, 1) ORDER BY id"
+    )
+    asked = (which.data, which.recipe, which.seed)
+    return [Tried._make(row) for row in _read(path, query, asked)]
+
+
+def _read(path: Path, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The rows that a query finds.
 
     Nothing is written: while no process has the store open, it is read as a file that does not
     change, since SQLite would put its own files beside it otherwise.
@@ -62,26 +91,28 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         StoreError: it cannot be read, or is no store.
     """
+    if not path.exists():
+        return []
     before = _at_rest(path)
     if before:
         try:
-            rows = _read(path, "immutable=1")
+            rows = _select(path, "immutable=1", query, values)
             if _at_rest(path) == before:
                 return rows
         except sqlite3.Error:  # as below, or a process has begun to write
             pass
     try:
-        return _read(path, "mode=ro")
+        return _select(path, "mode=ro", query, values)
     except sqlite3.Error as error:
         if "no such table" in str(error):  # another process makes it just now
             return []
         raise StoreError(f"cannot read the store {path}: {reason(error)}") from None
 
 
-def _read(path: Path, mode: str) -> list[Row]:
+def _select(path: Path, mode: str, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     address = f"{path.resolve().as_uri()}?{mode}"
     with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE_SECONDS)) as connection:
-        return [Row._make(row) for row in connection.execute(QUERY)]
+        return connection.execute(query, values).fetchall()
 
 
 def _at_rest(path: Path) -> tuple[int, int] | None:

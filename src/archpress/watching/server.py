@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import socketserver
 import sys
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from archpress.errors import ArchpressError, reason
+from archpress.watching.explorer_process import ExplorerProcess
 from archpress.watching.page import page_files
 from archpress.watching.watched import PAGES, Watched
 
@@ -20,6 +22,7 @@ NAMES = (
     "[::1]",
 )  # by which a browser may call it: DNS can be made to lie
 IDLE_SECONDS = 60.0  # that a connection may wait for its next request
+LIMIT_DIGITS = 15  # of a limit on parameters
 NOTHING_ELSE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -48,6 +51,7 @@ class WatchServer(ThreadingHTTPServer):
     def __init__(self, watched: Watched, port: int = 0) -> None:
         self.watched = watched
         self.files = page_files(watched.folder.resolve().name)
+        self.explorer = ExplorerProcess(watched.folder)
         try:
             super().__init__((ADDRESS, port), _Handler)
         except OSError as error:
@@ -68,6 +72,11 @@ class WatchServer(ThreadingHTTPServer):
         """Without the look-up of a name, which can take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = ADDRESS, self.server_address[1]
+
+    def server_close(self) -> None:
+        """Also end the process that explores, if there is one."""
+        super().server_close()
+        self.explorer.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """A viewer that goes away is no error."""
@@ -119,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
             since = parse_qs(address.query).get("since", [""])[0]
             tag, body = self.server.watched.answer(since, self.headers.get("If-None-Match", ""))
             self._send("application/json", body, tag)
+        elif address.path == "/explorer.json":
+            self._explore(parse_qs(address.query).get("limit", [""])[0])
         elif address.path in self.server.files:
             kind, content = self.server.files[address.path]
             self._send_known(kind, content)
@@ -130,6 +141,21 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(HTTPStatus.NOT_FOUND, f"The run has no {name} yet.")
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "There is no such page.")
+
+    def _explore(self, limit: str) -> None:
+        """What can be explored, or the net for a limit; asked for by the page alone."""
+        if self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            self._refuse(HTTPStatus.FORBIDDEN, "Other pages must not ask for this.")
+        elif not limit:
+            self._send_json(self.server.explorer.answer())
+        elif limit.isdecimal() and len(limit) <= LIMIT_DIGITS and int(limit):
+            self._send_json(self.server.explorer.answer(int(limit)))
+        else:
+            told = "The limit must be a number of parameters, such as 20000."
+            self._refuse(HTTPStatus.BAD_REQUEST, told)
+
+    def _send_json(self, value: object) -> None:
+        self._send_known("application/json", json.dumps(value).encode())
 
     def _send_known(self, kind: str, content: bytes, policy: str = POLICY) -> None:
         tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'

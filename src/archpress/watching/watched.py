@@ -125,8 +125,7 @@ class Watched:
 
     def _read_store(self) -> None:
         try:
-            path = self.folder / STORE
-            self._rows = read_rows(path) if path.exists() else []
+            self._rows = read_rows(self.folder / STORE)
             self._standing = standing_of(self._rows, self._plan)
             self._ends = sorted(row.created for row in self._rows)
             self._ended = datetime.fromisoformat(self._ends[-1]).timestamp() if self._rows else 0.0
@@ -156,6 +155,7 @@ class Watched:
             "pages": self._pages(is_running=is_running) if is_there else [],
             "progress": self._told_progress(is_running=is_running),
             "limits": limits_of(self._plan),
+            "explorable": is_there and "effort" in self._plan and bool(standing.points),
             "trials": len(standing.points),
             "failed": standing.failed,
             "reasons": standing.reasons,

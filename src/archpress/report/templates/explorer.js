@@ -10,7 +10,9 @@
   const panel = find("panel");
   const { limits, rows, columns } = await page.values;
   const { item: trial } = await trials;
-  const item = (index) => (index < limits.length ? limits[index] : trial(index - limits.length));
+  const named = ({ layers, ...rest }) => ({ ...rest, layers: layers.map((index) => rows[index]) });
+  const item = (index) =>
+    (index < limits.length ? named(limits[index]) : trial(index - limits.length));
   const places = [
     ...limits.map(({ place }) => place),
     ...columns.across.map((across, number) => (across === null ? null : [across, columns.up[number]])),
@@ -36,7 +38,7 @@
   const show = (index) => {
     if (index === shown) return;
     shown = index;
-    fillPanel(panel, item(index), rows);
+    fillPanel(panel, item(index));
     ring();
   };
   const keep = (index) => {

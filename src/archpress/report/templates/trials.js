@@ -3,7 +3,7 @@
 // that trains it to the end; the table is made as it is read.
 const ROWS = 250; // that are made at once: all of 5,000 take two seconds
 
-const trials = page.values.then(({ columns, layers, command }) => {
+const trials = page.values.then(({ columns, layers, rows, command }) => {
   const numbers = new Intl.NumberFormat("en");
   const count = (value) => numbers.format(value);
   const percent = (value) => (value === null ? "–" : `${value.toFixed(2)} %`);
@@ -18,41 +18,20 @@ const trials = page.values.then(({ columns, layers, command }) => {
         `validation images${guess}. Proposed by: ${origin}, round ${round}.`,
       costs: [count(parameters), count(macs), memory, percent(accuracy)],
       command: command.replaceAll("KEY", key),
-      layers: layers[number],
+      layers: layers[number].map((index) => rows[index]),
       place: [across, up],
     };
   };
   return { of, item, count, percent };
 });
 
-// Shows an item in a panel: {title, say, costs, command, layers}.
-const fillPanel = (panel, { title, say, costs, command, layers }, rows) => {
-  const part = (name) => panel.querySelector(`[data-part="${name}"]`);
-  panel.hidden = false;
-  part("title").textContent = title;
-  part("say").textContent = say;
-  panel.querySelectorAll('[data-part="cost"]').forEach((cell, index) => {
-    cell.textContent = costs[index];
-  });
-  panel.querySelector("code[id]").textContent = command;
-  part("layers").replaceChildren(...layers.map((index, number) => {
-    const row = document.createElement("tr");
-    [number + 1, ...rows[index]].forEach((text, column) => {
-      const cell = row.insertCell();
-      cell.textContent = text;
-      cell.className = ["number", "what", "", "number", "number"][column];
-    });
-    return row;
-  }));
-};
-
 (async () => {
   const panel = document.getElementById("trial-panel");
   if (!panel) return;
   const { of, item, count, percent } = await trials;
-  const { columns, outlines, rows } = await page.values;
+  const { columns, outlines } = await page.values;
   const show = (number) => {
-    fillPanel(panel, item(number), rows);
+    fillPanel(panel, item(number));
     panel.scrollIntoView({ block: "nearest" });
   };
   for (const name of ["parameters", "macs", "milliseconds", "predictions"]) {

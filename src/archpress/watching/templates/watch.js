@@ -1,13 +1,16 @@
 // Asks for the state of the run every two seconds and shows what is new.
 import { Chart } from "./charts.js";
+import { Explorer } from "./explore.js";
 
 const SECONDS = 2, HIDDEN_SECONDS = 10, PATIENCE = 15;
 const ACCURACY = "validation accuracy (%)";
 const at = (id) => document.getElementById(id);
 const charts = Object.fromEntries(
-  [...document.querySelectorAll("[data-chart]")].map((figure) => [figure.dataset.chart, new Chart(figure)]));
+  [...document.querySelectorAll("#figures [data-chart]")].map((figure) => [figure.dataset.chart, new Chart(figure)]));
 const title = document.title;
 let told = null, tag = "", points = [], ahead = 0; // `ahead`: seconds that the server's clock is ahead
+
+const explorer = new Explorer((number) => (points[number] ? tellPoint(points[number], number) : `Trial ${number + 1}.`));
 
 const put = (id, text) => { if (at(id).textContent !== text) at(id).textContent = text; };
 const show = (id, is) => { at(id).hidden = !is; };
@@ -205,6 +208,7 @@ const showAll = (fresh) => {
   showTimes();
   showCharts();
   showTables();
+  explorer.update(told);
 };
 
 // --- asking ---

@@ -1,0 +1,85 @@
+"""`planned`: what a run folder says of its search, for those who look at it from outside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from archpress.architecture import Architecture, with_linear_head
+from archpress.compression.fitted import embedding_file
+from archpress.compression.run_folder import read_plan
+from archpress.compression.settings import Settings, settings_for
+from archpress.compression.timing import TIMES, aimed_at
+from archpress.evaluation import load_times
+from archpress.space import Form, LatencyModel, Limits, Neighbourhood, SearchSpace, space_around
+from archpress.store import TrialFilter
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a search looks for, and where.
+
+    Attributes:
+        source: as it is compressed.
+        form: of all candidates.
+        limits: the user's.
+        settings: of the effort; what else was changed is not in the folder.
+        seed: of the search.
+        trials: which of a store are its own.
+        folder: of the run.
+    """
+
+    source: Architecture
+    form: Form
+    limits: Limits
+    settings: Settings
+    seed: int
+    trials: TrialFilter
+    folder: Path
+
+    @property
+    def form_space(self) -> SearchSpace:
+        """Without the limits."""
+        return space_around(self.source, form=self.form)
+
+    @property
+    def embedding_file(self) -> Path:
+        """Where the search keeps its embedding once that is fitted."""
+        return embedding_file(
+            self.source, self.settings, self.seed, self.folder, asked=self.form_space
+        )
+
+    @property
+    def aimed(self) -> Limits:
+        """The limits as the search aims at them.
+
+        Raises:
+            EvaluationError: the latency is limited, and the folder has no times.
+        """
+        if not self.limits.limits_latency:
+            return self.limits
+        times: LatencyModel = load_times(self.folder / TIMES)
+        return aimed_at(self.limits, times, self.source)
+
+    @property
+    def neighbourhood(self) -> Neighbourhood:
+        """Where is searched, with the limits as they are aimed at."""
+        return Neighbourhood(self.source, space_around(self.source, self.aimed, self.form))
+
+
+def planned(folder: Path) -> Planned:
+    """Read the plan of a run folder, finished or not.
+
+    Raises:
+        StoreError: it is no run folder.
+        ArchitectureError: its source cannot be read.
+    """
+    plan = read_plan(folder)
+    form = Form.of_dict(plan)
+    return Planned(
+        source=with_linear_head(Architecture.load(folder / "source.json"), form.kept),
+        form=form,
+        limits=Limits.of_dict(plan["limits"]),
+        settings=settings_for(plan["effort"]),
+        seed=plan["seed"],
+        trials=TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"]),
+        folder=folder,
+    )
