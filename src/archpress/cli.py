@@ -1,7 +1,9 @@
 """The commands: each reads its arguments, calls one room, and prints."""
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -308,7 +310,12 @@ def _say(text: str, *, error: bool = False) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line; bad input is one sentence on standard error and exit code 2."""
+    """The command line; bad input is one sentence on standard error and exit code 2.
+
+    SIGTERM, as schedulers and containers send it, stops it as Ctrl-C does.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(arguments, standalone_mode=True)
     except ArchpressError as error:
@@ -319,6 +326,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"archpress: cannot read or write{where}: {error.strerror or error}", error=True)
         sys.exit(BAD_INPUT)
     except SystemExit as stop:
-        if stop.code == STOPPED:  # Ctrl-C
+        if stop.code == STOPPED:
             _say("archpress: stopped; the same command goes on from here", error=True)
         raise

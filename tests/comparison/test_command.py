@@ -35,18 +35,24 @@ def trials_in(folder):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_it_and_the_same_command_goes_on(tmp_path, capsys):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_the_same_command_goes_on(tmp_path, capsys, how):
+    """SIGINT reaches the command alone; SIGTERM also its workers, as from a scheduler."""
     command = [*COMPARE, "--budget", "12", "--seeds", "1", "--run", str(tmp_path)]
     process = subprocess.Popen(
         [sys.executable, "-m", "archpress", *command, "--quiet"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while len(trials_in(tmp_path)) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    if how == signal.SIGTERM:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert said.strip() == "archpress: stopped; the same command goes on from here"

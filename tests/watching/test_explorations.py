@@ -129,6 +129,15 @@ def test_where_there_is_nothing_to_tell_there_is_a_reason(plan_alone):
     assert "no run folder" in why_not()
 
 
+def test_another_run_in_the_folder_is_explored_anew(run):
+    explorations = Explorations(run)
+    assert explorations.answer()["own_limit"] == 1500
+    (run / "run.json").write_text(json.dumps({**PLAN, "limits": {"max_parameters": 900}}))
+    assert explorations.answer()["own_limit"] == 900
+    (run / "run.json").write_text(json.dumps({**PLAN, "limits": None}))
+    assert "another version" in explorations.answer()["why_not"]
+
+
 def test_a_limit_below_all_nets_has_no_net(run):
     assert "no net of at most 1 parameters" in Explorations(run).answer(1)["why_not"].lower()
 

@@ -25,7 +25,8 @@ from archpress.evaluation.process import limited_memory, warm_up
 
 def main() -> None:
     """Serve jobs until the parent closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    for reaches_all in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, a scheduler: the parent decides
+        signal.signal(reaches_all, signal.SIG_IGN)
     arguments = _arguments()
     torch.set_num_threads(1)
     warm_up()

@@ -16,7 +16,7 @@ from archpress.compression.other_limits import Named, OtherLimits
 from archpress.compression.plane import Plane
 from archpress.compression.planned import Planned, planned
 from archpress.compression.run_folder import read_plan
-from archpress.errors import ArchpressError, SpaceError
+from archpress.errors import ArchpressError, SpaceError, told
 from archpress.evaluation import Trial, TrialState
 from archpress.report.explorer import NetRecord, shown
 from archpress.report.training import Training
@@ -41,6 +41,7 @@ class Explorations:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._read: dict[str, Any] = {}
         self._plan: Planned | None = None
         self._learner: EmbeddingLearner | None = None
         self._tried: list[Tried] = []
@@ -59,9 +60,11 @@ class Explorations:
         try:
             state = self._up_to_date()
             return state.overview() if limit is None else state.net(limit)
-        except (ArchpressError, KeyError) as error:
-            told = str(error) or type(error).__name__
-            return {"why_not": f"{told[:1].upper()}{told[1:]}."}
+        except ArchpressError as error:
+            sentence = str(error)
+            return {"why_not": f"{sentence[:1].upper()}{sentence[1:]}."}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return {"why_not": f"run.json is of another version of archpress: {told(error)}."}
 
     def _up_to_date(self) -> "_State":
         """After learning, where there is something new to learn from.
@@ -74,6 +77,8 @@ class Explorations:
         if self._state is not None and not is_due:
             return self._state
         plan = read_plan(self._folder)
+        if plan != self._read:  # another run in the same folder
+            self._read, self._learner, self._state = plan, None, None
         which = Which(plan["data"], plan["trial_recipe"], plan["seed"])
         tried = read_tried(self._folder / STORE_FILE, which)
         if self._state is None or tried != self._tried:

@@ -199,4 +199,4 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def log_message(self, *_: object) -> None:
-        """Nothing: every viewer asks every two seconds."""
+        """Nothing: every viewer asks every few seconds."""

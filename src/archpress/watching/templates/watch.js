@@ -1,8 +1,8 @@
-// Asks for the state of the run every two seconds and shows what is new.
+// Asks for the state of the run every few seconds and shows what is new.
 import { Chart } from "./charts.js";
 import { Explorer } from "./explore.js";
 
-const SECONDS = 2, HIDDEN_SECONDS = 10, PATIENCE = 15;
+const SECONDS = 3, HIDDEN_SECONDS = 10, PATIENCE = 15;
 const ACCURACY = "validation accuracy (%)";
 const at = (id) => document.getElementById(id);
 const charts = Object.fromEntries(
@@ -205,7 +205,6 @@ const showAll = (fresh) => {
   document.title = isCounted ? `${run.done}/${run.total} ${run.stage} – ${title}` : `${told.state} – ${title}`;
   showPages();
   showNumbers();
-  showTimes();
   showCharts();
   showTables();
   explorer.update(told);
@@ -241,9 +240,9 @@ let waiting = 0;
 const again = async () => {
   clearTimeout(waiting);
   await ask();
+  if (told) showTimes(); // only now: most of what a page costs is that it is painted again
   clearTimeout(waiting);
   waiting = setTimeout(again, 1000 * (document.hidden ? HIDDEN_SECONDS : SECONDS));
 };
 document.addEventListener("visibilitychange", () => { if (!document.hidden) again(); });
-setInterval(() => { if (told && !document.hidden) showTimes(); }, 1000);
 again();
