@@ -41,6 +41,11 @@ def main(run: Path) -> None:
         page.goto(server.url)
         page.wait_for_timeout(2000)
         take(page, "watch", "header", "[data-chart=best]")
+        if page.locator("#explore").is_visible():
+            page.locator("#explore summary").click()
+            page.locator("#explore-panel h3").wait_for()
+            page.evaluate("window.scrollTo(0, 0)")
+            take(page, "watch-explorer", "#explore", "#explore-map")
         if (run / "report.html").exists():
             page.goto((run / "report.html").resolve().as_uri())
             page.evaluate("window.dispatchEvent(new Event('beforeprint'))")

@@ -82,6 +82,7 @@ const sign = (drawn, text) => {
 //   groups    [{name, index, points: [[x, y, text]]}]; the index chooses mark and colour
 //   lines     [{name, points, stepped, strong, dotted}]
 //   uprights  [{at, label}]
+//   note      what is not drawn, in the upper left corner
 export class Chart {
   constructor(figure) {
     this.legend = document.createElement("ul");
@@ -107,7 +108,7 @@ export class Chart {
 
   draw(shown) {
     this.shown = shown;
-    const { groups, lines = [], uprights = [], x, y } = shown;
+    const { groups, lines = [], uprights = [], note, x, y } = shown;
     const width = this.width = this.svg.clientWidth, height = this.svg.clientHeight;
     if (!width) return;
     const all = [...groups.flatMap((group) => group.points), ...lines.flatMap((line) => line.points)];
@@ -134,6 +135,7 @@ export class Chart {
       made.push(node("line", { class: "line dotted", x1: place, x2: place, y1: TOP, y2: height - BOTTOM }));
       made.push(node("text", { x: place - 4, y: height - BOTTOM - 6, "text-anchor": "end" }, label));
     }
+    if (note) made.push(node("text", { x: LEFT + 6, y: TOP + 12 }, note));
     this.places = [];
     const isMany = all.length > MANY;
     this.svg.classList.toggle("many", isMany);

@@ -4,6 +4,7 @@ import { Explorer } from "./explore.js";
 
 const SECONDS = 3, HIDDEN_SECONDS = 10, PATIENCE = 15;
 const ACCURACY = "validation accuracy (%)";
+const WORST = .1; // of the trials, which stretch no axis
 const at = (id) => document.getElementById(id);
 const charts = Object.fromEntries(
   [...document.querySelectorAll("#figures [data-chart]")].map((figure) => [figure.dataset.chart, new Chart(figure)]));
@@ -110,15 +111,25 @@ const grouped = (place) => {
   return [...groups.values()].filter((group) => group.points.length);
 };
 
+// Accuracy (%) below which a few nets that learned next to nothing would stretch an axis; as in the report.
+const floorOf = (accuracies) => {
+  const sorted = [...accuracies].sort((a, b) => a - b), best = sorted.at(-1);
+  const most = sorted[Math.round(WORST * (sorted.length - 1))];
+  return most - (best - most);
+};
+
 const drawCost = (name, column, what) => {
-  const edge = (told.fronts[name] ?? []).map((number) => points[number - 1]).filter(Boolean)
-    .map((point) => [Math.max(1, point[column]), 100 * point[0]]);
+  const floor = floorOf(points.map(([accuracy]) => 100 * accuracy));
+  const place = (point) => (100 * point[0] < floor ? null : [Math.max(1, point[column]), 100 * point[0]]);
+  const edge = (told.fronts[name] ?? []).map((number) => points[number - 1]).filter(Boolean).map(place).filter(Boolean);
+  const hidden = points.filter((point) => !place(point)).length;
   const limit = told.limits[`max_${name}`];
   charts[name].draw({
     label: `Scatter of ${plural(points.length, "trial")}: validation accuracy against ${what}; ${edge.length} on the Pareto front.`,
     x: { title: what, log: true, tell: short },
     y: { title: ACCURACY, tell: plain, least: .2 },
-    groups: grouped((point) => [Math.max(1, point[column]), 100 * point[0]]),
+    groups: grouped(place),
+    note: hidden ? `${count(hidden)} below ${floor.toFixed(0)} %` : "",
     lines: [{ name: "Pareto front", points: edge, stepped: true }],
     uprights: limit ? [{ at: limit, label: "limit" }] : [],
   });
