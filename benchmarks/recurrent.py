@@ -6,9 +6,10 @@ After Luo et al. 2018 (NAO): an LSTM reads a net as one sequence of symbols, a s
 attention writes it again. After Cao et al. 2019 (ESNAC) and Ashok et al. 2018 (N2N): an LSTM in
 both directions reads a net layer by layer; it writes nothing, so it learns from exact costs alone.
 Both are written here anew on PyTorch's LSTM, as wide as NAO's published code has them, 96. All
-train on the same unlabelled samples, batch and steps, on one thread.
+train on the same unlabelled nets, neighbours of one chain and the paper's samples as in a search,
+with the same batch and steps, on one thread.
 
-Exact: share of 100 unseen nets that are restored in every field, channels to a twelfth of an octave.
+Exact: share of 100 unseen nets restored in every field, channels to a twelfth of an octave.
 Tau: Kendall's, of MetaQNN's
 published final accuracies, five-fold, guessed by the same Gaussian process over the embeddings
 alone.
@@ -36,7 +37,7 @@ from archpress.embedding.gaussian_process import Block, Features
 from archpress.embedding.losses import chooses_channels
 from archpress.embedding.surrogate import WarpedProcess
 from archpress.embedding.tokens import Tokens
-from archpress.space import PaperSampler, SearchSpace, distinct
+from archpress.space import PaperSampler, SearchSpace, distinct, sample_neighbourhood
 
 WIDTH, RATE = 96, 1e-3  # of NAO's published code
 POOL, UNSEEN, BATCH, FOLDS = 4_000, 100, 96, 5
@@ -215,7 +216,11 @@ def main() -> None:
     chains = read(given.table)
     accuracies = np.array([curve[-1] for curve in chains.curves]).clip(0.005, 0.995)
     space = space_of(chains.nets)
-    drawn = distinct(PaperSampler(space, np.random.default_rng(0)), POOL + UNSEEN)
+    rng = np.random.default_rng(0)
+    middle = sorted(chains.nets, key=lambda net: (len(net.layers), net.key))[len(chains.nets) // 2]
+    drawn = distinct(sample_neighbourhood(middle, space, rng, smallest=1 / 200), 4 * POOL // 5)
+    drawn += distinct(PaperSampler(space, rng), POOL + UNSEEN - len(drawn))
+    drawn = [drawn[i] for i in rng.permutation(len(drawn))]
     pool, unseen = drawn[:POOL], drawn[POOL:]
     found: dict[str, dict[str, float]] = {}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from archpress.architecture.kinds import KINDS, output_shape
 from archpress.architecture.layers import Joining, Layer
@@ -186,20 +187,23 @@ class Architecture:
         return json.dumps(head)[:-1] + f', "layers": [\n    {lines}\n]}}\n'
 
     @classmethod
-    def from_json(cls, text: str, *, where: str = "architecture") -> "Architecture":
+    def from_json(
+        cls, text: str, *, where: str = "architecture", key: str | None = None
+    ) -> "Architecture":
         """Read what `to_json` wrote.
 
         Args:
             text: the JSON.
             where: how error messages name its origin, e.g. the file's path.
+            key: of the architecture, where a store has it; None: computed once it is asked for.
 
         Raises:
             ArchitectureError: not JSON, a field that is missing, unknown or out of range, a newer
                 version, or layers that are no valid net.
         """
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:  # also numbers or nesting beyond all sense
+            content = from_json(text)
+        except ValueError as error:  # also nesting beyond all sense
             raise ArchitectureError(f"{where} is not valid JSON: {error}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ArchitectureError(f'{where} is no architecture: it lacks "format": "{FORMAT}"')
@@ -214,14 +218,17 @@ class Architecture:
             layers = tuple(
                 Layer(
                     **{
-                        **dict(layer),
+                        **vars(layer),
                         "inputs": tuple(layer.inputs),
                         "options": tuple(sorted(layer.options.items())),
                     }
                 )
                 for layer in record.layers
             )
-            return cls(record.input_shape, layers)
+            read = cls(record.input_shape, layers)
+            if key is not None:
+                vars(read)["key"] = key
+            return read
         except ValidationError as error:
             first = error.errors()[0]
             place = " ".join(map(str, first["loc"])).replace("layers ", "layer ")

@@ -131,7 +131,7 @@ def trial_of(row: sql.RowMapping, place: str) -> Trial:
     """
     try:
         return Trial(
-            Architecture.from_json(row["architecture"]),
+            Architecture.from_json(row["architecture"], key=row["key"]),
             row["data"],
             row["recipe"],
             row["seed"],
