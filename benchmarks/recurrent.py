@@ -10,9 +10,8 @@ train on the same unlabelled nets, neighbours of one chain and the paper's sampl
 with the same batch and steps, on one thread.
 
 Exact: share of 100 unseen nets restored in every field, channels to a twelfth of an octave.
-Tau: Kendall's, of MetaQNN's
-published final accuracies, five-fold, guessed by the same Gaussian process over the embeddings
-alone.
+Tau: Kendall's, of MetaQNN's published final accuracies, five-fold, guessed by the same Gaussian
+process over the embeddings alone, and with plain numbers of the nets, as a search's surrogate.
 """
 
 import argparse
@@ -32,6 +31,7 @@ from torch import Tensor, nn
 
 from archpress.architecture import Architecture
 from archpress.embedding import Embedding, FitSettings, fit_unlabelled
+from archpress.embedding.descriptors import describe
 from archpress.embedding.fitting import log_costs
 from archpress.embedding.gaussian_process import Block, Features
 from archpress.embedding.losses import chooses_channels
@@ -166,11 +166,25 @@ def encoded(encode: Callable[[Tensor], Tensor], count: int) -> tuple[Tensor, flo
     return torch.cat(parts), count / median(seconds)
 
 
-def tau(embeddings: Tensor, accuracies: np.ndarray) -> float:
+def taus(embeddings: Tensor, nets: list[Architecture], accuracies: np.ndarray) -> dict[str, float]:
+    """Of the embeddings alone, and with plain numbers of the nets beside them."""
+    near = Block(standardised(embeddings.double().numpy()), "near")
+    numbers = standardised(describe(nets))
+    beside = Block(numbers, "near"), Block(numbers, "linear")
+    return {
+        "tau": round(tau(Features((near,)), accuracies), 3),
+        "tau, with plain numbers": round(tau(Features((near, *beside)), accuracies), 3),
+    }
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Of mean 0, and length about 1."""
+    return (values - values.mean(0)) / (values.std(0) + 1e-9) / np.sqrt(values.shape[1])
+
+
+def tau(inputs: Features, accuracies: np.ndarray) -> float:
     """Five-fold, by the process of the surrogate."""
-    values = embeddings.double().numpy()
-    values = (values - values.mean(0)) / (values.std(0) + 1e-9) / np.sqrt(values.shape[1])
-    inputs, target = Features((Block(values, "near"),)), np.log(accuracies / (1 - accuracies))
+    target = np.log(accuracies / (1 - accuracies))
     guessed, order = np.zeros(len(target)), np.random.default_rng(0).permutation(len(target))
     for fold in np.array_split(order, FOLDS):
         rest = np.setdiff1d(order, fold)
@@ -234,13 +248,15 @@ def main() -> None:
     with torch.no_grad():
         embeddings, encodes = encoded(lambda i: ours.model.encoder(known.rows(i)), len(known))
     exact = restored(ours, unseen)
-    found["convolutions"] = told(rate, encodes, tau(embeddings, accuracies), exact)
+    found["convolutions"] = told(rate, encodes, taus(embeddings, chains.nets, accuracies), exact)
     report(given.out, found)
 
     both_ways = BothWays(ours.alphabet.sizes)
     rate = train(both_ways, lambda i: both_ways.loss(tokens.rows(i), costs[i]), given.steps)
     embeddings, encodes = encoded(lambda i: both_ways.encode(known.rows(i)), len(known))
-    found["LSTM in both directions"] = told(rate, encodes, tau(embeddings, accuracies))
+    found["LSTM in both directions"] = told(
+        rate, encodes, taus(embeddings, chains.nets, accuracies)
+    )
     report(given.out, found)
 
     symbols = Symbols(ours.alphabet.sizes, ours.alphabet.slots)
@@ -253,14 +269,15 @@ def main() -> None:
         with torch.no_grad():
             right = writing.restored(symbols.of(ours.tokens(unseen))).double().mean()
         name = f"LSTM encoder and decoder, {times * given.steps} steps"
-        found[name] = told(rate, encodes, tau(embeddings, accuracies), float(right))
+        found[name] = told(rate, encodes, taus(embeddings, chains.nets, accuracies), float(right))
         report(given.out, found)
 
 
-def told(rate: float, encodes: float, tau: float, exact: float | None = None) -> dict[str, float]:
+def told(
+    rate: float, encodes: float, ranks: dict[str, float], exact: float | None = None
+) -> dict[str, float]:
     """One line of the result."""
-    line = {"trained a second": round(rate), "encoded a second": round(encodes)}
-    line |= {"tau": round(tau, 3)}
+    line = {"trained a second": round(rate), "encoded a second": round(encodes), **ranks}
     return line if exact is None else {**line, "exact": round(exact, 3)}
 
 
