@@ -76,6 +76,20 @@ def test_where_no_searched_net_is_better_the_result_is_the_plain_one(tmp_path, m
 
 
 @pytest.mark.slow
+def test_a_net_that_was_trained_to_the_end_before_is_a_finalist_again(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    assert run(*COMPRESS, "--max-parameters", 1500, "--run", folder) == 0
+    first = Architecture.load(folder / "compressed.json").key
+
+    def validation(trainer, plan):
+        return Spread.of([0.9 if plan.architecture.key == first else 0.5 for _ in plan.seeds])
+
+    monkeypatch.setattr(FinalTrainer, "validation", validation)
+    assert run(*COMPRESS, "--max-parameters", 3000, "--run", folder) == 0
+    assert Architecture.load(folder / "compressed.json").key == first
+
+
+@pytest.mark.slow
 def test_every_trial_of_a_search_was_logged_and_the_result(finished):
     result = json.loads((finished / "result.json").read_text())
     with Store(finished / "trials.db") as store:

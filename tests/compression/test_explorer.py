@@ -8,6 +8,7 @@ from archpress.architecture import Architecture, Layer, chain, named
 from archpress.compression import explorer as module
 from archpress.compression.explorer import EXPLORER_FILE, net_file, write_explorer
 from archpress.compression.learner import EmbeddingLearner
+from archpress.compression.other_limits import STEPS
 from archpress.compression.settings import settings_for
 from archpress.embedding import FitSettings
 from archpress.errors import SpaceError
@@ -118,6 +119,14 @@ def test_trials_and_nets_have_places_on_two_axes(tiny):
     assert np.isfinite(places).all()
     first, second = content["axes"]
     assert 1 >= first >= second >= 0
+
+
+def test_a_descent_leads_away_from_the_source(tiny):
+    _, content, _, _ = tiny
+    path = content["path"]
+    assert path[0] == content["source"]
+    assert len(path) == 1 + STEPS // content["path_every"]
+    assert len({tuple(place) for place in path}) == len(path)
 
 
 def test_it_is_made_once_for_the_same_conditions(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import json
 import re
 import shlex
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from archpress.report import run_figures, write_report
 from archpress.report.drawing import changed
 from archpress.report.map_figure import map_figure
 from archpress.report.page import read_explorer
+from archpress.report.record import read_result
 from archpress.report.themes import DARK, LIGHT
 
 
@@ -170,7 +172,6 @@ def test_what_trials_are_called_is_escaped(tmp_path, make):
 
 def test_the_map_has_all_trials_and_the_way_from_the_source(run, make):
     from archpress.report.content import gather
-    from archpress.report.record import read_result
 
     trials = make.some_trials()
     points = gather(read_result(run), make.source, make.compressed, trials).points
@@ -188,6 +189,15 @@ def test_the_map_has_all_trials_and_the_way_from_the_source(run, make):
         assert (ring.xanchor, ring.yanchor) == (1.0, -0.5)
 
 
+def test_the_map_shows_a_descent_where_one_was_kept(run, make):
+    explorer = read_explorer(run, read_result(run), ())
+    known = {"path": ((3.0, 0.0), (2.0, 1.0)), "path_every": 4}
+    record = explorer.record.model_copy(update=known)
+    _, walked, _ = map_figure(replace(explorer, record=record), LIGHT).data
+    assert list(walked.x) == [3.0, 2.0]
+    assert walked.meta["also"]["step"] == [0, 4]
+
+
 def merged(value, change):
     """What the page makes of a figure and what differs in another theme."""
     if not isinstance(change, dict) or not isinstance(value, dict | list):
@@ -202,7 +212,6 @@ def merged(value, change):
 def test_a_figure_in_another_theme_is_what_differs(run, make):
     from archpress.report.content import gather
     from archpress.report.page import draw
-    from archpress.report.record import read_result
 
     content = gather(read_result(run), make.source, make.compressed, make.some_trials())
     for one in draw(content):

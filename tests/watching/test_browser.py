@@ -100,6 +100,7 @@ class Explored:
             "costs": ["1", "2", "3", "4"],
             "command": f"archpress train {limit}.json",
             "place": [1, 2],
+            "path": [[5, 5], [4, 3], [2, 2]],
             "layers": [["conv", "1 × 2 × 2", "3", "4"]],
             "limit": limit,
             "trials": 32,

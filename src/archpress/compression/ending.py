@@ -38,7 +38,8 @@ def finish(
 ) -> Ending:
     """Train the finalists once; the best of them with all seeds, plain and distilled.
 
-    Plain hand-made nets are among the finalists: no search should end below them.
+    Plain hand-made nets are among the finalists: no search should end below them. So are nets that
+    an earlier call trained to the end in this folder.
     """
     settings = task.settings
     objective = replace(
@@ -49,6 +50,9 @@ def finish(
     if not finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
     hand_made = _hand_made(task, objective, finalists[0])
+    known = [net for net in trainer.known(settings.final, 0) if net.key != source.architecture.key]
+    of_form = [net for net in known if task.space.out_of_form(net) is None]
+    finalists = [*finalists, *(net for net in of_form if objective.limits.allow(net))]
     if task.timing and limits.limits_latency:
         finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 

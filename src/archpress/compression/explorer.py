@@ -13,6 +13,7 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.other_limits import (
     BEST_TRIALS,
     EVERY,
+    PATH_EVERY,
     STARTS,
     STEPS,
     Named,
@@ -83,7 +84,7 @@ def _conditions(
     """What the content hangs on, as a digest."""
     settings, space = learner.settings, learner.space
     made_from = (
-        (COUNT, STARTS, STEPS, EVERY, BEST_TRIALS),
+        (COUNT, STARTS, STEPS, EVERY, BEST_TRIALS, PATH_EVERY),
         space.source.key,
         space.choices.form_text,
         (limits, limits.max_latency),
@@ -144,6 +145,8 @@ def _content(
         "own_limit": own,
         "axes": plane.shares,
         "source": place["source"],
+        "path": plane.project(others.path(own)),
+        "path_every": PATH_EVERY,
         "nets": [net_told(limit, found, place[found.net.key]) for limit, found in named.items()],
         "places": {key: place[key] for key in others.tried},
     }

@@ -21,13 +21,14 @@ from archpress.evaluation import (
     Pool,
     Recipe,
     Trial,
+    TrialState,
     accuracy_of,
     cores,
     teacher_logits_of,
     torch_threads,
 )
 from archpress.search.progress import Progress
-from archpress.store import Store
+from archpress.store import Store, TrialFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,13 @@ class FinalTrainer:
                 raise EvaluationError(f"the training of the {trial.origin} failed: {trial.error}")
             self.store.add(trial, replace_failed=True)
             self.progress.advance(done, f"{trial.origin} {trial.accuracy:.2%}")
+
+    def known(self, recipe: Recipe, seed: int) -> list[Architecture]:
+        """Nets whose training under a recipe was done before, and left its weights here."""
+        which = TrialFilter(data=self.data.key, recipe=recipe.key, seed=seed, state=TrialState.DONE)
+        nets = [trial.architecture for trial in self.store.trials(which)]
+        plans = [Plan(net, recipe, (seed,), "known") for net in nets]
+        return [plan.architecture for plan in plans if self.weights(plan, seed).exists()]
 
     def weights(self, plan: Plan, seed: int) -> Path:
         """File of the trained weights of one training."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from archpress.architecture import Architecture, simplify
 from archpress.compression.fitted import SMALLEST, encodable
@@ -11,9 +13,11 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.errors import SpaceError
 from archpress.evaluation import Trial
 from archpress.search import Objective, descend
+from archpress.search.descent import walk
 from archpress.space import Limits, SearchSpace
 
 STARTS, STEPS, EVERY = 12, 40, 20  # of each limit's descents, which take a tenth of a second
+PATH_EVERY = 4  # steps between the places of the descent that is shown
 BEST_TRIALS = 4  # where descents start, besides the source and the best net so far
 
 
@@ -114,6 +118,22 @@ class OtherLimits:
         if found is None:
             return None
         return Named(found, *self._guesses[found.key], found.key in self.tried)
+
+    def path(self, limit: int | None) -> Tensor:
+        """Embeddings on one descent from the source, `S x D`: at its beginning, then every 4 steps.
+
+        Args:
+            limit: on parameters that it aims at; None: at the other limits alone.
+        """
+        embedding, origin = self._learner.embedding, self._learner.origin
+        begin, walking = embedding.encode([origin]), self._learner.settings.proposals.descent
+        if walking is None:
+            return begin
+        still = replace(walking, starts=1, noise=0.0, widest_margin=0.0)
+        settings = replace(still, steps=STEPS, every=PATH_EVERY)
+        objective = Objective(replace(self._limits, max_parameters=limit))
+        steps = walk(embedding, [origin], objective, settings, np.random.default_rng(0))
+        return torch.cat([begin, *(places for _, places in steps)])
 
     def _within(self, limit: int) -> SearchSpace:
         """The space with another limit on parameters."""

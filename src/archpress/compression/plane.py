@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.embedding import Embedding
@@ -39,6 +40,10 @@ class Plane:
 
     def places(self, embedding: Embedding, nets: Sequence[Architecture]) -> list[list[float]]:
         """Where nets lie, one pair each."""
-        encoded = embedding.encode(nets).double().numpy()
-        found: list[list[float]] = np.round((encoded - self.middle) @ self.axes.T, 4).tolist()
+        return self.project(embedding.encode(nets))
+
+    def project(self, embeddings: Tensor) -> list[list[float]]:
+        """Where embeddings, `B x D`, lie, one pair each."""
+        away = embeddings.double().numpy() - self.middle
+        found: list[list[float]] = np.round(away @ self.axes.T, 4).tolist()
         return found

@@ -48,6 +48,8 @@ class ExplorerRecord(_Record):
     own_limit: int | None = None
     axes: Place = (0.0, 0.0)
     source: Place = (0.0, 0.0)
+    path: tuple[Place, ...] = ()  # of a descent from the source, every so many steps
+    path_every: int = 1
     nets: tuple[NetRecord, ...] = ()
     places: dict[str, Place] = {}
 

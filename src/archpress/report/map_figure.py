@@ -20,7 +20,7 @@ MARGIN = 0.08  # of the axes, around the points
 
 
 def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
-    """Trials coloured by accuracy, sized by parameters; the nets for other limits as a path.
+    """Trials coloured by accuracy, sized by parameters; nets for other limits, and one descent.
 
     `customdata` has the number of a trial or of a net for a limit; the only shape is the ring
     around what the panel shows, which the page moves.
@@ -32,7 +32,7 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
     ]
     figure = blank_figure(theme, *titles)
     path = [record.source, *(net.place for net in reversed(record.nets))]
-    everything = [*path, *(place for _, place in explorer.trials)]
+    everything = [*path, *record.path, *(place for _, place in explorer.trials)]
     for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
         update(range=_around([place[axis] for place in everything]))
     count = len(record.nets)
@@ -52,6 +52,19 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
         },
         hovertemplate="trial, %{marker.color:.1f} %<extra></extra>",
     )
+    if len(record.path) > 1:
+        figure.add_scatter(
+            x=[place[0] for place in record.path],
+            y=[place[1] for place in record.path],
+            mode="lines+markers",
+            line={"width": 1.5, "color": theme.accent, "dash": "dot"},
+            marker={"size": 5, "color": theme.accent},
+            hoverinfo="skip",
+            meta={
+                "series": "one descent from the source",
+                "also": {"step": [record.path_every * i for i in range(len(record.path))]},
+            },
+        )
     figure.add_scatter(
         x=[place[0] for place in path],
         y=[place[1] for place in path],

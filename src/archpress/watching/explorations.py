@@ -166,6 +166,7 @@ class _State:
         panel = shown(record, found.net, trial, self._training.command(name, str(limit)))
         return {
             **panel_item(panel),
+            "path": self._plane.project(self._others.path(limit)),
             "limit": limit,
             "trials": len(self._done),
             "layers": layer_rows(found.net),

@@ -132,7 +132,7 @@ export class Explorer {
 
   draw() {
     const { places, axes, source } = this.known;
-    const { title, place } = this.item;
+    const { title, place, path } = this.item;
     const tried = places.flatMap((at, number) => (at ? [[...at, this.tellTrial(number)]] : []));
     const [first, second] = axes.map((share) => `${Math.round(100 * share)} % of the spread`);
     const tell = (value) => String(Number(value.toPrecision(3)));
@@ -145,7 +145,7 @@ export class Explorer {
         { name: "source", index: 2, points: [[...source, "The source."]] },
         { name: "net for the limit", index: 1, points: [[...place, `${title}: the net beside the map.`]] },
       ],
-      lines: [{ points: [source, place], dotted: true }],
+      lines: [{ name: "a descent from the source to the limit", points: path, strong: true }],
     });
   }
 
