@@ -114,7 +114,7 @@ def test_the_chosen_net_gets_one_final_training_and_one_test(finished):
 
 @pytest.mark.slow
 def test_finalists_are_trained_out_of_the_budget_and_validation_chooses(run, make):
-    compared = run([make(), make("plays", finalists_from=0)], budget=12)
+    compared = run([make(), make("plays", has_finalists=True)], budget=12)
     without, one = compared.runs
     assert (len(without.trials), without.trained, without.finalists) == (12, 12, ())
     assert (len(one.trials), len(one.finalists), one.trained) == (9, 3, 12)
@@ -125,7 +125,7 @@ def test_finalists_are_trained_out_of_the_budget_and_validation_chooses(run, mak
     assert one.final.trial == winner
     assert one.chosen.architecture.key == winner.architecture.key
     assert one.training_seconds > sum(trial.seconds for trial in one.trials)
-    again = run([make(), make("plays", finalists_from=0)], budget=12)
+    again = run([make(), make("plays", has_finalists=True)], budget=12)
     assert again.runs == compared.runs
 
 
@@ -320,7 +320,10 @@ def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"arms": ["random", "nobody"]}, "no arm is called 'nobody'; known are default, finalists"),
+        (
+            {"arms": ["random", "nobody"]},
+            "no arm is called 'nobody'; known are default, no-finalists",
+        ),
         ({"arms": []}, "there is no arm to run; known are default"),
         ({"budget": 0}, "budget must be at least 1, not 0"),
         ({"seeds": 0}, "seeds must be at least 1, not 0"),

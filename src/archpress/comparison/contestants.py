@@ -13,8 +13,6 @@ from archpress.errors import ArchitectureError, EvaluationError, SpaceError
 from archpress.search import Arm
 
 OURS = "default"
-# Validation images from which on one accuracy tells nets apart: 0.4 points of error at 90 %.
-ENOUGH_TO_CHOOSE = 5_000
 Kind = Literal["ours", "ablation", "baseline", "reference"]
 
 
@@ -28,8 +26,8 @@ class Contestant:
         kind: ours, ours with a part changed, another way to a small net, or a net to look back to.
         arm: how it searches, where it does; raises where it cannot take part.
         finish: how the net that it chose, or another, is trained at the end; None: not at all.
-        finalists_from: validation images from which on its best nets get a final training each, out
-            of its budget, and validation chooses; None: always what the arm ranks first is chosen.
+        has_finalists: whether its best nets get a final training each, out of its budget, and
+            validation chooses; else what the arm ranks first is chosen.
         searches_as: name of the contestant whose searches it takes over; "": its own.
     """
 
@@ -38,12 +36,8 @@ class Contestant:
     kind: Kind
     arm: Callable[[Conditions], Arm[Architecture] | None]
     finish: Finish = from_scratch
-    finalists_from: int | None = None
+    has_finalists: bool = False
     searches_as: str = ""
-
-    def has_finalists(self, validation_images: int) -> bool:
-        """Whether validation chooses among final trainings."""
-        return self.finalists_from is not None and validation_images >= self.finalists_from
 
 
 def contestants() -> dict[str, Contestant]:
@@ -70,10 +64,9 @@ def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
 
 
 def _ours() -> Iterable[Contestant]:
-    about = "the search of compress: surrogate, descent and edits, in rounds"
-    yield replace(of_ours(OURS, about, "ours"), finalists_from=ENOUGH_TO_CHOOSE)
-    about = "ours, the last trainings final ones, among which validation chooses"
-    yield replace(of_ours("finalists", about, "ablation"), finalists_from=0)
+    about = "the search of compress: surrogate, descent and edits, in rounds; finalists"
+    yield replace(of_ours(OURS, about, "ours"), has_finalists=True)
+    yield of_ours("no-finalists", "ours, the net that the surrogate ranks first", "ablation")
     yield of_ours("mutation", "ours without descent", "ablation", descent=False)
     yield of_ours("one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False)
 

@@ -39,11 +39,11 @@ def inherited() -> Iterable[Contestant]:
     yield Contestant("distillation", student, "baseline", _no_search, _distilled)
     yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
     ours = of_ours("default-distilled", "ours, distilled from the trained source", "ablation")
-    yield replace(ours, finish=_distilled, searches_as=OURS)
+    yield replace(ours, finish=_distilled, has_finalists=True, searches_as=OURS)
     sliced = of_ours(
         "default-inherited", "ours, begun with slices of the trained source", "ablation"
     )
-    yield replace(sliced, finish=_sliced, searches_as=OURS)
+    yield replace(sliced, finish=_sliced, has_finalists=True, searches_as=OURS)
 
 
 def _pruning(importance: "Importance", what: str) -> Contestant:

@@ -43,13 +43,12 @@ class Match:
             tell: called with all runs after each search and each seed's final trainings, where they
                 were not known from before.
         """
-        validation = len(self.conditions.images.validation)
         for seed in range(seeds):
             objective = self.searcher.objective(seed)
             begin = len(self.runs)
             for contestant, arm in self.contestants:
                 known, name = None, contestant.searches_as or contestant.name
-                finalists = self.searcher.finalists if contestant.has_finalists(validation) else 0
+                finalists = self.searcher.finalists if contestant.has_finalists else 0
                 if arm is not None:
                     known = self.searcher.recorded(name, objective, seed, finalists)
                     run = known or self.searcher.run(name, arm, objective, seed, finalists)
@@ -65,8 +64,7 @@ class Match:
 
     def _play_off(self, runs: Sequence[Run], seed: int) -> list[Run]:
         """Train the finalists of the arms that have some, and put the best of them first."""
-        validation = len(self.conditions.images.validation)
-        with_finalists = {one.name for one, _ in self.contestants if one.has_finalists(validation)}
+        with_finalists = {one.name for one, _ in self.contestants if one.has_finalists}
         endings = {
             run.arm: [
                 under_final_recipe(self.stage, trial.architecture, seed) for trial in run.ranked

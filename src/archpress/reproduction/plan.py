@@ -91,7 +91,7 @@ def plan(
     """
     official = OFFICIAL[experiment.row.data].counts[0]
     validation = round(VALIDATION_FRACTION * official)
-    kinds = list(_kinds(experiment, validation))
+    kinds = list(_kinds(experiment))
     device = choose_device(device)
     count = workers or (cores() if device == "cpu" else 1)
     listener = progress or Silent()
@@ -120,7 +120,7 @@ class _Kind:
     nets: Sequence[Architecture]
 
 
-def _kinds(experiment: Experiment, validation: int) -> Iterator[_Kind]:
+def _kinds(experiment: Experiment) -> Iterator[_Kind]:
     scale, seeds = experiment.scale, experiment.runs
     settings, source = scale.settings, experiment.row.source
     space = space_around(source, experiment.limits)
@@ -133,12 +133,11 @@ def _kinds(experiment: Experiment, validation: int) -> Iterator[_Kind]:
         if contestant.name == BASE:
             yield _Kind("base", seeds, settings.final, [source])
             continue
-        kept = (
-            settings.finalists + HAND_MADE_FINALISTS if contestant.has_finalists(validation) else 0
-        )
-        finals += seeds * (kept + 1)
-        trainings = seeds * (scale.nets - kept) * settings.initialisations
+        finals += seeds
         if contestant.name not in WITHOUT_SEARCH and contestant.searches_as not in names:
+            kept = settings.finalists + HAND_MADE_FINALISTS if contestant.has_finalists else 0
+            finals += seeds * kept
+            trainings = seeds * (scale.nets - kept) * settings.initialisations
             nets = _candidates(contestant.name, source, space, scale)
             yield _Kind(f"trials, {contestant.name}", trainings, settings.trial, nets)
     yield _Kind("final trainings", finals, settings.final, results)
