@@ -3,7 +3,7 @@
     python benchmarks/compare_fashion_mnist.py 20000 runs/compare-20000
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
-Where an arm has finalists (`--finalists`), some of its trainings are final ones instead.
+Of `default`, the last trainings are final ones, of its finalists (`--finalists`).
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there.
 
