@@ -35,7 +35,7 @@ def experiment():
         initialisations=2,
         paper=PaperSettings(iterations=300),
     )
-    scale = Scale("brief", 12, settings, 1, 10**6, trains_base=True)
+    scale = Scale("brief", 16, settings, 1, 10**6, trains_base=True)
     return Experiment(ROW, scale, ("paper", "default-distilled", "hand-made"))
 
 
@@ -84,8 +84,8 @@ def test_the_papers_numbers_stand_beside_ours_and_a_second_call_trains_nothing(
 def test_a_plan_counts_the_trainings_and_times_them(experiment):
     stages = {one.name: one for one in plan(experiment, device="cpu", workers=2)}
     assert list(stages) == ["base", "trials, paper", "trials, default-distilled", "final trainings"]
-    assert stages["trials, paper"].trainings == 12 * 2
-    assert stages["trials, default-distilled"].trainings == 12 * 2
+    assert stages["trials, paper"].trainings == 16 * 2
+    assert stages["trials, default-distilled"].trainings == (16 - 3) * 2  # without the finalists
     assert stages["base"].images == 300
     assert stages["base"].macs == ROW.source.macs
     assert all(one.seconds > 0 for one in stages.values())
