@@ -23,6 +23,7 @@ class Planned:
         limits: the user's.
         settings: of the effort; what else was changed is not in the folder.
         seed: of the search.
+        data_name: of the images, for people.
         trials: which of a store are its own.
         folder: of the run.
     """
@@ -32,6 +33,7 @@ class Planned:
     limits: Limits
     settings: Settings
     seed: int
+    data_name: str
     trials: TrialFilter
     folder: Path
 
@@ -80,6 +82,7 @@ def planned(folder: Path) -> Planned:
         limits=Limits.of_dict(plan["limits"]),
         settings=settings_for(plan["effort"]),
         seed=plan["seed"],
+        data_name=plan.get("data_name", ""),
         trials=TrialFilter(data=plan["data"], recipe=plan["trial_recipe"], seed=plan["seed"]),
         folder=folder,
     )

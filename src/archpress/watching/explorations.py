@@ -15,7 +15,6 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.other_limits import Named, OtherLimits
 from archpress.compression.plane import Plane
 from archpress.compression.planned import Planned, planned
-from archpress.compression.run_folder import read_plan
 from archpress.errors import ArchpressError, SpaceError, told
 from archpress.evaluation import Trial, TrialState
 from archpress.report.explorer import NetRecord, shown
@@ -41,7 +40,6 @@ class Explorations:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[str, Any] = {}
         self._plan: Planned | None = None
         self._learner: EmbeddingLearner | None = None
         self._tried: list[Tried] = []
@@ -76,30 +74,30 @@ class Explorations:
         is_due = time.monotonic() - self._learned > LEARN_SECONDS
         if self._state is not None and not is_due:
             return self._state
-        plan = read_plan(self._folder)
-        if plan != self._read:  # another run in the same folder
-            self._read, self._learner, self._state = plan, None, None
-        which = Which(plan["data"], plan["trial_recipe"], plan["seed"])
+        plan = planned(self._folder)
+        if plan != self._plan:  # another run in the same folder
+            self._plan, self._learner, self._state = plan, None, None
+        own = plan.trials
+        which = Which(own.data or "", own.recipe or "", own.seed)
         tried = read_tried(self._folder / STORE_FILE, which)
         if self._state is None or tried != self._tried:
-            self._state = self._learn(tried, which, plan)
+            self._state = self._learn(plan, tried, which)
             self._tried = tried
         self._learned = time.monotonic()
         return self._state
 
-    def _learn(self, tried: list[Tried], which: Which, plan: dict[str, Any]) -> "_State":
+    def _learn(self, plan: Planned, tried: list[Tried], which: Which) -> "_State":
         done = sum(one.state == TrialState.DONE for one in tried)
         if done < FEWEST_TRIALS:
             raise SpaceError(
                 f"{done} trials are too few to tell other nets from; {FEWEST_TRIALS} are needed"
             )
-        if self._learner is None or self._plan is None:
-            self._plan = planned(self._folder)
-            self._learner = _learner_of(self._plan)
+        if self._learner is None:
+            self._learner = _learner_of(plan)
         trials = [_trial(one, which) for one in tried]
         self._times += 1
         self._learner.learn(trials, self._times)
-        return _State(self._learner, self._plan, trials, str(plan.get("data_name", "")))
+        return _State(self._learner, plan, trials)
 
 
 class _State:
@@ -109,19 +107,16 @@ class _State:
         learner: has learned.
         plan: of the run.
         trials: all of the run, in the order in which they ended.
-        data: name of the images.
     """
 
-    def __init__(
-        self, learner: EmbeddingLearner, plan: Planned, trials: list[Trial], data: str
-    ) -> None:
+    def __init__(self, learner: EmbeddingLearner, plan: Planned, trials: list[Trial]) -> None:
         self._learner, self._plan = learner, plan
         self._done = [trial for trial in trials if trial.done and trial.accuracy is not None]
         rng = np.random.default_rng([plan.seed, 6])
         self._others = OtherLimits(learner, trials, plan.aimed, rng)
         shown = [*self._others.tried.values(), learner.origin]
         self._plane = Plane.of(learner.embedding, shown)
-        self._training = Training(data, plan.settings.final.epochs)
+        self._training = Training(plan.data_name, plan.settings.final.epochs)
         self._told: dict[int, dict[str, Any]] = {}
 
     def overview(self) -> dict[str, Any]:

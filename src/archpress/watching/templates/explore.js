@@ -1,5 +1,6 @@
 // Asks which net the search would name under a limit, and shows it: the last question counts.
 import { Chart } from "./charts.js";
+import { download } from "./saving.js";
 
 {% include "panel.js" %}
 {% include "copying.js" %}
@@ -150,11 +151,7 @@ export class Explorer {
   }
 
   save() {
-    const link = document.createElement("a");
     const text = `${JSON.stringify(this.item.architecture, null, 1)}\n`;
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = `${this.item.limit}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    download(`${this.item.limit}.json`, text, "application/json");
   }
 }

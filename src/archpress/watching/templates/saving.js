@@ -72,6 +72,14 @@ export const csvOf = ({ shown }) => {
 const forms = { svg: [svgOf, "image/svg+xml"], csv: [csvOf, "text/csv"] };
 
 // Two buttons, as the report has them.
+export const download = (name, text, type) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+};
+
 export const savers = (chart, name) => {
   const made = document.createElement("p");
   made.className = "save";
@@ -81,13 +89,7 @@ export const savers = (chart, name) => {
     button.textContent = what;
     button.dataset.save = form;
     button.setAttribute("aria-label", `${what}: save ${form === "svg" ? "the figure" : "the values of the figure"} ${name}`);
-    button.addEventListener("click", () => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([make(chart)], { type: `${type};charset=utf-8` }));
-      link.download = `${name}.${form}`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    });
+    button.addEventListener("click", () => download(`${name}.${form}`, make(chart), type));
     made.append(button);
   }
   return made;
