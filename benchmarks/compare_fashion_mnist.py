@@ -3,7 +3,8 @@
     python benchmarks/compare_fashion_mnist.py 20000 runs/compare-20000
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
-Of `default`, the last trainings are final ones, of its finalists (`--finalists`).
+Of `default`, the last trainings are final ones, of its finalists (`--finalists`), and the best of
+them is distilled from the trained source.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there.
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from archpress.comparison import compare
-from archpress.compression import settings_for
+from archpress.compression import Settings, settings_for
 from archpress.evaluation import final, quick
 from archpress.space import Limits
 from archpress.terminal import TerminalProgress
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--arms", default=ARMS)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--whole", action="store_true", help="all images, 30 epochs")
     parser.add_argument("--finalists", type=int, default=7, help="beside two hand-made nets")
@@ -43,6 +45,7 @@ def main() -> None:
         trial=quick(epochs=3, train_images=2000, spare_images=3000),
         final=replace(final(epochs=30 if given.whole else 12, flip=True), evaluate_every=0),
         finalists=given.finalists,
+        distillation=Settings.distillation,
     )
     with TerminalProgress(Console(stderr=True), quiet=False) as progress:
         found = compare(
@@ -53,6 +56,7 @@ def main() -> None:
             arms=given.arms.split(","),
             budget=given.budget,
             seeds=given.seeds,
+            first_seed=given.first_seed,
             settings=settings,
             progress=progress,
         )

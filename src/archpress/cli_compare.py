@@ -51,6 +51,9 @@ def compare(
     ] = "default,random,narrowing,evolution",
     budget: Annotated[int, typer.Option(help="Architectures that a search may train.")] = 100,
     seeds: Annotated[int, typer.Option(help="Searches and final trainings of each arm.")] = 5,
+    first_seed: Annotated[
+        int, typer.Option(help="Of the seeds; another machine can take the next ones.")
+    ] = 0,
     effort: EffortOption = None,
     trial_epochs: Annotated[int | None, typer.Option(help="Of each trial.")] = None,
     trial_images: Annotated[int | None, typer.Option(help="That a trial trains on.")] = None,
@@ -103,6 +106,7 @@ def compare(
             arms=names,
             budget=budget,
             seeds=seeds,
+            first_seed=first_seed,
             settings=settings,
             name=Path(net).stem,
             device=device,

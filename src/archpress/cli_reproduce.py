@@ -56,7 +56,7 @@ def reproduce(
     ] = False,
     methods: Annotated[
         str, typer.Option(help="Arms as of `archpress compare`, with commas between.")
-    ] = "paper,default,default-distilled,hand-made",
+    ] = "paper,default,hand-made",
     max_parameters: MaxParametersOption = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each method.")] = None,
     device: DeviceOption = "auto",

@@ -97,6 +97,14 @@ def test_every_arm_spends_its_budget_with_every_seed(finished):
 
 
 @pytest.mark.slow
+def test_machines_can_share_the_seeds(finished, again, tmp_path):
+    other = again(seeds=1, first_seed=1, run=tmp_path)
+    assert [one.seed for one in other.runs] == [1] * 4
+    keys = [[trial.architecture.key for trial in one.trials] for one in other.runs]
+    assert keys == [[t.architecture.key for t in one.trials] for one in finished.runs[4:]]
+
+
+@pytest.mark.slow
 def test_the_chosen_net_gets_one_final_training_and_one_test(finished):
     for one in finished.runs:
         if one.arm == "hopeless":
@@ -301,17 +309,17 @@ def test_nets_inherit_from_a_source_that_is_trained_once(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_ours_distilled_or_inherited_takes_over_our_search(run, tmp_path):
-    ours, distilled, heir = run(["default", "default-distilled", "default-inherited"]).runs
+def test_other_endings_of_ours_take_over_its_search(run, tmp_path):
+    ours, plain, heir = run(["default", "no-distillation", "default-inherited"]).runs
     assert [path.name.split("-")[0] for path in (tmp_path / "searches").iterdir()] == ["default"]
-    assert ours.trials == distilled.trials == heir.trials
-    assert len({one.final.trial.architecture.key for one in (ours, distilled, heir)}) == 1
-    assert len({one.final.trial.recipe for one in (ours, distilled, heir)}) == 3
+    assert ours.trials == plain.trials == heir.trials
+    assert len({one.final.trial.architecture.key for one in (ours, plain, heir)}) == 1
+    assert len({one.final.trial.recipe for one in (ours, plain, heir)}) == 3
 
 
 @pytest.mark.slow
-def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
-    ours, student = run(["default-distilled", "distillation"]).runs
+def test_the_net_that_ours_chose_is_distilled_like_the_narrowed_source(run):
+    ours, student = run(["default", "distillation"]).runs
     assert ours.final.trial.architecture.key == ours.chosen.architecture.key
     assert ours.final.trial.recipe == student.final.trial.recipe
     assert student.chosen is None
@@ -322,8 +330,9 @@ def test_the_net_that_ours_chose_can_be_distilled_like_the_narrowed_source(run):
     [
         (
             {"arms": ["random", "nobody"]},
-            "no arm is called 'nobody'; known are default, no-finalists",
+            "no arm is called 'nobody'; known are default, no-distillation",
         ),
+        ({"first_seed": -1}, "first_seed must be at least 0, not -1"),
         ({"arms": []}, "there is no arm to run; known are default"),
         ({"budget": 0}, "budget must be at least 1, not 0"),
         ({"seeds": 0}, "seeds must be at least 1, not 0"),

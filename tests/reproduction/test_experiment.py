@@ -55,7 +55,14 @@ def test_methods_that_need_the_base_take_part_where_it_is_trained():
         "hand-made",
     ]
     names = [one.name for one in experiment("fashion-mnist", "quick").contestants()]
-    assert names == ["base", "paper", "default", "default-distilled", "hand-made"]
+    assert names == ["base", "paper", "default", "hand-made"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("data", TABLE_ONE)
+def test_ours_is_distilled_where_the_base_is_trained(data, scale):
+    chosen = scale_of(scale, TABLE_ONE[data])
+    assert bool(chosen.settings.distillation) == chosen.trains_base
 
 
 def test_the_limit_is_the_papers_size_unless_another_is_given():

@@ -36,7 +36,7 @@ def experiment():
         paper=PaperSettings(iterations=300),
     )
     scale = Scale("brief", 16, settings, 1, 10**6, trains_base=True)
-    return Experiment(ROW, scale, ("paper", "default-distilled", "hand-made"))
+    return Experiment(ROW, scale, ("paper", "default", "hand-made"))
 
 
 @pytest.mark.slow
@@ -61,16 +61,16 @@ def test_the_papers_numbers_stand_beside_ours_and_a_second_call_trains_nothing(
         "compressed, the paper's",
         "tiny, here",
         "paper, here",
-        "default-distilled, here",
+        "default, here",
         "hand-made, here",
     ]
     assert rows["compressed, the paper's"]["accuracy"] == "81.00 %"
     assert rows["compressed, the paper's"]["change"] == "+1.00"
     assert rows["tiny, here"]["change"] == ""
     runs = {run.arm: run for run in done.comparison.runs}
-    ours, base = runs["default-distilled"].final, runs["base"].final
+    ours, base = runs["default"].final, runs["base"].final
     gained = 100 * (ours.test_accuracy - base.test_accuracy)
-    assert rows["default-distilled, here"]["change"] == f"{gained:+.2f}"
+    assert rows["default, here"]["change"] == f"{gained:+.2f}"
     assert ours.trial.architecture.parameters <= 5000
     assert base.trial.architecture == ROW.source
     assert {t.recipe for t in runs["paper"].trials} == {f"{experiment.scale.settings.trial.key}*2"}
@@ -83,9 +83,9 @@ def test_the_papers_numbers_stand_beside_ours_and_a_second_call_trains_nothing(
 @pytest.mark.slow
 def test_a_plan_counts_the_trainings_and_times_them(experiment):
     stages = {one.name: one for one in plan(experiment, device="cpu", workers=2)}
-    assert list(stages) == ["base", "trials, paper", "trials, default-distilled", "final trainings"]
+    assert list(stages) == ["base", "trials, paper", "trials, default", "final trainings"]
     assert stages["trials, paper"].trainings == 16 * 2
-    assert stages["trials, default-distilled"].trainings == (16 - 3) * 2  # without the finalists
+    assert stages["trials, default"].trainings == (16 - 3) * 2  # without the finalists
     assert stages["base"].images == 300
     assert stages["base"].macs == ROW.source.macs
     assert all(one.seconds > 0 for one in stages.values())

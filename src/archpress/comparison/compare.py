@@ -44,6 +44,7 @@ def compare(
     arms: Sequence[str | Contestant] = DEFAULT_ARMS,
     budget: int = 100,
     seeds: int = 5,
+    first_seed: int = 0,
     settings: Settings | None = None,
     name: str | None = None,
     device: str = "auto",
@@ -66,7 +67,9 @@ def compare(
         run: folder for all results.
         arms: names of `contestants()`, or contestants of one's own.
         budget: architectures that each search may train.
-        seeds: searches of each arm, with the seeds 0, 1, ...
+        seeds: searches of each arm.
+        first_seed: that of the first; the next have the numbers after it, so that machines can
+            share the seeds of a comparison.
         settings: recipes, batch, and how our embedding is fitted; by default by the size of the
             set, see `default_effort`. Its counts of seeds and rounds are not used.
         name: of the source, for people.
@@ -87,7 +90,7 @@ def compare(
     contestants = pick(arms)
     if cluster is not None:
         connect(cluster)  # refuses before anything takes time
-    _check_counts(budget, seeds)
+    _check_counts(budget, seeds, first_seed)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=20_000)")
     images = data if isinstance(data, ImageData) else load_data(data)
@@ -117,18 +120,22 @@ def compare(
         evaluator = averaged(pools.trial, conditions.settings.initialisations)
         searcher = Searcher(conditions, space, budget, evaluator, trials, listener)
         match = Match(conditions, taking_part, searcher, FinalStage(conditions, trainer))
-        so_far = _begin(conditions, contestants, budget, seeds, name)
-        match.play(seeds, lambda runs: _write(replace(so_far, runs=tuple(runs))))
+        so_far = _begin(conditions, contestants, budget, name, seeds, first_seed)
+        match.play(so_far.which_seeds, lambda runs: _write(replace(so_far, runs=tuple(runs))))
         match.test()
     comparison = replace(so_far, runs=tuple(match.runs), complete=True)
     _write(comparison)
     return comparison
 
 
-def _check_counts(budget: int, seeds: int) -> None:
-    for name, count in (("budget", budget), ("seeds", seeds)):
-        if count < 1:
-            raise EvaluationError(f"{name} must be at least 1, not {count}")
+def _check_counts(budget: int, seeds: int, first_seed: int) -> None:
+    for name, count, least in (
+        ("budget", budget, 1),
+        ("seeds", seeds, 1),
+        ("first_seed", first_seed, 0),
+    ):
+        if count < least:
+            raise EvaluationError(f"{name} must be at least {least}, not {count}")
 
 
 def _folder(conditions: Conditions) -> Path:
@@ -168,7 +175,12 @@ def _pools(
 
 
 def _begin(
-    conditions: Conditions, contestants: Sequence[Contestant], budget: int, seeds: int, name: str
+    conditions: Conditions,
+    contestants: Sequence[Contestant],
+    budget: int,
+    name: str,
+    seeds: int,
+    first_seed: int,
 ) -> Comparison:
     """A comparison of which nothing is known yet."""
     source, images, settings = conditions.source, conditions.images, conditions.settings
@@ -196,6 +208,7 @@ def _begin(
         budget=budget,
         batch=settings.batch,
         seeds=seeds,
+        first_seed=first_seed,
         goal="compression" if shrinks else "accuracy",
         runs=(),
         complete=False,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from archpress.architecture import Architecture
 from archpress.architecture.vector import to_vectors, without_global_pools
+from archpress.comparison import inherited
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.ending import Finish, from_scratch
 from archpress.errors import ArchitectureError, EvaluationError, SpaceError
@@ -14,6 +15,7 @@ from archpress.search import Arm
 
 OURS = "default"
 Kind = Literal["ours", "ablation", "baseline", "reference"]
+Check = Callable[[Conditions], None]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Contestant:
         has_finalists: whether its best nets get a final training each, out of its budget, and
             validation chooses; else what the arm ranks first is chosen.
         searches_as: name of the contestant whose searches it takes over; "": its own.
+        needs_source: whether it cannot do without the trained source.
     """
 
     name: str
@@ -38,13 +41,12 @@ class Contestant:
     finish: Finish = from_scratch
     has_finalists: bool = False
     searches_as: str = ""
+    needs_source: bool = False
 
 
 def contestants() -> dict[str, Contestant]:
     """All that are known, by name."""
-    from archpress.comparison.inherited import inherited
-
-    known = (*_ours(), *_paper(), *_searches(), *inherited())
+    known = (*_ours(), *_paper(), *_searches(), *_heirs())
     return {one.name: one for one in known}
 
 
@@ -64,9 +66,16 @@ def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
 
 
 def _ours() -> Iterable[Contestant]:
-    about = "the search of compress: surrogate, descent and edits, in rounds; finalists"
-    yield replace(of_ours(OURS, about, "ours"), has_finalists=True)
-    yield of_ours("no-finalists", "ours, the net that the surrogate ranks first", "ablation")
+    about = "as compress: surrogate, descent and edits, in rounds; finalists; distillation"
+    ours = replace(of_ours(OURS, about, "ours"), has_finalists=True)
+    yield replace(ours, finish=inherited.taught)
+    same = replace(ours, kind="ablation", searches_as=OURS)
+    yield replace(same, name="no-distillation", about="the net of ours, taught by labels alone")
+    about = "the net of ours, begun with slices of the trained source, not distilled"
+    sliced = replace(same, name="default-inherited", about=about, needs_source=True)
+    yield replace(sliced, finish=inherited.sliced)
+    about = "ours, the net that the surrogate ranks first, not distilled; as are the next"
+    yield of_ours("no-finalists", about, "ablation")
     yield of_ours("mutation", "ours without descent", "ablation", descent=False)
     yield of_ours("one-shot", "descent alone, learning once", "ablation", edits=False, rounds=False)
 
@@ -130,3 +139,19 @@ def _searches() -> Iterable[Contestant]:
     about = "the hand-made net whose last layer reads a coarse map"
     coarse = Contestant("hand-made-coarse", about, "baseline", lambda _: hand_made_arm(1))
     return [*(contestant(name, make) for name, make in makers.items()), coarse]
+
+
+def _heirs() -> Iterable[Contestant]:
+    """Of the trained source, without a search."""
+
+    def heir(name: str, about: str, finish: Finish, arm: Check = inherited.no_search) -> Contestant:
+        return Contestant(name, about, "baseline", arm, finish, needs_source=True)
+
+    pruned = "the trained source, pruned in steps by {}, trained on"
+    about, finish = pruned.format("mean absolute weight"), partial(inherited.pruned, "l1")
+    yield heir("pruning-l1", about, finish, inherited.prunes)
+    about, finish = pruned.format("batch norm scale"), partial(inherited.pruned, "bn")
+    yield heir("pruning-bn", about, finish, inherited.prunes)
+    student = "the narrowed source, distilled from the trained source"
+    yield heir("distillation", student, inherited.distilled)
+    yield heir("fitnet", f"{student}, after hints", inherited.hinted)

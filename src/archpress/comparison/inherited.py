@@ -1,12 +1,11 @@
-"""Contestants that inherit from the trained source: its weights, slices of them, or its outputs.
+"""Endings that inherit from the trained source: its weights, slices of them, or its outputs.
 
 The source is trained once, under the final recipe with seed 0, for all of them and all seeds.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from torch import Tensor
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.contestants import OURS, Contestant, of_ours
-from archpress.comparison.ending import Ending, FinalStage
+from archpress.comparison.ending import Ending, FinalStage, from_scratch
 from archpress.compression.finals import Plan
 from archpress.compression.run_folder import write_text
+from archpress.compression.settings import Settings
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe
 from archpress.space import narrow_to_fit, space_around
@@ -28,31 +27,10 @@ from archpress.space import narrow_to_fit, space_around
 if TYPE_CHECKING:
     from archpress.baselines.pruning import Importance
 
-DISTILLATION = 0.5  # weight of the source's outputs in the loss, as in compress
+DISTILLATION = Settings.distillation  # of the baselines, whatever ours does
 
 
-def inherited() -> Iterable[Contestant]:
-    """Pruning by two measures of importance, distillation without and with hints, of ours too."""
-    yield _pruning("l1", "mean absolute weight")
-    yield _pruning("bn", "batch norm scale")
-    student = "the narrowed source, distilled from the trained source"
-    yield Contestant("distillation", student, "baseline", _no_search, _distilled)
-    yield Contestant("fitnet", f"{student}, after hints", "baseline", _no_search, _hinted)
-    ours = of_ours("default-distilled", "ours, distilled from the trained source", "ablation")
-    yield replace(ours, finish=_distilled, has_finalists=True, searches_as=OURS)
-    sliced = of_ours(
-        "default-inherited", "ours, begun with slices of the trained source", "ablation"
-    )
-    yield replace(sliced, finish=_sliced, has_finalists=True, searches_as=OURS)
-
-
-def _pruning(importance: "Importance", what: str) -> Contestant:
-    about = f"the trained source, pruned in steps by {what}, trained on"
-    finish = partial(_pruned, importance)
-    return Contestant(f"pruning-{importance}", about, "baseline", _prunes, finish)
-
-
-def _no_search(conditions: Conditions) -> None:
+def no_search(conditions: Conditions) -> None:
     """There is nothing to search, but a cost must be limited for there to be a smaller net."""
     if not conditions.limits.any_cost:
         raise SpaceError(
@@ -61,8 +39,9 @@ def _no_search(conditions: Conditions) -> None:
         )
 
 
-def _prunes(conditions: Conditions) -> None:
-    _no_search(conditions)
+def prunes(conditions: Conditions) -> None:
+    """There is nothing to search, and Torch-Pruning is installed."""
+    no_search(conditions)
     if find_spec("torch_pruning") is None:
         raise EvaluationError("pruning needs Torch-Pruning: pip install 'archpress[baselines]'")
 
@@ -70,7 +49,7 @@ def _prunes(conditions: Conditions) -> None:
 # --- pruning -----------------------------------------------------------------------------------
 
 
-def _pruned(
+def pruned(
     importance: "Importance", stage: FinalStage, _: Architecture | None, seed: int
 ) -> Ending:
     """The pruned source, which goes on from its weights under the final recipe."""
@@ -82,7 +61,7 @@ def _pruned(
     def make() -> tuple[Architecture, Mapping[str, Tensor]]:
         source = stage.source()
         stage.trainer.progress.stage(f"seed {seed}, pruning by {importance}", 1)
-        pruned = prune(
+        smaller = prune(
             stage.trainer.network(source, 0),
             conditions.source,
             conditions.images,
@@ -92,7 +71,7 @@ def _pruned(
             seed=seed,
             device=conditions.device,
         )
-        return pruned.architecture, pruned.weights
+        return smaller.architecture, smaller.weights
 
     about = (f"pruned by {importance}", conditions.limits, settings.trial.key)
     start = _kept(stage, about, seed, make)
@@ -112,24 +91,35 @@ def _student(conditions: Conditions) -> Architecture:
     return narrowed
 
 
-def _distilling(conditions: Conditions) -> Recipe:
+def _distilling(conditions: Conditions, weight: float = DISTILLATION) -> Recipe:
     return replace(
         conditions.settings.final,
         name="final, distilled",
-        distillation=DISTILLATION,
+        distillation=weight,
         teacher=conditions.source.key,
     )
 
 
-def _distilled(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending:
-    """A student from fresh weights: the net that a search chose, else the narrowed source."""
-    recipe = _distilling(stage.conditions)
+def taught(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+    """The net that our search chose, distilled where the settings say so."""
+    weight = stage.conditions.settings.distillation
+    if chosen is None or not weight:
+        return from_scratch(stage, chosen, seed)
+    return _student_of(stage, chosen, _distilling(stage.conditions, weight), seed)
+
+
+def distilled(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+    """The narrowed source from fresh weights."""
+    conditions = stage.conditions
+    return _student_of(stage, _student(conditions), _distilling(conditions), seed)
+
+
+def _student_of(stage: FinalStage, student: Architecture, recipe: Recipe, seed: int) -> Ending:
     teacher = stage.trainer.teach(stage.source(), recipe)
-    plan = Plan(chosen or _student(stage.conditions), recipe, (seed,), "student")
-    return Ending(plan, teacher=teacher)
+    return Ending(Plan(student, recipe, (seed,), "student"), teacher=teacher)
 
 
-def _hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
     """A student from weights that were made with hints."""
     from archpress.baselines.distillation import hint_weights
 
@@ -155,7 +145,7 @@ def _hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
     return Ending(Plan(student, recipe, (seed,), "student"), start.weights, teacher)
 
 
-def _sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
     """The chosen net, its weights those of the source where layers correspond."""
     if chosen is None:
         return None

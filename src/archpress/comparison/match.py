@@ -1,6 +1,6 @@
 """`Match`: the searches and final trainings of a comparison, seed after seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from archpress.architecture import Architecture
@@ -35,15 +35,15 @@ class Match:
     runs: list[Run] = field(default_factory=list)
     _endings: dict[tuple[str, int], Ending] = field(default_factory=dict)
 
-    def play(self, seeds: int, tell: Told) -> None:
+    def play(self, seeds: Iterable[int], tell: Told) -> None:
         """Every arm with the first seed, then the final trainings; then the next seed.
 
         Args:
-            seeds: how many.
+            seeds: of the searches.
             tell: called with all runs after each search and each seed's final trainings, where they
                 were not known from before.
         """
-        for seed in range(seeds):
+        for seed in seeds:
             objective = self.searcher.objective(seed)
             begin = len(self.runs)
             for contestant, arm in self.contestants:

@@ -128,7 +128,8 @@ class Comparison:
         contestants: in the order in which they ran.
         budget: architectures that each search may train.
         batch: architectures that are asked for at once.
-        seeds: of each arm.
+        seeds: how many, of each arm.
+        first_seed: the first of them.
         goal: what is better: accuracy within the limits on costs, or compression within those on
             accuracy.
         runs: one an arm and seed, as far as they are done.
@@ -144,10 +145,16 @@ class Comparison:
     budget: int
     batch: int
     seeds: int
+    first_seed: int
     goal: Goal
     runs: tuple[Run, ...]
     complete: bool
     folder: Path
+
+    @property
+    def which_seeds(self) -> range:
+        """Of the searches."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     def of(self, arm: str) -> list[Run]:
         """The runs of an arm, by seed."""
@@ -220,6 +227,7 @@ class Comparison:
             "budget": self.budget,
             "batch": self.batch,
             "seeds": self.seeds,
+            "first_seed": self.first_seed,
             "judged_on": self.judged_on,
             "arms": [asdict(one) for one in self.summaries],
             "pairs": [asdict(one) for one in self.pairs],

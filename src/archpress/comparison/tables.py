@@ -135,7 +135,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("images", f"{data['name']}: {images} for validation, {data['classes']} classes"),
         ("limits", ", ".join(limits)),
         ("budget", f"{comparison.budget} architectures a search, {comparison.batch} at a time"),
-        ("seeds", f"{comparison.seeds}, from 0"),
+        ("seeds", f"{comparison.seeds}, from {comparison.first_seed}"),
         ("trial recipe", training(trial)),
         ("final recipe", f"{training(final)}, one training a seed"),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archpress.architecture import Architecture
-from archpress.comparison import Contestant, Ending, FinalStage, from_scratch, pick
+from archpress.comparison import Contestant, Ending, FinalStage, pick
 from archpress.comparison.ending import under_final_recipe
 from archpress.errors import EvaluationError
 from archpress.reproduction.scales import Scale
@@ -12,7 +12,7 @@ from archpress.reproduction.table_one import Row
 from archpress.space import Limits
 
 BASE = "base"
-METHODS = ("paper", "default", "default-distilled", "hand-made")
+METHODS = ("paper", "default", "hand-made")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Experiment:
     def contestants(self) -> list[Contestant]:
         """The base, where it is trained, and the methods."""
         trained = self.scale.trains_base
-        methods = [one for one in pick(self.methods) if trained or one.finish is from_scratch]
+        methods = [one for one in pick(self.methods) if trained or not one.needs_source]
         base = Contestant(BASE, "the net to compress", "reference", lambda _: None, _the_source)
         return [base, *methods] if trained else methods
 

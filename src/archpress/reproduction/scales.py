@@ -50,6 +50,7 @@ def scale_of(name: str, row: Row) -> Scale:
         EvaluationError: another name.
     """
     mirrored, gray = row.data in MIRRORED, row.base == "conv7"
+    distillation = Settings.distillation if gray else 0.0  # where the base is trained
     match name:
         case "quick":
             settings = replace(
@@ -57,6 +58,7 @@ def scale_of(name: str, row: Row) -> Scale:
                 trial=quick(epochs=3, train_images=3000, spare_images=3000),
                 final=replace(final(epochs=6, flip=mirrored), train_images=12_000),
                 finalists=1,
+                distillation=distillation,
                 paper=PaperSettings(iterations=10_000),
             )
             return Scale(name, 40, settings, 1, None if gray else 15 * 10**6, gray)
@@ -67,6 +69,7 @@ def scale_of(name: str, row: Row) -> Scale:
                 final=replace(
                     final(epochs=30, flip=mirrored, crop=0 if gray else 4), evaluate_every=0
                 ),
+                distillation=distillation,
             )
             most = None if gray else 40 * 10**6
             return Scale(name, 150, settings, 3, most, gray)
