@@ -5,8 +5,8 @@
 Trials take no time; each has a duration that is drawn, and they end in the order in which a
 thousand workers would end them. Ten thousand architectures of the paper's sampler are trained with
 one seed after the other. One line of JSON at 10^4, 10^5 and 10^6 trials: how many a second were
-stored since the line before, the process's memory, and how long it takes to find one. Some minutes
-on one core.
+stored since the line before, the process's memory, and how long it takes to find one, and to open
+the store anew and find all (not of 10^6). Some minutes on one core.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from archpress.store import Store, evaluate_once
 
 NETS = 10_000
 TOLD_AT = (10**4, 10**5, 10**6)
+RESUMED_UP_TO = 10**5
 LOOK_UPS = 500
 SPREAD = 0.5  # standard deviation of the logarithm of a trial's duration
 
@@ -61,6 +62,15 @@ class Workers:
             )
 
 
+def resume(place: Path, workers: Workers, candidates: list[Candidate], seeds: int) -> float:
+    """Seconds until a new driver has all trials that it asks for, none of which is new."""
+    started = time.perf_counter()
+    with Store(place) as store:
+        for seed in range(seeds):
+            assert all(one.reused for one in evaluate_once(workers, store, candidates, seed=seed))
+    return time.perf_counter() - started
+
+
 def memory() -> int:
     """Bytes of this process, of which nothing is shared with another."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -81,7 +91,10 @@ def main() -> None:
     nets = {net.key: net for net in islice(sampler, NETS + NETS // 10)}
     candidates = [Candidate(net, "bench") for net in islice(nets.values(), NETS)]
     workers = Workers(given.workers)
-    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "trials.db") as store:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store(place := Path(folder) / "trials.db") as store,
+    ):
         before, started = 0, time.perf_counter()
         for seed in range(max(TOLD_AT) // NETS):
             for _ in evaluate_once(workers, store, candidates, seed=seed):
@@ -103,6 +116,8 @@ def main() -> None:
                 "milliseconds a look-up, median": round(1e3 * median(seconds), 3),
                 **about,
             }
+            if total <= RESUMED_UP_TO:
+                row["seconds to resume"] = round(resume(place, workers, candidates, seed + 1), 2)
             print(row, flush=True)
             with given.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import pickle
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from store_trials import net, trial
 
 from archpress.architecture import Architecture, Layer, chain
-from archpress.errors import StoreError
+from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation import Candidate, TableEvaluator, Trial, TrialState
 from archpress.evaluation.trial_files import read_trials
 from archpress.store import SORT_KEYS, Store, TrialFilter, evaluate_once
@@ -283,9 +284,35 @@ def test_a_damaged_row_is_named(path):
     with Store(path) as store:
         store.add(trial())
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE trials SET architecture = '{}'")
+        connection.execute("UPDATE trials SET metrics = '{'")
     with Store(path) as store, pytest.raises(StoreError, match=r"row 1 of the store .* is damaged"):
         store.trials()
+
+
+def test_a_damaged_architecture_is_named_by_who_needs_it(path):
+    with Store(path) as store:
+        store.add(trial())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE trials SET architecture = '{}'")
+    with Store(path) as store:
+        damaged = store.trials()[0].architecture
+    assert damaged.key == trial().architecture.key
+    with pytest.raises(ArchitectureError, match=r"row 1 of the store .* is no architecture"):
+        _ = damaged.layers
+
+
+def test_architectures_are_read_when_they_are_needed(path, monkeypatch):
+    with Store(path) as store:
+        store.add(trial())
+    with monkeypatch.context() as unreadable, Store(path) as store:
+        unreadable.delattr(Architecture, "from_json")
+        found = store.trials()[0]
+        assert found.summary() == trial().summary() | {"created": found.created}
+    sent = pickle.loads(pickle.dumps(found))
+    assert sent.architecture == found.architecture == trial().architecture
+    assert hash(sent.architecture) == hash(trial().architecture)
+    with pytest.raises(AttributeError, match="'Architecture' object has no attribute 'depth'"):
+        _ = found.architecture.depth
 
 
 # --- nothing is trained twice ---

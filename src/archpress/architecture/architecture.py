@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -187,15 +187,12 @@ class Architecture:
         return json.dumps(head)[:-1] + f', "layers": [\n    {lines}\n]}}\n'
 
     @classmethod
-    def from_json(
-        cls, text: str, *, where: str = "architecture", key: str | None = None
-    ) -> "Architecture":
+    def from_json(cls, text: str, *, where: str = "architecture") -> "Architecture":
         """Read what `to_json` wrote.
 
         Args:
             text: the JSON.
             where: how error messages name its origin, e.g. the file's path.
-            key: of the architecture, where a store has it; None: computed once it is asked for.
 
         Raises:
             ArchitectureError: not JSON, a field that is missing, unknown or out of range, a newer
@@ -225,10 +222,7 @@ class Architecture:
                 )
                 for layer in record.layers
             )
-            read = cls(record.input_shape, layers)
-            if key is not None:
-                vars(read)["key"] = key
-            return read
+            return cls(record.input_shape, layers)
         except ValidationError as error:
             first = error.errors()[0]
             place = " ".join(map(str, first["loc"])).replace("layers ", "layer ")
@@ -236,6 +230,32 @@ class Architecture:
             raise ArchitectureError(f"{where}: {place}: {first['msg']}{found}") from None
         except ArchitectureError as error:
             raise ArchitectureError(f"{where}: {error}") from None
+
+    @classmethod
+    def from_json_later(cls, text: str, *, where: str, **known: str | int) -> "Architecture":
+        """What `from_json` gives, but the text is read when more is asked for than is known.
+
+        A store holds more architectures than one looks at, and reading them takes nearly all of
+        the time that reading its trials does.
+
+        Args:
+            text: the JSON.
+            where: how error messages name its origin.
+            **known: properties that need no reading, such as `key`.
+        """
+        unread = cls.__new__(cls)
+        vars(unread).update(known, _unread=(text, where))
+        return unread
+
+    if not TYPE_CHECKING:  # a type checker would take any attribute for one of an architecture
+
+        def __getattr__(self, name: str) -> object:
+            """Read what `from_json_later` left; called for attributes that are not there."""
+            if name in {"input_shape", "layers", "shapes"} and "_unread" in vars(self):
+                text, where = vars(self)["_unread"]
+                vars(self).update(vars(self.from_json(text, where=where)))
+                return vars(self)[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def save(self, path: Path | str) -> None:
         """Write the JSON to a file."""

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import sqlalchemy as sql
+from pydantic_core import from_json
 
 from archpress.architecture import Architecture
-from archpress.errors import ArchitectureError, StoreError
+from archpress.errors import StoreError
 from archpress.evaluation.trial import Trial, TrialState
 
 STORE_FILE = "trials.db"  # in the folder of a run
@@ -127,17 +128,20 @@ def trial_of(row: sql.RowMapping, place: str) -> Trial:
     """The trial of a row.
 
     Raises:
-        StoreError: the row is damaged; its number and the store's place are named.
+        StoreError: the row is damaged; its number and the store's place are named. What describes
+            the architecture is read when it is needed: `ArchitectureError` then.
     """
+    where = f"row {row['id']} of the store {place}"
+    known = {name: row[name] for name in ("key", "parameters", "macs", "peak_memory")}
     try:
         return Trial(
-            Architecture.from_json(row["architecture"], key=row["key"]),
+            Architecture.from_json_later(row["architecture"], where=where, **known),
             row["data"],
             row["recipe"],
             row["seed"],
             TrialState(row["state"]),
-            json.loads(row["metrics"]),
-            tuple(json.loads(row["curve"])),
+            from_json(row["metrics"]),
+            tuple(from_json(row["curve"])),
             row["error"],
             row["seconds"],
             row["origin"],
@@ -145,5 +149,5 @@ def trial_of(row: sql.RowMapping, place: str) -> Trial:
             row["predicted"],
             row["created"],
         )
-    except (ArchitectureError, ValueError, TypeError) as error:
-        raise StoreError(f"row {row['id']} of the store {place} is damaged: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{where} is damaged: {error}") from None
