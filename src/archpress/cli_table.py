@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import JsonOption
+from archpress.arguments import JsonOption, QuietOption
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def table(
         str | None, typer.Option(help="Choices, e.g. 2,2,2; by default the largest of each.")
     ] = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Search a table of trained nets for the smallest that is about as accurate as the source.
 
@@ -41,9 +42,12 @@ def table(
 
     **Example:** archpress table nets.csv --max-accuracy-loss 0.5 --arms default,random --seeds 5
     """
+    from rich.console import Console
+
     from archpress.evaluation import torch_threads
     from archpress.search.table import read_table, search_table
     from archpress.space import RowSpace
+    from archpress.terminal import TerminalProgress
 
     counts = _whole_numbers(lookups, "--lookups", least=1)
     if counts != sorted(set(counts)):
@@ -57,7 +61,8 @@ def table(
     read = read_table(file)
     row = read.source(None if source is None else _whole_numbers(source, "--source", least=0))
     chosen = _arms(arms, RowSpace(read.rows, row))
-    with torch_threads(1):
+    progress = TerminalProgress(Console(stderr=True), quiet=quiet)
+    with torch_threads(1), progress:
         found = search_table(
             read,
             row,
@@ -65,6 +70,7 @@ def table(
             max_accuracy_loss=max_accuracy_loss / 100,
             lookups=counts,
             seeds=seeds,
+            progress=progress,
         )
     if as_json:
         typer.echo(json.dumps(found.to_dict()))

@@ -17,6 +17,7 @@ from archpress.errors import DataError, SpaceError
 from archpress.evaluation import TableEvaluator, Trial
 from archpress.search.objective import Objective
 from archpress.search.problem import Arm, Problem, run_arm
+from archpress.search.progress import Progress, Silent
 from archpress.space import Limits, Row, RowSpace
 
 CHOICE = re.compile(r"x(\d+)")
@@ -155,6 +156,7 @@ def search_table(
     max_accuracy_loss: float,
     lookups: Sequence[int],
     seeds: int,
+    progress: Progress | None = None,
 ) -> Lookups:
     """The smallest row that is about as accurate as the source, sought by each arm.
 
@@ -165,6 +167,7 @@ def search_table(
         max_accuracy_loss: fraction in [0, 1] that a row may be less accurate than the source.
         lookups: rising numbers of look-ups after which to tell the best so far.
         seeds: searches of each arm.
+        progress: who listens.
     """
     limits = Limits(max_accuracy_loss=max_accuracy_loss)
     evaluator = table.evaluator
@@ -173,20 +176,17 @@ def search_table(
     fine = [row for row in table.rows if objective.feasible(row, table.accuracies[row.key])]
     optimum = source.parameters / min(row.parameters for row in fine)
     reached, seconds = {}, {}
+    listener = progress or Silent()
     for arm in arms:
-        started = time.perf_counter()
-        searched = [
-            run_arm(
-                arm,
-                Problem(space, objective, max(lookups), seed=seed),
-                lambda candidates: evaluator.evaluate(candidates, seed=0),
-            )
-            for seed in range(seeds)
-        ]
+        listener.stage(f"searches of {arm.name}", seeds)
+        started, found = time.perf_counter(), []
+        for seed in range(seeds):
+            problem = Problem(space, objective, max(lookups), seed=seed)
+            trials = run_arm(arm, problem, lambda rows: evaluator.evaluate(rows, seed=0))
+            found.append([_compression(trials[:n], source, objective) for n in lookups])
+            listener.advance(seed + 1, f"the last found {found[-1][-1]:.2f} of {optimum:.2f}")
         seconds[arm.name] = (time.perf_counter() - started) / seeds
-        reached[arm.name] = np.array(
-            [[_compression(trials[:n], source, objective) for n in lookups] for trials in searched]
-        )
+        reached[arm.name] = np.array(found)
     return Lookups(optimum, tuple(lookups), reached, seconds)
 
 
