@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,8 @@ from archpress.architecture import named
 from archpress.architecture.vector import has_vectors
 from archpress.compression import settings_for
 from archpress.compression.arms import default_arm, paper_arm, paper_flow_arm
+from archpress.compression.ending import HAND_MADE_FINALISTS
+from archpress.compression.first import hand_made_nets
 from archpress.embedding.paper import PaperSettings
 from archpress.evaluation import Trial, TrialState
 from archpress.search import Objective, Problem, run_arm
@@ -72,3 +76,15 @@ def test_the_papers_flow_over_our_embedding_stays_in_the_space(problem, tmp_path
 def test_a_part_that_is_left_out_proposes_nothing(problem, tmp_path, parts, origins):
     trials = run_arm(default_arm(SETTINGS, tmp_path, **parts), problem, look_up)
     assert {trial.origin for trial in trials if trial.round} == origins
+
+
+@pytest.mark.slow
+def test_among_the_best_are_the_plain_nets_that_are_finalists_of_compress(tmp_path):
+    limits = Limits(max_parameters=3500)  # of nets that take more time than the space allows
+    space = Neighbourhood(TINY, space_around(TINY, limits))
+    problem = Problem(space, Objective(limits), budget=16, batch=3)
+    plain = hand_made_nets(replace(space.choices, most_activations=None))[:HAND_MADE_FINALISTS]
+    assert not all(map(space.choices.contains, plain))
+    arm = default_arm(SETTINGS, tmp_path)
+    best = arm.rank(problem, run_arm(arm, problem, look_up), 5)
+    assert {net.key for net in plain} <= {trial.architecture.key for trial in best}

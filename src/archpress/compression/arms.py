@@ -15,7 +15,7 @@ from archpress.evaluation import Candidate, Trial
 from archpress.search import Arm, Asking, DescentSettings, Problem, descend
 from archpress.search.paper_descent import PaperDescent, descend_once
 from archpress.search.rounds import rounds as in_rounds
-from archpress.space import Neighbourhood, PaperSampler, distinct, paper_space
+from archpress.space import Neighbourhood, PaperSampler, SearchSpace, distinct, paper_space
 
 LAST_OF_ONE_SHOT = 10  # designs that the one shot leaves for the descent
 
@@ -30,7 +30,8 @@ def default_arm(
 ) -> Arm[Architecture]:
     """First trials, embedding, rounds; the best of all trials are named by the surrogate.
 
-    Plain hand-made nets are the last of the best, where several are asked for.
+    Plain hand-made nets as wide as the limits allow are among the first trials, and the last of the
+    best, where several are asked for.
 
     Args:
         settings: of the fit, the proposals and the number of first trials.
@@ -53,12 +54,14 @@ def default_arm(
             ours = replace(settings, first=max(8, problem.budget - LAST_OF_ONE_SHOT))
             problem = replace(problem, batch=LAST_OF_ONE_SHOT)
         first = first_candidates(space, problem.objective.limits, ours, problem.rng(0))
+        known = {one.architecture.key for one in first}
+        first += [Candidate(net, "hand-made") for net in _plain(space) if net.key not in known]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             yield from in_rounds(problem, first, learner, proposals)
 
     def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
         space = _space(problem)
-        plain = hand_made_nets(space.choices)[: min(HAND_MADE_FINALISTS, count - 1)]
+        plain = _plain(space)[: count - 1]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
             best = learner.finalists(trials, problem.objective, count - len(plain))
@@ -77,10 +80,20 @@ def hand_made_arm(number: int = 0) -> Arm[Architecture]:
     """
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        space = replace(_space(problem).choices, most_activations=None)
+        space = _of_any_time(_space(problem).choices)
         yield [Candidate(net, "hand-made") for net in hand_made_nets(space, [HAND_MADE[number]])]
 
     return Arm("hand-made", ask)
+
+
+def _plain(space: Neighbourhood) -> list[Architecture]:
+    """The plain nets that are finalists of `compress` too."""
+    return hand_made_nets(_of_any_time(space.choices))[:HAND_MADE_FINALISTS]
+
+
+def _of_any_time(space: SearchSpace) -> SearchSpace:
+    """The space without its bound on the time that a training takes."""
+    return replace(space, most_activations=None)
 
 
 def paper_arm(
