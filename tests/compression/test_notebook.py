@@ -88,6 +88,7 @@ def test_a_comparison_is_its_verdict_and_a_table_of_its_arms():
         budget=3,
         batch=1,
         seeds=2,
+        first_seed=0,
         goal="accuracy",
         runs=(),
         complete=False,

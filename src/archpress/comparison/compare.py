@@ -93,6 +93,8 @@ def compare(
     _check_counts(budget, seeds, first_seed)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=20_000)")
+    if limits.limits_latency:
+        raise SpaceError("a comparison times no nets: limit max_macs in the place of the latency")
     images = data if isinstance(data, ImageData) else load_data(data)
     name = name or (source if isinstance(source, str) else "the source")
     if isinstance(source, str):

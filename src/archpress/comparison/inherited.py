@@ -44,6 +44,8 @@ def prunes(conditions: Conditions) -> None:
     no_search(conditions)
     if find_spec("torch_pruning") is None:
         raise EvaluationError("pruning needs Torch-Pruning: pip install 'archpress[baselines]'")
+    if any(layer.option("groups") != 1 for layer in conditions.source.layers):
+        raise SpaceError("pruning cannot cut convolutions in groups: leave it out for this source")
 
 
 # --- pruning -----------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from archpress.comparison.contestants import Contestant
 from archpress.comparison.ending import Ending, FinalStage, under_final_recipe
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
-from archpress.errors import EvaluationError, SpaceError
+from archpress.errors import ArchpressError
 from archpress.evaluation import Trial
 from archpress.search import Arm
+from archpress.space import Limits
 
 Told = Callable[[Sequence[Run]], None]
 
@@ -44,7 +45,7 @@ class Match:
                 were not known from before.
         """
         for seed in seeds:
-            objective = self.searcher.objective(seed)
+            objective = self.searcher.objective(self._limits_of_search(), seed)
             begin = len(self.runs)
             for contestant, arm in self.contestants:
                 known, name = None, contestant.searches_as or contestant.name
@@ -95,7 +96,7 @@ class Match:
         for (contestant, _), run in zip(self.contestants, runs, strict=True):
             try:
                 ending = self._ending(contestant, run)
-            except (EvaluationError, SpaceError) as error:  # the other contestants go on
+            except ArchpressError as error:  # the other contestants go on
                 problems[run.arm] = str(error)
                 self.stage.trainer.progress.say(f"{run.arm} has no net: {error}")
                 continue
@@ -122,12 +123,19 @@ class Match:
         kept = self.conditions.limits.allow(net) and (trial.accuracy or 0.0) >= least
         return Final(trial, self.conditions.source.parameters / net.parameters, kept)
 
+    def _limits_of_search(self) -> Limits:
+        """The limits as brief trainings can keep them."""
+        limits = self.conditions.limits
+        return limits if limits.min_accuracy is None else limits.against(self._source_accuracy())
+
     def _least_accuracy(self) -> float:
         """That a final training must reach; a loss is counted from the source's own."""
-        limits, source = self.conditions.limits, 0.0
-        if limits.max_accuracy_loss is not None:
-            source = self.stage.trainer.validation(self.stage.source()).mean
-        return limits.least_accuracy(source)
+        limits = self.conditions.limits
+        is_relative = limits.max_accuracy_loss is not None
+        return limits.least_accuracy(self._source_accuracy() if is_relative else 0.0)
+
+    def _source_accuracy(self) -> float:
+        return self.stage.trainer.validation(self.stage.source()).mean
 
     def test(self) -> None:
         """Read the test images, where there are any, and measure all final nets on them."""

@@ -16,7 +16,7 @@ from archpress.compression.run_folder import write_text
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting
-from archpress.space import Neighbourhood, SearchSpace
+from archpress.space import Limits, Neighbourhood, SearchSpace
 from archpress.store import Store, evaluate_once
 from archpress.version import __version__
 
@@ -67,10 +67,15 @@ class Searcher:
     store: Store
     progress: Progress
 
-    def objective(self, seed: int) -> Objective:
-        """Of all searches of a seed; where the accuracy is limited, the source is trained first."""
+    def objective(self, limits: Limits, seed: int) -> Objective:
+        """Of all searches of a seed; where the accuracy is limited, the source is trained first.
+
+        Args:
+            limits: accuracies as a loss (`Limits.against`).
+            seed: of the searches.
+        """
         conditions = self.conditions
-        if conditions.limits.any_accuracy:
+        if limits.any_accuracy:
             self.progress.stage(f"seed {seed}, trial of the source", 1)
             source = [Candidate(conditions.source, "source")]
             list(evaluate_once(self.evaluator, self.store, source, seed=seed))
@@ -84,7 +89,7 @@ class Searcher:
             conditions.folder,
             self.progress,
         )
-        return objective_of(task, conditions.limits)
+        return objective_of(task, limits)
 
     @property
     def finalists(self) -> int:
@@ -164,9 +169,7 @@ class Searcher:
 
     def _path(self, name: str, problem: Problem[Architecture]) -> Path:
         """Of the record; another budget, recipe or limit has another one."""
-        settings = self.conditions.settings
-        # Finals do not change a search, their number does by the budget.
-        settings = replace(settings, final=settings.trial, finalists=0)
+        settings = replace(self.conditions.settings.of_search(), rounds=1)  # the budget says
         about = (
             self.conditions.source.key,
             problem.objective,

@@ -187,7 +187,7 @@ def trial_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
                 "parameters": net.parameters,
                 "macs": net.macs,
                 "seconds": round(trial.seconds, 3),
-                "within_limits": run.objective.feasible(net, trial.accuracy or 0.0),
+                "within_limits": trial.done and run.objective.feasible(net, trial.accuracy or 0.0),
                 "origin": trial.origin,
                 "round": trial.round,
                 "predicted": trial.predicted,

@@ -17,6 +17,7 @@ from archpress.search.paper_descent import PaperDescent, descend_once
 from archpress.search.rounds import rounds as in_rounds
 from archpress.space import Neighbourhood, PaperSampler, SearchSpace, distinct, paper_space
 
+LEAST_FIRST = 8  # trials before the first round
 LAST_OF_ONE_SHOT = 10  # designs that the one shot leaves for the descent
 
 
@@ -30,8 +31,8 @@ def default_arm(
 ) -> Arm[Architecture]:
     """First trials, embedding, rounds; the best of all trials are named by the surrogate.
 
-    Plain hand-made nets as wide as the limits allow are among the first trials, and the last of the
-    best, where several are asked for.
+    Plain hand-made nets as wide as the limits on costs allow are among the first trials, and the
+    last of the best, where several are asked for.
 
     Args:
         settings: of the fit, the proposals and the number of first trials.
@@ -50,18 +51,19 @@ def default_arm(
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         space, ours = _space(problem), settings
+        ours = replace(ours, first=min(ours.first, max(LEAST_FIRST, problem.budget // 2)))
         if not rounds:
-            ours = replace(settings, first=max(8, problem.budget - LAST_OF_ONE_SHOT))
+            ours = replace(settings, first=max(LEAST_FIRST, problem.budget - LAST_OF_ONE_SHOT))
             problem = replace(problem, batch=LAST_OF_ONE_SHOT)
         first = first_candidates(space, problem.objective.limits, ours, problem.rng(0))
         known = {one.architecture.key for one in first}
-        first += [Candidate(net, "hand-made") for net in _plain(space) if net.key not in known]
+        first += [Candidate(net, "hand-made") for net in _plain(problem) if net.key not in known]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             yield from in_rounds(problem, first, learner, proposals)
 
     def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
         space = _space(problem)
-        plain = _plain(space)[: count - 1]
+        plain = _plain(problem)[: count - 1]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
             best = learner.finalists(trials, problem.objective, count - len(plain))
@@ -86,9 +88,14 @@ def hand_made_arm(number: int = 0) -> Arm[Architecture]:
     return Arm("hand-made", ask)
 
 
-def _plain(space: Neighbourhood) -> list[Architecture]:
-    """The plain nets that are finalists of `compress` too."""
-    return hand_made_nets(_of_any_time(space.choices))[:HAND_MADE_FINALISTS]
+def _plain(problem: Problem[Architecture]) -> list[Architecture]:
+    """The plain nets that are finalists of `compress` too; none where size is the aim.
+
+    There `compress` makes them of the size that it found, when its trials are over.
+    """
+    if problem.objective.shrinks:
+        return []
+    return hand_made_nets(_of_any_time(_space(problem).choices))[:HAND_MADE_FINALISTS]
 
 
 def _of_any_time(space: SearchSpace) -> SearchSpace:

@@ -34,9 +34,11 @@ def choose_augmentation(
         return recipe
     recipes = {name: augmented(recipe, name, source.input_shape) for name in augmentations}
     plans = {name: Plan(small, one, (0,), "reference") for name, one in recipes.items()}
-    trainer.train(list(plans.values()), "choosing the augmentation")
-    accuracy = {name: trainer.validation(plan).mean for name, plan in plans.items()}
-    best = max(augmentations, key=lambda name: accuracy[name])
+    trained = trainer.train(list(plans.values()), "choosing the augmentation")
+    accuracy = {
+        name: trainer.validation(plan).mean for name, plan in plans.items() if plan in trained
+    }
+    best = max(accuracy, key=lambda name: accuracy[name])
     told = ", ".join(f"{name} {value:.2%}" for name, value in accuracy.items())
     trainer.progress.say(f"Augmentation of final trainings: {best} (a small net has {told})")
     return recipes[best]

@@ -164,7 +164,7 @@ def compress(
         with pool(settings.trial, limited=True) as workers_pool:
             evaluator = averaged(workers_pool, settings.initialisations)
             task = Task(source, space, evaluator, trials, settings, seed, folder, listener, timing)
-            found = search(task, aimed)
+            found = search(task, aimed.against(trainer.validation(source_plan).mean))
             clock.add(found.seconds)
         with pool(settings.final, limited=False) as workers_pool:
             trainer = replace(trainer, pool=workers_pool)

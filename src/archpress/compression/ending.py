@@ -64,8 +64,9 @@ def finish(
     nets = {net.key: net for net in (*hand_made, *finalists)}
     others = list(nets.values())[len(references) :]
     plans = [Plan(net, settings.final, seeds[:1], "finalist") for net in others]
-    trainer.train([*plans, *references], "training finalists")
-    plans += [replace(plan, seeds=seeds[:1]) for plan in references]
+    trained = trainer.train([*plans, *references], "training finalists")
+    references = [plan for plan in references if plan in trained]
+    plans = [replace(plan, seeds=seeds[:1]) for plan in trained]
     chosen = [replace(best(plans), seeds=seeds, role="compressed")]
     teacher = None
     if settings.distillation:
@@ -79,8 +80,7 @@ def finish(
         chosen.append(replace(chosen[0], recipe=distilled))
     if settings.inheritance:
         chosen += [begun_with(source, plan, trainer) for plan in chosen]
-    trainer.train(chosen, "training the result", teacher=teacher)
-    compressed = best(chosen)
+    compressed = best(trainer.train(chosen, "training the result", teacher=teacher))
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)
 

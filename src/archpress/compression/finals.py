@@ -77,7 +77,9 @@ class FinalTrainer:
     folder: Path
     progress: Progress
 
-    def train(self, plans: Sequence[Plan], stage: str, *, teacher: Path | None = None) -> None:
+    def train(
+        self, plans: Sequence[Plan], stage: str, *, teacher: Path | None = None
+    ) -> list[Plan]:
         """Do what was not done before; the longest first.
 
         Args:
@@ -85,8 +87,11 @@ class FinalTrainer:
             stage: for the progress.
             teacher: file of logits, by `teach`.
 
+        Returns:
+            Those of which no training failed.
+
         Raises:
-            EvaluationError: a training failed; there is no result without it.
+            EvaluationError: there are none.
         """
         jobs = [
             Job(
@@ -103,11 +108,22 @@ class FinalTrainer:
         ]
         missing = [job for job in jobs if not self._is_done(job)]
         self.progress.stage(stage, len(missing))
+        problem = ""
         for done, trial in enumerate(self.pool.run(missing), start=1):
-            if not trial.done:
-                raise EvaluationError(f"the training of the {trial.origin} failed: {trial.error}")
             self.store.add(trial, replace_failed=True)
-            self.progress.advance(done, f"{trial.origin} {trial.accuracy:.2%}")
+            if trial.done:
+                self.progress.advance(done, f"{trial.origin} {trial.accuracy:.2%}")
+                continue
+            problem = f"the training of the {trial.origin} failed: {trial.error}"
+            self.progress.say(problem)
+        trained = [plan for plan in plans if self._is_trained(plan)]
+        if plans and not trained:
+            raise EvaluationError(problem)
+        return trained
+
+    def _is_trained(self, plan: Plan) -> bool:
+        found = (self._find(plan.architecture, plan.recipe, seed) for seed in plan.seeds)
+        return plan.given is not None or all(found)
 
     def known(self, recipe: Recipe, seed: int) -> list[Architecture]:
         """Nets whose training under a recipe was done before, and left its weights here."""
@@ -118,8 +134,8 @@ class FinalTrainer:
 
     def weights(self, plan: Plan, seed: int) -> Path:
         """File of the trained weights of one training."""
-        name = f"{plan.architecture.key[:16]}-{plan.recipe.key}-{seed}.safetensors"
-        return self.folder / name
+        about = (plan.architecture.key[:16], plan.recipe.key, self.data.key[:8], seed)
+        return self.folder / f"{'-'.join(map(str, about))}.safetensors"
 
     def _is_done(self, job: Job) -> bool:
         trial = self._find(job.candidate.architecture, job.recipe, job.seed)

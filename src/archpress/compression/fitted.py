@@ -74,7 +74,6 @@ def fitted_embedding(
     space = _space_of(source, asked)
     path = embedding_file(source, settings, seed, folder, asked)
     embedding = _read(path, space)
-    count = settings.pool if embedding is None else REFIT_POOL
 
     def drawn(count: int, stage: int) -> list[Architecture]:
         """As many nets of the space as there are, then others: some spaces have few."""
@@ -82,7 +81,7 @@ def fitted_embedding(
         missing = count - len(nets) if space != plain else 0
         return nets + _pool(source, plain, settings.paper_share, (seed, stage), missing, check)
 
-    pool = drawn(count, 0)
+    pool = drawn(settings.pool, 0)  # also for an embedding that was read: the refits' nets, again
     if embedding is None:
         embedding = Embedding(space, settings.size, seed)
         rng = np.random.default_rng([seed, 1])

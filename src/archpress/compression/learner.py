@@ -148,7 +148,8 @@ class EmbeddingLearner:
         neighbours = self._space.sample(rng)
         starts = [self.origin, *(next(neighbours) for _ in range(randoms))]
         left = settings.starts - len(starts)
-        starts += [parents[i % len(parents)] for i in range(left)]
+        known = encodable(parents, self.embedding) or [self.origin]
+        starts += [known[i % len(known)] for i in range(left)]
         for net in descend(self.embedding, starts, objective, settings, rng):
             yield simplify(net)
 

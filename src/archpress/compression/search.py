@@ -18,6 +18,7 @@ from archpress.compression.settings import Settings
 from archpress.compression.timing import Timing
 from archpress.compression.trust import Trust, trust_of
 from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
+from archpress.errors import EvaluationError
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import (
     Journal,
@@ -98,7 +99,8 @@ def search(task: Task, limits: Limits) -> Search:
 
     Args:
         task: what to search and with what.
-        limits: the user's; the space may hold tighter ones of its own.
+        limits: the user's, accuracies as a loss (`Limits.against`); the space may hold tighter ones
+            of its own.
     """
     settings, journal = task.settings, _journal(task, limits)
     counts: Counter[str] = Counter()
@@ -209,14 +211,21 @@ def _ranking(embedding: Embedding, trials: Sequence[Trial], task: Task) -> Ranki
 
 
 def objective_of(task: Task, limits: Limits) -> Objective:
-    """Limits on accuracy as limits on trials: relative to the source's own trial."""
-    least = 0.0
-    if limits.any_accuracy:
-        key = task.source.key
-        own = next((t.accuracy for t in _trials(task) if t.architecture.key == key), None)
-        loss = limits.max_accuracy_loss or 0.0
-        least = max(0.0, (own or 0.0) - loss)
-    return Objective(limits, least)
+    """A limit on the loss of accuracy as one on trials: relative to the source's own trial.
+
+    Raises:
+        EvaluationError: that trial failed, so there is nothing to compare with.
+    """
+    if limits.max_accuracy_loss is None:
+        return Objective(limits)
+    own = next((t for t in _trials(task) if t.architecture.key == task.source.key), None)
+    if own is None or own.accuracy is None:
+        why = own.error if own else "there is none"
+        raise EvaluationError(
+            f"the accuracy is limited, and the source's own brief trial failed ({why}): "
+            "nothing can be compared with it"
+        )
+    return Objective(limits, max(0.0, own.accuracy - limits.max_accuracy_loss))
 
 
 def _known_objective(task: Task, limits: Limits, last: Trial | None = None) -> Objective | None:
@@ -236,9 +245,7 @@ def _known_objective(task: Task, limits: Limits, last: Trial | None = None) -> O
 
 
 def _journal(task: Task, limits: Limits) -> Journal:
-    settings = replace(  # finals do not change a search
-        task.settings, final=task.settings.trial, distillation=0.0, inheritance=False
-    )
+    settings = task.settings.of_search()
     about = (task.source.key, limits, settings, task.evaluator.data_key, task.seed)
     device = repr((limits.max_latency, limits.latency)) if limits.max_latency else ""
     return Journal(task.folder / "search.jsonl", repr(about) + device + task.space.form_text)

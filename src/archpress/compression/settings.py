@@ -78,6 +78,18 @@ class Settings:
         """Of what the trials of a search are made with."""
         return averaged_key(self.trial, self.initialisations)
 
+    def of_search(self) -> "Settings":
+        """Without what does not change a search, but only the trainings after it."""
+        return replace(
+            self,
+            final=self.trial,
+            seeds=1,
+            finalists=1,
+            distillation=0.0,
+            inheritance=False,
+            augmentations=(),
+        )
+
     def __post_init__(self) -> None:
         """Check the counts."""
         for name, least in _LEAST:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 from archpress.architecture import Architecture
@@ -107,6 +107,16 @@ class Limits:
         if self.max_accuracy_loss is not None:
             floor = max(floor, source_accuracy - self.max_accuracy_loss)
         return floor
+
+    def against(self, source_accuracy: float) -> "Limits":
+        """With accuracies as a loss alone, against a source of this accuracy.
+
+        So brief trainings can keep them too, compared with a brief training of the source.
+        """
+        if self.min_accuracy is None:
+            return self
+        loss = max(0.0, source_accuracy - self.least_accuracy(source_accuracy))
+        return replace(self, min_accuracy=None, max_accuracy_loss=loss)
 
     def to_dict(self) -> dict[str, float | str]:
         """The limits that there are, as plain values, and what latencies are measured with."""
