@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from archpress.terminal import TerminalProgress
+from archpress.terminal import TerminalProgress, table
 
 
 def log(tell):
@@ -34,3 +34,10 @@ def test_before_the_first_step_it_tells_what_it_waits_for(monkeypatch):
 
     waiting = "  0/2 in 0 s; waiting for 2 trials that another run trains"
     assert log(tell) == ["round 1: 2", waiting, "  0/2 in 0 s"]
+
+
+def test_brackets_in_a_table_are_text():
+    written = io.StringIO()
+    rows = [["[enforce fail at alloc_cpu.cpp:127]"], ["[/tmp/x]"]]
+    Console(file=written, width=200).print(table("", ["error"], rows))
+    assert all(row[0] in written.getvalue() for row in rows)

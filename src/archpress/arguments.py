@@ -74,7 +74,7 @@ AMOUNT = "AMOUNT"
 NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
-SeedOption = Annotated[int, typer.Option(help="Of everything that is random.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is random.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 WorkersOption = Annotated[
     int | None, typer.Option(help="Processes that train; by default one a core.")
@@ -320,7 +320,7 @@ def shape_of(text: str | None, option: str) -> tuple[int, int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
         raise ArchpressError(
             f"{option} must be channels x height x width, e.g. 3x32x32, not {text}"
         )

@@ -40,7 +40,7 @@ from archpress.cli_profile import profile
 from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
 from archpress.cli_watch import watch
-from archpress.errors import ArchpressError
+from archpress.errors import ArchpressError, EvaluationError
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
 
@@ -82,15 +82,22 @@ def evaluate(
     evaluator = SerialEvaluator(images, settings_of(images).trial, device=device)
     with Store(store) as opened:
         candidates = [Candidate(architecture, "by hand")]
-        (outcome,) = evaluate_once(evaluator, opened, candidates, seed=seed, waiting=_WaitingTold())
+        (outcome,) = evaluate_once(
+            evaluator,
+            opened,
+            candidates,
+            seed=seed,
+            retry_failed=True,
+            waiting=_WaitingTold(),
+        )
     trial = outcome.trial
     if as_json:
         _print_json({**costs(architecture), "reused": outcome.reused, **trial.to_dict()})
-    elif trial.accuracy is None:
-        _say(f"the trial failed: {trial.error}")
-    else:
+    elif trial.accuracy is not None:
         known = ", known from an earlier trial" if outcome.reused else ""
         _say(f"{trial.accuracy:.2%} on validation images, {trial.seconds:.1f} s{known}")
+    if not trial.done:
+        raise EvaluationError(f"the trial failed: {trial.error}")
 
 
 @app.command()
@@ -127,7 +134,9 @@ def train(
 @app.command()
 def fit(
     run: RunArgument,
-    seeds: Annotated[int, typer.Option(help="Cross-validations, the folds drawn anew.")] = 20,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Cross-validations, the folds drawn anew.")
+    ] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Fit the embedding of a run and tell how well its surrogate ranks held-out trials.
@@ -173,7 +182,9 @@ def trials(
     min_accuracy: Annotated[float | None, typer.Option(help="Only better nets.")] = None,
     origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed ones.")] = False,
-    export: Annotated[Path | None, typer.Option(help="Write all to .csv or .jsonl.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write them to .csv or .jsonl, however many.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List, filter and sort the trials of a run, or export them.
@@ -185,15 +196,15 @@ def trials(
     from archpress.terminal import table
 
     with Store(store_place(run)) as store:
-        if export:
-            _say(f"{store.export(export)} trials written to {export}")
-            return
         which = TrialFilter(
             origin=origin,
             state=TrialState.FAILED if failed else None,
             max_parameters=most_parameters(max_parameters, run),
             min_accuracy=min_accuracy,
         )
+        if export:
+            _say(f"{store.export(export, which)} trials written to {export}")
+            return
         descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
         found = store.trials(which, sort=sort.value, descending=descending, limit=limit)
         total = store.count()

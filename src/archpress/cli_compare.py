@@ -69,7 +69,7 @@ def compare(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare ways to search: the same images, recipes, budget, seeds and final training for all.
+    """Compare ways to search: the same images, recipes, budget and seeds for all.
 
     Writes compare.html, compare.md, compare.csv and trials.csv, anew after every search. The same
     command goes on after a kill; with more arms or seeds it trains only what is new.

@@ -80,7 +80,7 @@ def table(
 
 def _whole_numbers(text: str, option: str, *, least: int) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and int(part) >= least for part in parts):
+    if not all(part.isdecimal() and int(part) >= least for part in parts):
         raise ArchpressError(
             f"{option} must be whole numbers from {least} with commas, e.g. 25,50, not {text!r}"
         )

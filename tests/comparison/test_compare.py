@@ -310,11 +310,15 @@ def test_nets_inherit_from_a_source_that_is_trained_once(run, tmp_path):
 
 @pytest.mark.slow
 def test_other_endings_of_ours_take_over_its_search(run, tmp_path):
-    ours, plain, heir = run(["default", "no-distillation", "default-inherited"]).runs
-    assert [path.name.split("-")[0] for path in (tmp_path / "searches").iterdir()] == ["default"]
+    compared = run(["default", "no-distillation", "default-inherited", "narrowing"])
+    ours, plain, heir, _ = compared.runs
+    searches = {path.name.split("-")[0] for path in (tmp_path / "searches").iterdir()}
+    assert searches == {"default", "narrowing"}
     assert ours.trials == plain.trials == heir.trials
     assert len({one.final.trial.architecture.key for one in (ours, plain, heir)}) == 1
     assert len({one.final.trial.recipe for one in (ours, plain, heir)}) == 3
+    assert compared.verdict.count("no-distillation") == 1
+    assert "distilled from the trained source" in (tmp_path / "compare.md").read_text()
 
 
 @pytest.mark.slow
@@ -338,6 +342,7 @@ def test_the_net_that_ours_chose_is_distilled_like_the_narrowed_source(run):
         ({"seeds": 0}, "seeds must be at least 1, not 0"),
         ({"workers": 0}, "one worker or more, not 0"),
         ({"limits": Limits()}, "at least one limit"),
+        ({"limits": Limits(max_latency_share=0.5)}, "a comparison times no nets"),
         ({"limits": Limits(max_parameters=20)}, "max_parameters=20"),
         ({"device": "tpu"}, "'tpu'"),
         ({"arms": ["distillation"], "limits": Limits(min_accuracy=0.5)}, "need a limit on a cost"),

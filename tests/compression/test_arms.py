@@ -88,3 +88,18 @@ def test_among_the_best_are_the_plain_nets_that_are_finalists_of_compress(tmp_pa
     arm = default_arm(SETTINGS, tmp_path)
     best = arm.rank(problem, run_arm(arm, problem, look_up), 5)
     assert {net.key for net in plain} <= {trial.architecture.key for trial in best}
+
+
+@pytest.mark.slow
+def test_a_small_budget_leaves_half_of_it_for_rounds(problem, tmp_path):
+    settings = replace(SETTINGS, first=60)
+    trials = run_arm(default_arm(settings, tmp_path), problem, look_up)
+    assert sum(trial.round > 0 for trial in trials) >= problem.budget // 3
+
+
+def test_where_size_is_the_aim_there_are_no_widest_nets_among_the_first_trials(problem, tmp_path):
+    shrinking = replace(problem, objective=Objective(Limits(max_accuracy_loss=0.1), 0.5))
+    first = next(default_arm(SETTINGS, tmp_path).ask(shrinking))
+    most = problem.space.choices.most_activations
+    others = [one.architecture for one in first if one.origin != "source"]
+    assert all(net.activations <= most for net in others)

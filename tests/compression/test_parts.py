@@ -22,6 +22,7 @@ from archpress.compression import fitted as fitted_module
 from archpress.compression.first import anchor_nets, hand_made_nets
 from archpress.compression.fitted import fitted_embedding, labelled
 from archpress.compression.learner import EmbeddingLearner
+from archpress.compression.search import Task, objective_of
 from archpress.compression.sentence import tell
 from archpress.embedding import (
     Alphabet,
@@ -34,8 +35,8 @@ from archpress.embedding import (
 )
 from archpress.embedding.fitting import fit_unlabelled, refit
 from archpress.errors import EvaluationError, StoreError
-from archpress.evaluation import Candidate, Trial, TrialState
-from archpress.search import Problem
+from archpress.evaluation import Candidate, TableEvaluator, Trial, TrialState
+from archpress.search import Problem, Silent
 from archpress.search.descent import _loss
 from archpress.space import (
     Form,
@@ -45,6 +46,7 @@ from archpress.space import (
     sample_neighbourhood,
     space_around,
 )
+from archpress.store import Store
 
 
 def trial(net, accuracy, **more):
@@ -306,3 +308,57 @@ def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
     assert bad.startswith("Not met: max_accuracy_loss 0.0100 but 0.0200; the closest:")
     plain = tell([met], source, compressed, is_plain=True)
     assert plain == f"{good} It is a plain hand-made net: no net of the search was better."
+
+
+# --- what a search hangs on ---
+
+
+def test_a_search_is_the_same_whatever_its_finals_are():
+    settings = settings_for("standard")
+    other = replace(settings, seeds=5, finalists=7, distillation=0.0, final=settings.trial)
+    assert other.of_search() == settings.of_search()
+    assert replace(settings, first=9).of_search() != settings.of_search()
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Of a search whose source's trial is what the test puts into the store."""
+    evaluator = TableEvaluator({}, name="table")
+    space = space_around(TINY, Limits(max_accuracy_loss=0.1))
+    with Store(tmp_path / "trials.db") as store:
+        settings = settings_for("smoke")
+        yield Task(TINY, space, evaluator, store, settings, 0, tmp_path, Silent())
+
+
+@pytest.mark.parametrize(("accuracy", "least"), [(0.85, 0.75), (0.05, 0.0)])
+def test_a_loss_of_accuracy_is_counted_from_the_sources_own_trial(task, accuracy, least):
+    own = replace(trial(TINY, accuracy), data=task.evaluator.data_key, recipe="table")
+    task.store.add(replace(own, recipe=task.evaluator.recipe_key))
+    found = objective_of(task, Limits(max_accuracy_loss=0.1))
+    assert found.least_accuracy == pytest.approx(least)
+
+
+def test_without_the_sources_own_trial_nothing_is_within_a_loss(task):
+    place = {"data": task.evaluator.data_key, "recipe": task.evaluator.recipe_key}
+    failed = replace(trial(TINY, None), error="TimeLimit: 1800 s", **place)
+    task.store.add(failed)
+    with pytest.raises(EvaluationError, match=r"own brief trial failed \(TimeLimit: 1800 s\)"):
+        objective_of(task, Limits(max_accuracy_loss=0.1))
+
+
+@pytest.mark.slow
+def test_a_search_that_goes_on_has_the_pool_that_it_had(tmp_path):
+    settings = replace(settings_for("smoke"), pool=600)
+    first, again = (fitted_embedding(TINY, settings, 0, tmp_path) for _ in range(2))
+    assert [net.key for net in first.pool] == [net.key for net in again.pool]
+    assert first.reconstruction == again.reconstruction
+
+
+@pytest.mark.slow
+def test_trials_of_other_spaces_are_no_places_to_descend_from(tmp_path):
+    space = Neighbourhood(TINY, space_around(TINY, Limits(max_parameters=2000)))
+    foreign = chain((1, 28, 28), Layer("conv", 3, 4, 1), Layer("gelu"), TINY.layers[-1])
+    with EmbeddingLearner(space, settings_for("smoke"), 0, tmp_path) as learner:
+        learner.learn([trial(TINY, 0.8), trial(named("tiny", (1, 28, 28), 10), 0.8)], 1)
+        objective = Objective(Limits(max_parameters=2000))
+        assert list(learner.descend([foreign], objective, np.random.default_rng(0)))

@@ -70,6 +70,12 @@ def test_a_table_is_read_from_csv(tmp_path):
     assert table.accuracies == {"2-0": 0.5, "2-1": 0.625}
 
 
+def test_a_mark_at_the_beginning_of_a_table_is_no_part_of_its_first_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x0,x1,parameters,accuracy\n0,2,10,50.0\n", encoding="utf-8-sig")
+    assert read_table(path).rows[0].choices == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -80,7 +86,9 @@ def test_a_table_is_read_from_csv(tmp_path):
         ("x0,accuracy,parameters\n1,2,3\n1.5,2,3\n", "line 3: x0 must be a whole number"),
         ("x0,accuracy,parameters\n1,200,3\n", "accuracy is percent"),
         ("x0,accuracy,parameters\n1,nan,3\n", "accuracy must be 0 or more"),
-        ("x0,accuracy,parameters\n1,2,0\n", "parameters must be at least 1"),
+        ("x0,accuracy,parameters\n1,2,0\n", "parameters must be from 1 to"),
+        ("x0,accuracy,parameters\n1,2,4e22\n", "parameters must be from 1 to"),
+        ("x0,accuracy,parameters\n1,0.9,3\n2,0.8,2\n", "must be percent, and the highest is 0.9"),
         ("x0,accuracy,parameters\n1,2\n", "parameters must be a number"),
         ("x0,accuracy,parameters\n1,2,3\n1,2,3\n", "two rows of the same choices"),
     ],

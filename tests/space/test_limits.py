@@ -50,6 +50,21 @@ def test_the_least_accuracy_is_the_stricter_of_the_two():
     assert Limits(min_accuracy=0.88, max_accuracy_loss=0.05).least_accuracy(0.9) == 0.88
 
 
+@pytest.mark.parametrize(
+    ("limits", "loss"),
+    [
+        (Limits(min_accuracy=0.7), 0.2),
+        (Limits(min_accuracy=0.88, max_accuracy_loss=0.05), 0.02),
+        (Limits(min_accuracy=0.7, max_accuracy_loss=0.05), 0.05),
+        (Limits(min_accuracy=0.95), 0.0),
+    ],
+)
+def test_an_accuracy_to_reach_is_a_loss_against_a_source(limits, loss):
+    against = limits.against(0.9)
+    assert against.min_accuracy is None
+    assert against.max_accuracy_loss == pytest.approx(loss)
+
+
 def test_a_limit_on_the_file_is_kept_by_repair_and_bounds_the_parameters():
     limits = Limits(max_file_size=40_000)
     assert limits.most_parameters == 10_000

@@ -44,7 +44,8 @@ def module_at(text: str) -> nn.Module:
         if not callable(found):
             raise ArchitectureError(f"{text} is a {type(found).__name__}, which cannot be called")
         try:
-            found = found()
+            with _importing_from(_folder(place)):
+                found = found()
         except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise ArchitectureError(
                 f"calling {text} without arguments failed ({told(error)}): name a function that "
@@ -60,11 +61,16 @@ def _code(place: str) -> ModuleType:
     path = Path(place).expanduser()
     if is_file and not path.is_file():
         raise ArchitectureError(f"there is no file {place}")
-    with _importing_from(path.parent.resolve() if is_file else Path.cwd()):
+    with _importing_from(_folder(place)):
         try:
             return _of_file(path) if is_file else importlib.import_module(place)
         except (Exception, SystemExit) as error:  # likewise
             raise ArchitectureError(f"importing {place} failed: {told(error)}") from error
+
+
+def _folder(place: str) -> Path:
+    """Of a file, or the current one, where a package is looked for."""
+    return Path(place).expanduser().parent.resolve() if place.endswith(".py") else Path.cwd()
 
 
 def _of_file(path: Path) -> ModuleType:

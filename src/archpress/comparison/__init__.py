@@ -1,4 +1,4 @@
-"""Ways to a small net, compared: the same images, recipes, budget, seeds and final training.
+"""Ways to a small net, compared: the same images, recipes, budget and seeds.
 
 compare                  runs arms over seeds, resumable, and writes what came of it
 Contestant, contestants  who can take part

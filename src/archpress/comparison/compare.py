@@ -1,4 +1,4 @@
-"""`compare`: any arms over the same seeds, budget, images, recipes and final training."""
+"""`compare`: any arms over the same seeds, budget, images and recipes."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -53,7 +53,7 @@ def compare(
     cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Let arms search with several seeds, train what each chose once, and compare the nets.
+    """Let arms search with several seeds, train what each chose, and compare the nets.
 
     All trials go into one store, so the same call after a kill goes on, and one with more arms or
     seeds trains only what is new. After every search the folder has `compare.html`, `compare.md`,
@@ -215,6 +215,7 @@ def _begin(
         runs=(),
         complete=False,
         folder=conditions.folder,
+        distillation=settings.distillation,
     )
 
 

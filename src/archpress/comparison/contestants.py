@@ -13,7 +13,7 @@ from archpress.comparison.ending import Finish, from_scratch
 from archpress.errors import ArchitectureError, EvaluationError, SpaceError
 from archpress.search import Arm
 
-OURS = "default"
+OURS, UNTAUGHT = "default", "no-distillation"
 Kind = Literal["ours", "ablation", "baseline", "reference"]
 Check = Callable[[Conditions], None]
 
@@ -70,7 +70,7 @@ def _ours() -> Iterable[Contestant]:
     ours = replace(of_ours(OURS, about, "ours"), has_finalists=True)
     yield replace(ours, finish=inherited.taught)
     same = replace(ours, kind="ablation", searches_as=OURS)
-    yield replace(same, name="no-distillation", about="the net of ours, taught by labels alone")
+    yield replace(same, name=UNTAUGHT, about="the net of ours, taught by labels alone")
     about = "the net of ours, begun with slices of the trained source, not distilled"
     sliced = replace(same, name="default-inherited", about=about, needs_source=True)
     yield replace(sliced, finish=inherited.sliced)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from archpress.comparison.contestants import OURS, Contestant
+from archpress.comparison.contestants import OURS, UNTAUGHT, Contestant
 from archpress.comparison.curves import best_so_far
 from archpress.comparison.verdict import Paired, paired, tell
 from archpress.compression.notebook import as_html
@@ -135,6 +135,7 @@ class Comparison:
         runs: one an arm and seed, as far as they are done.
         complete: whether all are, the test images included.
         folder: where it lies.
+        distillation: weight of the source's outputs in the last training of ours.
     """
 
     source: dict[str, Any]
@@ -150,6 +151,7 @@ class Comparison:
     runs: tuple[Run, ...]
     complete: bool
     folder: Path
+    distillation: float = 0.0
 
     @property
     def which_seeds(self) -> range:
@@ -195,7 +197,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """One sentence: ours against the best of the others."""
+        """Ours against the best of the others; without its teacher too, where that took part."""
         if not self.complete:
             total = len(self.contestants) * self.seeds
             return f"Not finished: {len(self.runs)} of {total} searches are done."
@@ -207,7 +209,11 @@ class Comparison:
             return f"There is no other arm with a result to compare {OURS} with."
         means = {one.arm: one for one in self.summaries}
         best = max(rivals, key=lambda pair: _mean(self._spread(means[pair.arm])))
-        return tell(best, len(rivals), self.goal, self.judged_on)
+        sentences = [tell(best, len(rivals), self.goal, self.judged_on)]
+        untaught = paired(best.arm, self._by_seed(UNTAUGHT), self._by_seed(best.arm))
+        if untaught is not None and self.distillation and best.arm in baselines:
+            sentences.append(tell(untaught, 1, self.goal, self.judged_on, ours=UNTAUGHT))
+        return " ".join(sentences)
 
     def _repr_html_(self) -> str:
         from archpress.comparison.tables import brief_columns, brief_rows  # they import this module

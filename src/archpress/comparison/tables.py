@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from archpress.comparison.contestants import OURS
 from archpress.comparison.result import Comparison, Summary
 from archpress.comparison.verdict import Paired
 from archpress.compression.result import Spread
@@ -138,7 +139,17 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("seeds", f"{comparison.seeds}, from {comparison.first_seed}"),
         ("trial recipe", training(trial)),
         ("final recipe", f"{training(final)}, one training a seed"),
+        *_endings(comparison),
     ]
+
+
+def _endings(comparison: Comparison) -> list[tuple[str, str]]:
+    """What the final trainings of some arms have that those of others do not."""
+    weight = comparison.distillation
+    taught = f", and its best is distilled from the trained source, weight {weight:g}"
+    some = [one.name for one in comparison.contestants if one.has_finalists]
+    ours = "validation chooses among finalists" + (taught if weight else "")
+    return [(f"final trainings of {OURS}", ours)] if OURS in some else []
 
 
 def about(comparison: Comparison) -> list[tuple[str, str]]:

@@ -65,7 +65,14 @@ def _signed_ranks(differences: list[float]) -> float | None:
     return float(wilcoxon(apart, method="approx" if tied else "exact").pvalue)
 
 
-def tell(pair: Paired, others: int, goal: Literal["accuracy", "compression"], images: str) -> str:
+def tell(
+    pair: Paired,
+    others: int,
+    goal: Literal["accuracy", "compression"],
+    images: str,
+    *,
+    ours: str = OURS,
+) -> str:
     """Whether ours is above the best of the others, in one sentence.
 
     Args:
@@ -73,6 +80,7 @@ def tell(pair: Paired, others: int, goal: Literal["accuracy", "compression"], im
         others: how many they are.
         goal: what is compared.
         images: that the final accuracies are of.
+        ours: name of the arm that is ours.
     """
 
     def say(value: float) -> str:
@@ -90,7 +98,7 @@ def tell(pair: Paired, others: int, goal: Literal["accuracy", "compression"], im
         size = "more than two standard errors" if is_clear else "no more than two standard errors"
     if round(pair.mean, 6) > 0:
         tail = f": a difference of {size}" if size else ""
-        return f"{OURS} is {say(pair.mean)} {what} above {rival} {spread}{tail}."
+        return f"{ours} is {say(pair.mean)} {what} above {rival} {spread}{tail}."
     below = f"{say(pair.mean)} {what} below" if round(pair.mean, 6) else "as good"
     tail = f", {size}" if size and round(pair.mean, 6) else ""
-    return f"{OURS} is not above {rival}: it is {below} {spread}{tail}."
+    return f"{ours} is not above {rival}: it is {below} {spread}{tail}."

@@ -22,6 +22,7 @@ from archpress.space import Limits, Row, RowSpace
 
 CHOICE = re.compile(r"x(\d+)")
 ROUNDING = 1e-9  # an accuracy that is lower by the whole loss allowed still meets it
+MOST_PARAMETERS = 1e15  # what numbers in a table hold exactly
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_table(path: Path | str) -> Table:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins with a mark
             reader = csv.DictReader(file)
             choices = _choice_columns(reader.fieldnames or [], path)
             read = [_row(line, choices, f"{path} line {reader.line_num}") for line in reader]
@@ -83,6 +84,10 @@ def read_table(path: Path | str) -> Table:
     accuracies = {row.key: accuracy for row, accuracy in read}
     if len(accuracies) != len(read):
         raise DataError(f"the table {path} has two rows of the same choices")
+    if (best := max(accuracies.values())) <= 0.01:  # of percent: fractions, most likely
+        raise DataError(
+            f"accuracies in the table {path} must be percent, and the highest is {100 * best:g}"
+        )
     return Table(path.stem, [row for row, _ in read], accuracies)
 
 
@@ -114,8 +119,8 @@ def _row(line: Mapping[str, str], choices: Sequence[str], where: str) -> tuple[R
     if accuracy > 100:
         raise DataError(f"{where}: accuracy is percent, at most 100, not {line['accuracy']}")
     parameters = number("parameters")
-    if parameters < 1:
-        raise DataError(f"{where}: parameters must be at least 1, not {line['parameters']}")
+    if not 1 <= parameters <= MOST_PARAMETERS:
+        raise DataError(f"{where}: parameters must be from 1 to 10^15, not {line['parameters']}")
     return Row(tuple(map(int, values)), round(parameters)), accuracy / 100
 
 

@@ -182,13 +182,17 @@ class Store:
         self.settle()
         return self._database.run("read", lambda connection: connection.scalar(query)) or 0
 
-    def export(self, path: Path | str) -> int:
-        """Write all trials to a file of kind `.jsonl` or `.csv`, see `write_trials`.
+    def export(self, path: Path | str, which: TrialFilter | None = None) -> int:
+        """Write trials to a file of kind `.jsonl` or `.csv`, see `write_trials`.
+
+        Args:
+            path: of the file.
+            which: by default all.
 
         Returns:
             Number of trials written.
         """
-        found = self.trials()
+        found = self.trials(which)
         try:
             write_trials(found, Path(path))
         except (OSError, EvaluationError) as error:

@@ -1,0 +1,69 @@
+"""Final trainings by a pool that trains nothing: what is done again, and what may fail."""
+
+import pytest
+
+from archpress.architecture import named
+from archpress.compression.finals import FinalTrainer, Plan
+from archpress.data import ImageData
+from archpress.errors import EvaluationError
+from archpress.evaluation import Recipe, Trial, TrialState
+from archpress.evaluation.trial import failed_trial
+from archpress.search import Silent
+from archpress.store import Store
+
+TINY, PLAIN = named("tiny"), named("plain6")
+RECIPE = Recipe("final", epochs=1)
+
+
+class Instant:
+    """A pool: trials at once, their weights a file; some architectures fail."""
+
+    def __init__(self, data, *failing):
+        self.data, self.failing, self.jobs = data, failing, []
+
+    def run(self, jobs):
+        for job in jobs:
+            self.jobs.append(job)
+            net, place = job.candidate.architecture, (self.data.key, job.recipe.key, job.seed)
+            if net in self.failing:
+                data, recipe, seed = place
+                yield failed_trial(
+                    job.candidate, data=data, recipe=recipe, seed=seed, error="Diverged: inf"
+                )
+                continue
+            job.save_weights.parent.mkdir(exist_ok=True)
+            job.save_weights.write_text(self.data.key)
+            yield Trial(net, *place, TrialState.DONE, {"accuracy": 0.9})
+
+
+@pytest.fixture
+def trainer(images, tmp_path):
+    """Makes trainers on one folder and one store."""
+    with Store(tmp_path / "trials.db") as store:
+
+        def make(data=images, failing=()):
+            pool = Instant(data, *failing)
+            return FinalTrainer(data, pool, store, tmp_path / "weights", Silent())
+
+        yield make
+
+
+def test_weights_of_other_images_are_not_taken_for_ones_own(trainer, images):
+    classes = images.class_names
+    other = ImageData.of("the other split", images.validation, images.train, classes)
+    plan = Plan(TINY, RECIPE, (0,), "source")
+    for data in (images, other, images):
+        one = trainer(data)
+        assert one.train([plan], "training") == [plan]
+        assert one.weights(plan, 0).read_text() == data.key
+    assert one.pool.jobs == []
+
+
+def test_what_fails_is_left_out_as_long_as_something_is_trained(trainer):
+    plans = [Plan(net, RECIPE, (0, 1), "finalist") for net in (PLAIN, TINY)]
+    one = trainer(failing=[PLAIN])
+    assert one.train(plans, "training finalists") == plans[1:]
+    assert len(one.pool.jobs) == 4
+    with pytest.raises(EvaluationError, match="training of the final finalist failed: Diverged"):
+        one.train(plans[:1], "training the result")
+    assert trainer().train(plans, "again") == plans
