@@ -284,6 +284,25 @@ def test_a_net_is_evaluated_once_and_trained_to_a_folder(tmp_path, capsys):
     assert (tmp_path / "o" / "network.py").exists()
 
 
+@pytest.mark.slow
+def test_what_failed_is_evaluated_again_and_said_to_have_failed(tmp_path, capsys, monkeypatch):
+    command = ["evaluate", "tiny", "--data", "digits", "--store", tmp_path / "t.db"]
+    with monkeypatch.context() as broken:
+        broken.setattr("archpress.evaluation.job.train", lambda *_, **__: 1 / 0)
+        assert "the trial failed: ZeroDivision" in refused(capsys, *command)
+    assert run(*command) == 0
+    assert "on validation images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("count", "conv7", "--max-macs", "1e6", "--seed", -1), ("fit", "runs", "--seeds", 0)],
+)
+def test_numbers_that_cannot_be_are_refused(capsys, command):
+    assert run(*command) == 2
+    assert "greater than or equal to" in capsys.readouterr().err
+
+
 def test_lists_and_inspections_tell_exact_counts(capsys):
     assert run("zoo", "--json") == 0
     assert json.loads(capsys.readouterr().out)["conv7"]["parameters"] == 708_458

@@ -258,3 +258,13 @@ def test_a_file_meets_images_as_other_nets_do(files, name, capsys):
     assert architecture.input_shape == data.input_shape == (3, 8, 8)
     assert architecture.classes == data.classes == 4
     assert "its last layer is replaced" in capsys.readouterr().err
+
+
+def test_a_function_may_import_its_neighbours_when_it_is_called(tmp_path):
+    from archpress.architecture.importing import module_at
+
+    (tmp_path / "neighbour.py").write_text("from torch.nn import Flatten as Net\n")
+    (tmp_path / "late.py").write_text(
+        "def make():\n    from neighbour import Net\n    return Net()\n"
+    )
+    assert type(module_at(f"{tmp_path}/late.py:make")).__name__ == "Flatten"

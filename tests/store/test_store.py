@@ -131,6 +131,12 @@ def test_exported_lines_hold_everything(store, tmp_path):
     assert sorted(read_trials(tmp_path / "trials.jsonl"), key=key_of) == sorted(written, key=key_of)
 
 
+def test_some_trials_can_be_exported_alone(store, tmp_path):
+    for seed in (0, 1):
+        store.add(trial(seed=seed))
+    assert store.export(tmp_path / "trials.jsonl", TrialFilter(seed=1)) == 1
+
+
 def test_an_exported_table_has_the_costs_and_the_results(store, tmp_path):
     store.add(trial(2, origin='a "quoted", name'))
     store.export(tmp_path / "trials.csv")
