@@ -243,6 +243,8 @@ def read_source_and_images(
         )
     if read is None:
         read = source.read(images.input_shape, images.classes)
+    if weights is None and (said := read.misread(net)):  # given weights are refused later
+        typer.echo(said, err=True)
     architecture = read.architecture.of_logits
     outputs = architecture.classes
     if outputs == images.classes:

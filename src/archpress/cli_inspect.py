@@ -81,17 +81,12 @@ def inspect(
 
 def _checked(net: str, source: "SourceNet") -> dict[str, int | float | bool]:
     """How the outputs of what was read differ from those of the net itself."""
-    from archpress.architecture.network import build, load_weights
-    from archpress.architecture.tracing import agreement
-
-    if source.weights is None or source.run is None:
+    found = source.agreement()
+    if found is None:
         raise ArchpressError(
             f"--check compares with a module, FILE.py:callable, a .pt2 or an .onnx file, and {net} "
             "is none"
         )
-    network = build(source.architecture)
-    load_weights(network, source.weights, where=net)
-    found = agreement(network, source.run)
     told: dict[str, int | float | bool] = {
         "difference": found.difference,
         "largest_output": found.largest,

@@ -145,6 +145,24 @@ def test_a_network_that_computes_something_else_than_its_source_is_refused(brigh
         measure_given(wrong, "net", brightness, None, device="cpu", progress=Silent())
 
 
+def test_a_source_that_was_read_as_another_network_is_told_though_its_weights_are_not_used(
+    brightness,
+):
+    class Heard(Silent):
+        lines = ()
+
+        def say(self, text):
+            self.lines += (text,)
+
+    heard, module = Heard(), ByBrightness()
+    source_net(module, brightness, None, heard)
+    assert heard.lines == ()
+    module.head.register_forward_hook(lambda layer, inputs, output: output + 1)
+    source_net(module, brightness, None, heard)
+    (line,) = heard.lines
+    assert line.startswith("the ByBrightness was read as a network whose outputs differ")
+
+
 def test_sources_of_every_kind_take_weights(brightness, tmp_path):
     module = ByBrightness()
     state = module.state_dict()

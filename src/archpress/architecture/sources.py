@@ -10,11 +10,17 @@ from torch import Tensor, nn
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.exported import ExportedNet, load_exported
 from archpress.architecture.importing import module_at, names_a_module
-from archpress.architecture.network import layer_names, module_call, module_of
+from archpress.architecture.network import (
+    build,
+    layer_names,
+    load_weights,
+    module_call,
+    module_of,
+)
 from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs, read_onnx
 from archpress.architecture.reading import FrozenPart, Traced, outputs_of, weights_of
 from archpress.architecture.state_dicts import StateDict, network_with
-from archpress.architecture.tracing import trace
+from archpress.architecture.tracing import Agreement, agreement, trace
 from archpress.architecture.zoo import ZOO, InputShape, named
 from archpress.errors import ArchitectureError
 
@@ -42,6 +48,30 @@ class SourceNet:
     run: Callable[[Tensor], Tensor] | None = None
     parameters: int | None = None
     frozen: tuple[FrozenPart, ...] = ()
+
+    def agreement(self) -> Agreement | None:
+        """How far the network that was read is from the source itself; None for a structure."""
+        if self.weights is None or self.run is None:
+            return None
+        network = build(self.architecture)
+        load_weights(network, self.weights, where="the source")
+        return agreement(network, self.run)
+
+    def misread(self, net: str) -> str | None:
+        """One sentence where the network that was read is not the source; None where it is.
+
+        Args:
+            net: what it is called.
+        """
+        found = self.agreement()
+        if found is None or found.is_close:
+            return None
+        return (
+            f"{net} was read as a network whose outputs differ from its own by "
+            f"{found.difference:.3g} (of up to {found.largest:.3g}), so that is another network: "
+            "look for hooks and for in-place operations on a tensor that is read again "
+            "(archpress inspect --check)"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ def compress(
         connect(cluster)  # refuses before anything takes time
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
-    net = source_net(source, images, weights)
+    listener = progress or Silent()
+    net = source_net(source, images, weights, listener)
     measured = with_joins_of_two(net.architecture.of_logits)
     form = (form or Form()).with_joins_of_two(net.architecture)
     source = with_linear_head(measured, form.kept)
@@ -120,7 +121,6 @@ def compress(
     space_around(source, timeless, form)  # refuses what no net can keep
     wanted = settings or settings_of(images, given=weights is not None)
     chosen_device = driver_device(device, cluster)
-    listener = progress or Silent()
     net = replace(net, architecture=with_joins_of_two(net.architecture))
     given = measure_given(net, name, images, normalisation, device=chosen_device, progress=listener)
     plan = _plan(images, wanted, limits, form, name, seed, given)

@@ -63,7 +63,10 @@ class GivenWeights:
 
 
 def source_net(
-    source: Source, data: ImageData, weights: str | Path | StateDict | None
+    source: Source,
+    data: ImageData,
+    weights: str | Path | StateDict | None,
+    progress: Progress | None = None,
 ) -> SourceNet:
     """The source's layers, and its weights where they are to be used.
 
@@ -71,6 +74,7 @@ def source_net(
         source: as `compress` takes it.
         data: whose shape and classes nets get that have none.
         weights: likewise.
+        progress: is told where a source whose weights are not used was read as another network.
 
     Raises:
         ArchitectureError: there is no such net, it cannot be read, or the weights do not fit it.
@@ -87,7 +91,10 @@ def source_net(
         case _:
             opened = open_source(source)
     if weights is None:
-        return replace(opened.read(data.input_shape, data.classes), weights=None)
+        read = opened.read(data.input_shape, data.classes)
+        if progress is not None and (said := read.misread(opened.net)):
+            progress.say(said)
+        return replace(read, weights=None)
     return with_weights(opened, weights).read(data.input_shape, data.classes)
 
 
