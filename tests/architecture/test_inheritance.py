@@ -1,11 +1,15 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from archpress.architecture import Architecture, Layer, chain, named, with_classes
 from archpress.architecture.inheritance import inherit, match_layers
 from archpress.architecture.network import build
+from archpress.architecture.tracing import trace
+from archpress.space import Form, Limits, Neighbourhood, distinct, space_around
 
 CONV7 = named("conv7")
 
@@ -110,6 +114,53 @@ def test_another_image_or_another_head_inherits_what_is_left():
     assert inherit(coloured, source, weights).parameters == 0
     more_classes = with_classes(source, 12)
     assert inherit(more_classes, source, weights).parameters == source.parameters
+
+
+class Chunked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.right = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(16), nn.Linear(16, 10)
+
+    def forward(self, x):
+        first, second = torch.relu(self.stem(x)).chunk(2, 1)
+        x = torch.cat([first, self.right(second)], 1)
+        return self.head(self.norm(x).mean((2, 3)))
+
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.gate = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        return self.head((x * torch.sigmoid(self.gate(x.mean(1, keepdim=True)))).mean((2, 3)))
+
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.norm, self.head = nn.BatchNorm1d(128), nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.head(self.norm(torch.relu(self.stem(x)).flatten(1)))
+
+
+@pytest.mark.parametrize("module", [Chunked, Gated, Flat])
+@pytest.mark.parametrize("form", [Form(), Form(widths_only=True)])
+def test_where_channels_are_cut_joined_or_laid_flat_what_is_known_is_inherited(module, form):
+    net = trace(module(), (3, 8, 8)).architecture
+    weights = build(net).state_dict()
+    space = space_around(net, Limits(), form)
+    nets = distinct(Neighbourhood(net, space).sample(np.random.default_rng(0)), 8)
+    assert nets
+    for candidate in nets:
+        begun(candidate, inherit(candidate, net, weights))
+    whole = inherit(net, net, weights)
+    assert torch.equal(whole.weights["conv1.weight"], weights["conv1.weight"])
 
 
 def test_layers_are_matched_in_their_order():

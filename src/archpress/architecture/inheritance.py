@@ -97,10 +97,10 @@ class _Heir:
                 known[index] = self._weighted(index, matches.get(index), inputs[0])
             elif layer.kind == "frozen":
                 known[index] = self._whole(index, parts.get(index))
-            elif KINDS[layer.kind].chooses_channels:  # zeros beside those of the input
+            elif _has_own_channels(self._candidate, index):
                 known[index] = None
             else:
-                known[index] = _passed_on(KINDS[layer.kind].joining, inputs)
+                known[index] = _passed_on(inputs)
         return Inheritance(self._fresh, self._taken)
 
     def _weighted(self, index: int, match: int | None, reads: _Channels | None) -> _Channels | None:
@@ -217,10 +217,10 @@ def _window(size: int, source_size: int) -> tuple[slice, slice]:
     return slice(here, here + common), slice(there, there + common)
 
 
-def _passed_on(joining: Joining, inputs: Sequence[_Channels | None]) -> _Channels | None:
+def _passed_on(inputs: Sequence[_Channels | None]) -> _Channels | None:
     """Of a layer without weights: its input's channels, where all inputs agree."""
     first = inputs[0]
-    if first is None or joining is Joining.CONCAT:
+    if first is None:
         return None
     for other in inputs[1:]:
         if other is None or other.group != first.group:
@@ -230,17 +230,27 @@ def _passed_on(joining: Joining, inputs: Sequence[_Channels | None]) -> _Channel
     return first
 
 
+def _has_own_channels(net: Architecture, index: int) -> bool:
+    """Whether a layer's channels are others than those that it reads, or in another order."""
+    layer = net.layers[index]
+    kind = KINDS[layer.kind]
+    if kind.chooses_channels or kind.joining is Joining.CONCAT:
+        return True
+    if layer.kind in ("frozen", "channel_shuffle"):
+        return True
+    return net.shapes[index][0] != net.input_shapes(index)[0][0]  # a slice, a mean over channels
+
+
 def _groups(net: Architecture) -> list[int]:
     """A number for each layer; layers whose channels are tied together have the same."""
     groups: list[int] = []
     for index, layer in enumerate(net.layers):
         read = [IMAGE if i < 0 else groups[i] for i in net.input_indices(index)]
-        kind = KINDS[layer.kind]
-        if kind.joining is Joining.ADD:
+        if KINDS[layer.kind].joining is Joining.ADD:
             least = min(read)
             groups = [least if group in read else group for group in groups]
             groups.append(least)
-        elif kind.chooses_channels or kind.joining is Joining.CONCAT or layer.kind == "frozen":
+        elif _has_own_channels(net, index):
             groups.append(index)
         else:
             groups.append(read[0])
