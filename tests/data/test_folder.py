@@ -64,13 +64,23 @@ def test_a_class_may_be_called_train(tmp_path):
     assert data.class_names == ("bus", "train")
 
 
-def test_the_test_images_are_not_opened_before_they_are_asked_for(tmp_path):
+def test_the_test_images_are_not_decoded_before_they_are_asked_for(tmp_path):
     for name in ("train", "test"):
-        write_photos(tmp_path / name, {"cat": 4, "dog": 4})
-    (tmp_path / "test" / "cat" / "000.png").write_bytes(b"bad")
+        write_photos(tmp_path / name, {"cat": 4, "dog": 4}, size=(32, 32))
+    path = tmp_path / "test" / "cat" / "000.png"
+    path.write_bytes(path.read_bytes()[:1000])  # the header is whole
     data = load_data(tmp_path)
     with pytest.raises(DataError, match=r"test/cat/000\.png: cannot be read as an image"):
         data.read_test()
+
+
+@pytest.mark.parametrize("shape", [None, (3, 16, 16)])
+def test_a_test_image_without_a_header_is_refused_at_once(tmp_path, shape):
+    for name in ("train", "test"):
+        write_photos(tmp_path / name, {"cat": 4, "dog": 4})
+    (tmp_path / "test" / "cat" / "000.png").write_bytes(b"bad")
+    with pytest.raises(DataError, match=r"test/cat/000\.png: cannot be read as an image"):
+        load_data(tmp_path, input_shape=shape)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG"])
@@ -108,12 +118,31 @@ def test_an_image_is_cropped_in_its_middle_not_squeezed(tmp_path):
     assert int(data.train.images.min()) == 255
 
 
-def test_a_test_image_of_another_size_is_refused_when_it_is_read(tmp_path):
+def test_a_test_image_of_another_size_is_refused_at_once(tmp_path):
     write_photos(tmp_path / "train", {"cat": 4, "dog": 4}, size=(8, 8))
     write_photos(tmp_path / "test", {"cat": 4, "dog": 4}, size=(9, 8))
+    with pytest.raises(DataError, match=r"test/cat/000\.png: is 9x8, unlike the other images"):
+        load_data(tmp_path)
+    assert load_data(tmp_path, input_shape=(3, 8, 8)).read_test().shape == (3, 8, 8)
+
+
+def test_a_test_image_that_changed_since_it_was_loaded_is_refused(tmp_path):
+    for name in ("train", "test"):
+        write_photos(tmp_path / name, {"cat": 4, "dog": 4})
     data = load_data(tmp_path)
-    with pytest.raises(DataError, match="is 9x8, unlike the other images"):
+    write_photos(tmp_path / "test", {"dog": 1}, size=(9, 8))
+    with pytest.raises(DataError, match=r"test/dog/000\.png: is 9x8, unlike the other images"):
         data.read_test()
+
+
+def test_an_image_of_another_size_is_refused_in_whichever_split_it_falls(tmp_path):
+    write_photos(tmp_path, {"cat": 10, "dog": 10})
+    for path in tmp_path.glob("*/*.png"):
+        pixels = path.read_bytes()
+        Image.new("RGB", (9, 8)).save(path)
+        with pytest.raises(DataError, match="9x8"):
+            load_data(tmp_path)
+        path.write_bytes(pixels)
 
 
 def test_unusual_modes_are_read(tmp_path):

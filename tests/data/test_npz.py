@@ -75,6 +75,50 @@ def test_without_test_arrays_there_is_no_test_split(tmp_path):
         data.read_test()
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (IMAGES[:5, :4], LABELS[:5], "the test images are 3x4x5, but those for training are 3x6x5"),
+        (IMAGES[:5, 0, 0, 0], LABELS[:5], "images must be N x H x W"),
+        (IMAGES[:5] > 9, LABELS[:5], "images must be uint8 or floats"),
+        (IMAGES[:0], LABELS[:0], "holds no images"),
+        (IMAGES[:5], LABELS[:4], "5 images, but 4 labels"),
+        (IMAGES[:5], LABELS[:5] + 1, r"label 3 of image 2 is not in 0\.\.2"),
+        (IMAGES[:5], LABELS[:5] / 2, "one integer an image"),
+        (IMAGES[:5], LABELS[:5].astype(object), "pickled objects are not read"),
+        (IMAGES[:5].astype(object), LABELS[:5], "pickled objects are not read"),
+    ],
+)
+def test_test_arrays_that_do_not_fit_are_refused_at_once(tmp_path, images, labels, sentence):
+    arrays = {"x_test": images, "y_test": labels}
+    path = write(tmp_path / "bad.npz", x_train=IMAGES, y_train=LABELS, **arrays)
+    with pytest.raises(DataError, match=sentence) as caught:
+        load_data(path)
+    assert f"{path} (x_test, y_test)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x_test", "x_test.npy", "y_test", "y_test.npy"])
+def test_test_members_that_are_no_arrays_are_refused_at_once(tmp_path, name):
+    arrays = {"x_test": IMAGES[:5], "y_test": LABELS[:5]}
+    del arrays[name[:6]]
+    path = write(tmp_path / "bad.npz", x_train=IMAGES, y_train=LABELS, **arrays)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(name, "hello")
+    with pytest.raises(DataError, match=f"{name[:6]} is no array as numpy.savez writes it"):
+        load_data(path)
+
+
+def test_the_pixels_of_the_test_images_are_not_read_before_they_are_asked_for(tmp_path):
+    arrays = {"x_test": IMAGES[::-1], "y_test": LABELS}
+    path = write(tmp_path / "mine.npz", x_train=IMAGES, y_train=LABELS, **arrays)
+    content, last = path.read_bytes(), IMAGES[0].tobytes()
+    path.write_bytes(bytes(len(last)).join(content.rsplit(last, 1)))
+    data = load_data(path)
+    with pytest.raises(DataError, match="truncated or damaged"):
+        data.read_test()
+
+
 def test_damaged_test_arrays_do_not_show_before_they_are_read(tmp_path):
     path = write(
         tmp_path / "mine.npz",

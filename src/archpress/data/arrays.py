@@ -25,10 +25,27 @@ def images_tensor(array: np.ndarray, where: str) -> Tensor:
         >>> images_tensor(np.ones((5, 8, 9, 3)), "doc").shape
         torch.Size([5, 3, 8, 9])
     """
-    if not array.size:
-        raise DataError(f"{where}: holds no images (its shape is {array.shape})")
+    images_shape(array, where)
     planes = _channels_first(array, where)
     return torch.from_numpy(np.require(_as_bytes(planes, where), requirements=["C", "W"]))
+
+
+def images_shape(array: np.ndarray, where: str) -> InputShape:
+    """Shape (C, H, W) of one image, by the shape and the kind of numbers alone.
+
+    Args:
+        array: as `images_tensor` takes it; its values are not looked at.
+        where: begins the sentence of an error.
+
+    Raises:
+        DataError: the array is empty, or its shape or kind of numbers is another.
+    """
+    if not array.size:
+        raise DataError(f"{where}: holds no images (its shape is {array.shape})")
+    _, channels, height, width = _channels_first(array, where).shape
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"{where}: images must be uint8 or floats in [0, 1], not {array.dtype}")
+    return (channels, height, width)
 
 
 def labels_tensor(array: np.ndarray, count: int, where: str) -> Tensor:
@@ -91,8 +108,6 @@ def _as_bytes(array: np.ndarray, where: str) -> np.ndarray:
     """The same grey levels as uint8."""
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind not in "iuf":
-        raise DataError(f"{where}: images must be uint8 or floats in [0, 1], not {array.dtype}")
     low, high = array.min(), array.max()
     top = 1 if array.dtype.kind == "f" else 255
     if not (low >= 0 and high <= top):  # written so that NaN is refused too

@@ -37,8 +37,8 @@ def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Sourc
     """Images in folders that are named after their classes.
 
     Either `path/CLASS/*` or `path/train/CLASS/*`, perhaps with `path/validation` (or `val`) and
-    `path/test` beside it. Without a `test` folder a test split is carved from the rest, and its
-    images are not opened until it is asked for.
+    `path/test` beside it. Without a `test` folder a test split is carved from the rest. Of its
+    images only the headers are read until it is asked for.
 
     Args:
         path: the folder.
@@ -47,8 +47,8 @@ def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Sourc
             the images, which must be equal, and grey if all of them are.
 
     Raises:
-        DataError: no images, an image that cannot be read, images of several sizes, or classes
-            that differ between the splits.
+        DataError: no images, an image that cannot be read, images of several sizes (also in the
+            test split), or classes that differ between the splits.
     """
     divided = _is_divided(path)
     root = path / "train" if divided else path
@@ -63,6 +63,7 @@ def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Sourc
         train, test = train.take(stay), train.take(held)
     known = train.paths + (validation.paths if validation else ())
     shape = _checked(input_shape) if input_shape else _common_shape(known)
+    _check_headers(test, shape, resize=input_shape is not None)
     return Source(
         name=path.resolve().name,
         train=read_files(train, shape),
@@ -88,11 +89,8 @@ def read_files(files: Files, shape: InputShape, *, resize: bool = True) -> Split
     for index, path in enumerate(files.paths):
         try:
             with Image.open(path) as image:
-                if not resize and oriented_size(image) != (shape[2], shape[1]):
-                    raise DataError(
-                        f"{path}: is {'x'.join(map(str, oriented_size(image)))}, unlike the other "
-                        f"images ({shape[2]}x{shape[1]}); give a size to which all are brought"
-                    )
+                if not resize:
+                    _check_size(path, oriented_size(image), shape)
                 images[index] = to_planes(image, shape)
         except DataError:
             raise
@@ -200,11 +198,8 @@ def _common_shape(paths: Sequence[Path]) -> InputShape:
     """The shape that all images have, from their headers alone."""
     grey, first, size = True, paths[0], (0, 0)
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                grey, found = grey and is_grey(image), oriented_size(image)
-        except Exception as error:  # pillow's decoders raise many types on a damaged file
-            raise unreadable(path, error) from error
+        is_grey_too, found = _header(path)
+        grey = grey and is_grey_too
         size = found if path is first else size
         if found != size:
             raise DataError(
@@ -212,6 +207,31 @@ def _common_shape(paths: Sequence[Path]) -> InputShape:
                 "give a size to which all are brought (input_shape)"
             )
     return (1 if grey else 3, size[1], size[0])
+
+
+def _check_headers(files: Files, shape: InputShape, *, resize: bool) -> None:
+    """Refuse what `read_files` would, as far as headers tell: no pixel is decoded."""
+    for path in files.paths:
+        _, size = _header(path)
+        if not resize:
+            _check_size(path, size, shape)
+
+
+def _header(path: Path) -> tuple[bool, tuple[int, int]]:
+    """Whether an image is grey, and its width and height once upright."""
+    try:
+        with Image.open(path) as image:
+            return is_grey(image), oriented_size(image)
+    except Exception as error:  # pillow's decoders raise many types on a damaged file
+        raise unreadable(path, error) from error
+
+
+def _check_size(path: Path, size: tuple[int, int], shape: InputShape) -> None:
+    if size != (shape[2], shape[1]):
+        raise DataError(
+            f"{path}: is {size[0]}x{size[1]}, unlike the other images ({shape[2]}x{shape[1]}); "
+            "give a size to which all are brought"
+        )
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

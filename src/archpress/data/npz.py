@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.lib.npyio import NpzFile
 
-from archpress.data.arrays import check_shape, split_from_arrays
-from archpress.data.images import InputShape, Split, TestReader
+from archpress.data.arrays import check_shape, images_shape, labels_tensor, split_from_arrays
+from archpress.data.images import InputShape, Split, TestReader, check_range, format_shape
 from archpress.data.split import Source, carve_test, check_classes, numbered_names
 from archpress.errors import DataError
 
@@ -48,8 +49,8 @@ def npz_source(
 
     The arrays are `x_train` and `y_train`, perhaps with `x_validation` (or `x_val`) and `x_test`
     and their labels, or `train_images` and `train_labels` and so on; or the undivided `x` and
-    `y`, or `images` and `labels`, from which a test split is carved. Arrays of the test split
-    are not read until it is asked for. See `images_tensor` for layouts and ranges.
+    `y`, or `images` and `labels`, from which a test split is carved. Of the test images only the
+    header is read until they are asked for. See `images_tensor` for layouts and ranges.
 
     Args:
         path: the file.
@@ -59,7 +60,7 @@ def npz_source(
 
     Raises:
         DataError: the file is truncated, holds pickled objects, lacks an array, or its labels
-            are not 0..K-1 with at least two images each.
+            are not 0..K-1 with at least two images each; or the test images have another shape.
     """
     name = name or path.stem
     with _opened(path) as file:
@@ -73,9 +74,11 @@ def npz_source(
         test_keys = _present(file, TEST, path)
         train = _read(file, train_keys, path)
         validation = _read(file, validation_keys, path) if validation_keys else None
-    check_shape(train.shape, input_shape, str(path))
-    names = class_names or numbered_names(train.labels)
-    check_classes(train.labels, names, str(path))
+        check_shape(train.shape, input_shape, str(path))
+        names = class_names or numbered_names(train.labels)
+        check_classes(train.labels, names, str(path))
+        if test_keys:
+            _check_test(file, test_keys, train.shape, len(names), path)
     reader: TestReader | None = None
     if train_keys in UNDIVIDED:
         stay, held = carve_test(train.labels.numpy())
@@ -127,6 +130,37 @@ def _read(file: NpzFile, keys: Keys, path: Path) -> Split:
     if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
         raise DataError(f"{where}: are not arrays as numpy.savez writes them")
     return split_from_arrays(images, labels, where)
+
+
+def _check_test(file: NpzFile, keys: Keys, shape: InputShape, classes: int, path: Path) -> None:
+    """Refuse what reading the test split would, as far as its labels and the header tell."""
+    where = f"{path} ({keys.images}, {keys.labels})"
+    images = _unread(path, keys.images, where)
+    found = images_shape(images, where)
+    if found != shape:
+        raise DataError(
+            f"{where}: the test images are {format_shape(found)}, but those for training are "
+            f"{format_shape(shape)}"
+        )
+    _unread(path, keys.labels, where)
+    check_range(labels_tensor(file[keys.labels], len(images), where), classes, where)
+
+
+def _unread(path: Path, key: str, where: str) -> np.ndarray:
+    """Zeros in the shape and the kind of numbers of an array, from its header; takes no memory."""
+    try:
+        with zipfile.ZipFile(path) as file, file.open(f"{key}.npy") as content:
+            is_first = npy.read_magic(content) == (1, 0)
+            header = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
+            shape, _, dtype = header(content)
+        if not dtype.hasobject:
+            return np.broadcast_to(np.zeros((), dtype), shape)
+    except (KeyError, ValueError, OverflowError) as error:
+        raise DataError(f"{where}: {key} is no array as numpy.savez writes it ({error})") from error
+    raise DataError(
+        f"{where}: pickled objects are not read, for they can run code; "
+        "save plain arrays of numbers"
+    )
 
 
 def _read_part(path: Path, keys: Keys) -> Split:
