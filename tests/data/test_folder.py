@@ -59,6 +59,12 @@ def test_without_a_test_folder_the_test_split_is_carved_from_train(tmp_path):
     assert (len(data.train), len(data.validation), len(data.read_test())) == (16, 2, 4)
 
 
+def test_too_few_images_to_carve_from_leave_no_test_split(tmp_path):
+    data = load_data(write_photos(tmp_path, {"cat": 2, "dog": 2}))
+    assert (len(data.train), len(data.validation)) == (2, 2)
+    assert data.test_reader is None
+
+
 def test_a_class_may_be_called_train(tmp_path):
     data = load_data(write_photos(tmp_path, {"bus": 10, "train": 10}))
     assert data.class_names == ("bus", "train")

@@ -49,6 +49,12 @@ def test_undivided_arrays_give_a_carved_test_split(tmp_path, keys):
     assert torch.bincount(parts[2].labels).tolist() == [4, 4, 4]
 
 
+def test_too_few_images_to_carve_from_leave_no_test_split(tmp_path):
+    data = load_data(write(tmp_path / "mine.npz", x=IMAGES[:6], y=LABELS[:6]))
+    assert (len(data.train), len(data.validation)) == (3, 3)
+    assert data.test_reader is None
+
+
 def test_the_carved_test_split_does_not_depend_on_the_seed(tmp_path):
     path = write(tmp_path / "mine.npz", x=IMAGES, y=LABELS)
     first, other = (load_data(path, seed=seed).read_test() for seed in (1, 2))

@@ -37,8 +37,9 @@ def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Sourc
     """Images in folders that are named after their classes.
 
     Either `path/CLASS/*` or `path/train/CLASS/*`, perhaps with `path/validation` (or `val`) and
-    `path/test` beside it. Without a `test` folder a test split is carved from the rest. Of its
-    images only the headers are read until it is asked for.
+    `path/test` beside it. Without a `test` folder a test split is carved from the rest, unless
+    no class has more than the two images that stay to learn from. Of the test images only the
+    headers are read until they are asked for.
 
     Args:
         path: the folder.
@@ -60,17 +61,19 @@ def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Sourc
     test = _beside(path, ("test",), names) if divided else None
     if test is None:
         stay, held = carve_test(train.labels)
-        train, test = train.take(stay), train.take(held)
+        train, test = train.take(stay), train.take(held) if len(held) else None
     known = train.paths + (validation.paths if validation else ())
     shape = _checked(input_shape) if input_shape else _common_shape(known)
-    _check_headers(test, shape, resize=input_shape is not None)
+    resize = input_shape is not None
+    if test:
+        _check_headers(test, shape, resize=resize)
     return Source(
         name=path.resolve().name,
         train=read_files(train, shape),
         class_names=names,
         validation=read_files(validation, shape) if validation else None,
-        test_reader=partial(read_files, test, shape, resize=input_shape is not None),
-        test_identity=_identity(test, path),
+        test_reader=partial(read_files, test, shape, resize=resize) if test else None,
+        test_identity=_identity(test, path) if test else "",
     )
 
 

@@ -82,8 +82,8 @@ def npz_source(
     reader: TestReader | None = None
     if train_keys in UNDIVIDED:
         stay, held = carve_test(train.labels.numpy())
-        train, test_keys = train.take(stay), train_keys
-        reader = partial(_read_carved, path, train_keys, held)
+        train, test_keys = train.take(stay), train_keys if len(held) else None
+        reader = partial(_read_carved, path, train_keys, held) if len(held) else None
     elif test_keys:
         reader = partial(_read_part, path, test_keys)
     identity = _identity(path, test_keys) if test_keys else ""
