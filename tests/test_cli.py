@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +23,8 @@ from archpress.cli import main
 from archpress.compression import Spread
 from archpress.compression.finals import FinalTrainer
 from archpress.compression.first import hand_made_nets
+from archpress.data import ImageData, load_data
+from archpress.errors import DataError
 from archpress.space import Limits, space_around
 from archpress.store import Store, TrialFilter
 from archpress.tracking import SINKS
@@ -301,6 +304,48 @@ def test_what_failed_is_evaluated_again_and_said_to_have_failed(tmp_path, capsys
 def test_numbers_that_cannot_be_are_refused(capsys, command):
     assert run(*command) == 2
     assert "greater than or equal to" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_test_split_that_cannot_be_read_does_not_cost_the_trained_network(tmp_path, capsys):
+    digits, path = load_data("digits", max_train=300), tmp_path / "digits.npz"
+    arrays = {"x_test": digits.validation.images, "y_test": digits.validation.labels}
+    np.savez(path, x_train=digits.train.images, y_train=digits.train.labels, **arrays)
+    whole, last = path.read_bytes(), digits.validation.images[-1].numpy().tobytes()
+    path.write_bytes(bytes(len(last)).join(whole.rsplit(last, 1)))  # the last test image is blank
+    command = ["train", "tiny", "--data", path, "--epochs", 1, "--out", tmp_path / "o"]
+    said = refused(capsys, *command)
+    assert "damaged (Bad CRC-32 for file 'x_test.npy')" in said
+    assert f"the trained network is in {tmp_path / 'o'} all the same" in said
+    written = (tmp_path / "o" / "weights.safetensors").read_bytes()
+    path.write_bytes(whole)
+    assert run(*command) == 0
+    assert "test_accuracy" in capsys.readouterr().out
+    assert (tmp_path / "o" / "weights.safetensors").read_bytes() == written
+
+
+@pytest.mark.slow
+def test_a_search_whose_test_split_cannot_be_read_ends_once_it_is_repaired(
+    finished, tmp_path, capsys, monkeypatch
+):
+    def unreadable(images):
+        raise DataError(f"{images.name}: truncated or damaged")
+
+    folder = shutil.copytree(finished, tmp_path / "run")
+    network = ["compressed.json", "network.py", "weights.pt", "weights.safetensors"]
+    for name in [*network, "result.json"]:
+        (folder / name).unlink()
+    command = [*COMPRESS, "--max-parameters", 3000, "--run", folder]
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageData, "read_test", unreadable)
+        said = refused(capsys, *command)
+    assert said.endswith(f"truncated or damaged; the trained network is in {folder} all the same")
+    assert not (folder / "result.json").exists()
+    written, before = [(folder / name).read_bytes() for name in network], trials_in(folder)
+    assert run(*command) == 0
+    assert [(folder / name).read_bytes() for name in network] == written
+    assert trials_in(folder) == before
+    assert json.loads((folder / "result.json").read_text())["compressed"]["test_accuracy"]
 
 
 def test_lists_and_inspections_tell_exact_counts(capsys):

@@ -170,12 +170,12 @@ def compress(
             trainer = replace(trainer, pool=workers_pool)
             ending = finish(trainer, task, found, aimed, source_plan)
             clock.lap("final training")
-        result = measure(trainer, task, found, ending, limits, timing, name)
-        clock.lap("measuring")
-        result = replace(result, seconds=clock.seconds)
         best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))
         write_network(folder, best.architecture, network, images, best.recipe)
+        result = measure(trainer, task, found, ending, limits, timing, name)
+        clock.lap("measuring")
+        result = replace(result, seconds=clock.seconds)
         write_result(folder, result)
     return result
 

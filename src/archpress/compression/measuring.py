@@ -1,6 +1,7 @@
 """What a run ends with: the test images are read once, nets are timed, limits are checked."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from archpress.architecture import Architecture
 from archpress.compression.ending import Ending
@@ -10,6 +11,8 @@ from archpress.compression.result import LimitCheck, Measured, Result, versions
 from archpress.compression.search import Search, Task
 from archpress.compression.sentence import tell
 from archpress.compression.timing import Timing, latencies, latency_check, latency_record
+from archpress.data import ImageData, Split
+from archpress.errors import DataError
 from archpress.evaluation import Latency
 from archpress.space import COSTS, Limits
 
@@ -25,6 +28,8 @@ def measure(
 ) -> Result:
     """Read the test split, once, and put everything together; the stages' seconds are yet to come.
 
+    The compressed network is in the run folder by then.
+
     Args:
         trainer: with the weights.
         task: that was searched for.
@@ -33,10 +38,13 @@ def measure(
         limits: the user's.
         timing: how nets are timed.
         name: of the source, for people.
+
+    Raises:
+        DataError: the test images cannot be read.
     """
     data = trainer.data
     trainer.progress.stage("measuring on the test images", 1)
-    split = data.read_test() if data.test_reader is not None else None
+    split = test_split(data, task.folder)
 
     def measured(plan: Plan, called: str, latency: Latency) -> Measured:
         net = plan.architecture
@@ -93,6 +101,24 @@ def measure(
         seed=task.seed,
         folder=task.folder,
     )
+
+
+def test_split(data: ImageData, folder: Path) -> Split | None:
+    """The test images, where there are any, for a network that was written before.
+
+    Args:
+        data: of the run.
+        folder: where the network is, for people.
+
+    Raises:
+        DataError: they cannot be read; the work is not lost.
+    """
+    if data.test_reader is None:
+        return None
+    try:
+        return data.read_test()
+    except DataError as error:
+        raise DataError(f"{error}; the trained network is in {folder} all the same") from error
 
 
 def check_limits(

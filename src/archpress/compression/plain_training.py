@@ -4,6 +4,7 @@ from pathlib import Path
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network
+from archpress.compression.measuring import test_split
 from archpress.compression.run_folder import open_folder, write_network
 from archpress.data import ImageData, require_shape
 from archpress.evaluation import Normalisation, Recipe, accuracy_of, choose_device, train
@@ -18,7 +19,7 @@ def train_to_folder(
     seed: int = 0,
     device: str = "auto",
 ) -> dict[str, float | None]:
-    """Train, measure on the test images where there are any, and write network and weights.
+    """Train, write network and weights, and measure on the test images where there are any.
 
     Args:
         architecture: fresh weights are drawn from the seed.
@@ -32,7 +33,8 @@ def train_to_folder(
         "validation_accuracy" and "test_accuracy", the latter None without test images.
 
     Raises:
-        DataError: the images do not fit the architecture.
+        DataError: the images do not fit the architecture, or those of the test split cannot be
+            read; the network is written before.
         StoreError: the folder cannot be written.
         EvaluationError: no such device, or the training diverged.
     """
@@ -40,11 +42,10 @@ def train_to_folder(
     chosen = choose_device(device)
     open_folder(folder)
     result = train(architecture, data, recipe, seed, device=chosen)
-    test = None
-    if data.test_reader is not None:
-        normalisation = Normalisation.of(data, recipe)
-        test = accuracy_of(result.network, data.read_test(), normalisation, device=chosen)
     network = result.network.cpu()
     assert isinstance(network, Network)
     write_network(folder, architecture, network, data, recipe)
+    test, split = None, test_split(data, folder)
+    if split is not None:
+        test = accuracy_of(network, split, Normalisation.of(data, recipe), device=chosen)
     return {"validation_accuracy": result.accuracy, "test_accuracy": test}
