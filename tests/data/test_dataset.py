@@ -57,6 +57,20 @@ def test_grey_pil_images_have_one_channel_and_may_be_resized():
     assert resized.input_shape == resized.read_test().shape == (3, 8, 8)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_pil_image_taken_sideways_is_turned_upright_and_keeps_its_size(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    pixels = np.zeros((16, 32, 3), dtype=np.uint8)
+    pixels[:, :16] = 255  # the left half, which is the upper one of the upright photo
+    Image.fromarray(pixels).save(tmp_path / f"photo{suffix}", exif=exif)
+    photos = [Image.open(tmp_path / f"photo{suffix}")] * 40
+    train = from_dataset(Items(photos), name="mine").train
+    assert train.shape == (3, 32, 16)
+    assert int(train.images[:, :, :12].min()) > 200
+    assert int(train.images[:, :, 20:].max()) < 50
+
+
 def test_the_test_dataset_is_not_touched_before_it_is_asked_for():
     test = Items(PIXELS[:10])
     data = from_dataset(Items(PIXELS), test, name="mine")

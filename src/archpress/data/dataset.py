@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from archpress.data.arrays import images_tensor
-from archpress.data.folder import is_grey, to_planes
+from archpress.data.folder import is_grey, oriented_size, to_planes
 from archpress.data.images import ImageData, InputShape, Split, format_shape
 from archpress.data.split import VALIDATION_FRACTION, Source, divide, numbered_names
 from archpress.errors import DataError
@@ -156,7 +156,8 @@ def _planes(image: Any, shape: InputShape | None, place: str) -> np.ndarray:  # 
     """An image of a user's as uint8 `C x H x W`."""
     match image:
         case Image.Image():
-            return to_planes(image, shape or (1 if is_grey(image) else 3, *image.size[::-1]))
+            width, height = oriented_size(image)
+            return to_planes(image, shape or (1 if is_grey(image) else 3, height, width))
         case torch.Tensor():
             array = image.detach().cpu().numpy()
         case np.ndarray():
