@@ -75,6 +75,16 @@ def test_a_published_spelling_with_its_own_validation_is_understood(tmp_path):
     assert (len(data.train), len(data.validation), len(data.read_test())) == (60, 9, 6)
 
 
+@pytest.mark.parametrize("part", ["validation", "val", "valid"])
+@pytest.mark.parametrize("train", [("x_train", "y_train"), ("x", "y")])
+def test_validation_and_test_arrays_are_kept_however_they_are_spelled(tmp_path, part, train):
+    arrays = dict(zip(train, (IMAGES, LABELS), strict=True))
+    for name, count in ((part, 9), ("test", 6)):
+        arrays |= {f"x_{name}": IMAGES[:count], f"y_{name}": LABELS[:count]}
+    data = load_data(write(tmp_path / "mine.npz", **arrays))
+    assert (len(data.train), len(data.validation), len(data.read_test())) == (60, 9, 6)
+
+
 def test_without_test_arrays_there_is_no_test_split(tmp_path):
     data = load_data(write(tmp_path / "mine.npz", x_train=IMAGES, y_train=LABELS))
     with pytest.raises(DataError, match="have no test split"):

@@ -36,10 +36,10 @@ class Files:
 def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Source:
     """Images in folders that are named after their classes.
 
-    Either `path/CLASS/*` or `path/train/CLASS/*`, perhaps with `path/validation` (or `val`) and
-    `path/test` beside it. Without a `test` folder a test split is carved from the rest, unless
-    no class has more than the two images that stay to learn from. Of the test images only the
-    headers are read until they are asked for.
+    Either `path/CLASS/*` or `path/train/CLASS/*`, perhaps with `path/validation` (or `val`,
+    `valid`) and `path/test` beside it. Without a `test` folder a test split is carved from the
+    rest, unless no class has more than the two images that stay to learn from. Of the test images
+    only the headers are read until they are asked for.
 
     Args:
         path: the folder.

@@ -33,7 +33,7 @@ def _spellings(*parts: str) -> tuple[Keys, ...]:
 
 
 TRAIN = _spellings("train")
-VALIDATION = _spellings("validation", "val")
+VALIDATION = _spellings("validation", "val", "valid")
 TEST = _spellings("test")
 UNDIVIDED = (Keys("x", "y"), Keys("images", "labels"))
 
@@ -47,10 +47,11 @@ def npz_source(
 ) -> Source:
     """Images and labels from an .npz file.
 
-    The arrays are `x_train` and `y_train`, perhaps with `x_validation` (or `x_val`) and `x_test`
-    and their labels, or `train_images` and `train_labels` and so on; or the undivided `x` and
-    `y`, or `images` and `labels`, from which a test split is carved. Of the test images only the
-    header is read until they are asked for. See `images_tensor` for layouts and ranges.
+    The arrays are `x_train` and `y_train`, perhaps with `x_validation` (or `x_val`, `x_valid`)
+    and `x_test` and their labels, or `train_images` and `train_labels` and so on; or the
+    undivided `x` and `y`, or `images` and `labels`, from which a test split is carved unless
+    there is one. Of the test images only the header is read until they are asked for. See
+    `images_tensor` for layouts and ranges.
 
     Args:
         path: the file.
@@ -80,7 +81,7 @@ def npz_source(
         if test_keys:
             _check_test(file, test_keys, train.shape, len(names), path)
     reader: TestReader | None = None
-    if train_keys in UNDIVIDED:
+    if train_keys in UNDIVIDED and not test_keys:
         stay, held = carve_test(train.labels.numpy())
         train, test_keys = train.take(stay), train_keys if len(held) else None
         reader = partial(_read_carved, path, train_keys, held) if len(held) else None
