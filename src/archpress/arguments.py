@@ -258,9 +258,9 @@ def read_source_and_images(
         f"{net} has {outputs} outputs, {data} {images.classes} classes: its last layer is replaced",
         err=True,
     )
-    return replace(
-        read, architecture=with_classes(architecture, images.classes), weights=None
-    ), images
+    names = read.names[: len(architecture.layers)]
+    architecture = with_classes(architecture, images.classes)
+    return replace(read, architecture=architecture, names=names, weights=None), images
 
 
 def read_limits(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn.utils.prune import l1_unstructured
 
 from archpress.architecture import named
 from archpress.architecture.blocks import as_written
@@ -159,3 +160,12 @@ def test_a_file_for_a_net_that_holds_its_own_is_refused(tmp_path):
     with pytest.raises(ArchitectureError, match=r"net.pt2 has its weights in it: say 'own'"):
         with_weights(source, tmp_path / "weights.pt")
     assert with_weights(source, "own").read().weights is not None
+
+
+def test_weights_that_are_worked_out_from_others_are_refused():
+    conv = nn.Conv2d(1, 2, 3)
+    l1_unstructured(conv, name="weight", amount=1)
+    module = nn.Sequential(conv, nn.Flatten(), nn.Linear(8, 2))
+    module(torch.zeros(1, 1, 4, 4))
+    with pytest.raises(ArchitectureError, match="are worked out from others before each pass"):
+        with_weights(NamedSource("net", None, module), module.state_dict())

@@ -472,3 +472,35 @@ def test_weights_of_another_module_are_refused():
     traced = trace(nn.Sequential(nn.Conv2d(3, 6, 3)), IMAGE)
     with pytest.raises(ArchitectureError, match=r"weights in the Sequential do not fit"):
         carry_into(build(traced.architecture), nn.Sequential(nn.Conv2d(3, 5, 3)), traced)
+
+
+class WithLearned(nn.Module):
+    """Beside the channels of the image one that is learned, and still zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.extra, self.head = nn.Parameter(torch.zeros(1, 1, 8, 8)), nn.Linear(4 * 64, 10)
+
+    def forward(self, x):
+        x = torch.cat([x, self.extra.expand(len(x), -1, -1, -1)], 1)
+        return self.head(x.flatten(1))
+
+
+class PaddedTwice(nn.Sequential):
+    def __init__(self):
+        reflecting = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+        super().__init__(nn.ZeroPad2d(1), reflecting, nn.Flatten(), nn.Linear(4 * 100, 10))
+
+
+def test_zeros_that_are_learned_are_no_padding():
+    try:
+        net = trace(WithLearned(), (3, 8, 8)).architecture
+    except ArchitectureError:
+        return
+    assert all(layer.kind != "pad_channels" for layer in net.layers)
+
+
+def test_zeros_before_a_reflecting_convolution_are_counted_once():
+    module = PaddedTwice()
+    traced = trace(module, (3, 8, 8))
+    carry_into(build(traced.architecture), module, traced)  # checks that both agree

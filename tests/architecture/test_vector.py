@@ -4,7 +4,12 @@ import torch
 
 from archpress.architecture import Layer, chain, named
 from archpress.architecture.network import build
-from archpress.architecture.vector import from_vectors, to_vectors, without_global_pools
+from archpress.architecture.vector import (
+    from_vectors,
+    has_vectors,
+    to_vectors,
+    without_global_pools,
+)
 from archpress.errors import ArchitectureError
 from archpress.space import PaperSampler, paper_space
 
@@ -73,3 +78,12 @@ def test_what_the_papers_vector_cannot_hold_is_refused(net, place):
 def test_vectors_that_are_no_net_are_refused(rows, rule):
     with pytest.raises(ArchitectureError, match=rule):
         from_vectors(np.array(rows), (1, 4, 4))
+
+
+def test_options_have_no_place_in_a_vector():
+    net = chain(
+        (2, 8, 8), Layer("conv", 3, 4, 1, options=(("groups", 2),)), Layer("linear", channels=10)
+    )
+    assert not has_vectors(net)
+    with pytest.raises(ArchitectureError, match="no 5-vector"):
+        to_vectors(net)

@@ -11,7 +11,7 @@ from archpress.errors import ArchitectureError
 # What may stand behind the layer that gives the classes.
 _BEHIND = {
     *(*ACTIVATIONS, "dropout", "batch_norm", "flatten", "scale", "softmax", "log_softmax"),
-    *("global_average_pool", "global_max_pool", "average_pool", "max_pool"),
+    *("global_average_pool", "average_pool", "max_pool"),
     *("adaptive_average_pool", "adaptive_max_pool"),
 }
 

@@ -336,6 +336,9 @@ def _check_fields(layer: Layer, kind: Kind) -> None:
         raise RuleError(f"has no rate, so it must be 0, not {layer.rate}")
 
 
+_COUNTS = {"groups", "dilation", "height", "width", "size", "times"}  # options that are 1 or more
+
+
 def _check_options(layer: Layer, kind: Kind) -> None:
     names = [name for name, _ in layer.options]
     if names != sorted(set(names)):
@@ -350,7 +353,8 @@ def _check_options(layer: Layer, kind: Kind) -> None:
             raise RuleError(f"option {name} is {value!r} as usual, so it must be left out")
         if name in WINDOW_OPTIONS and value == getattr(layer, name.removesuffix("_width")):
             raise RuleError(f"option {name} is as its height, {value}, so it must be left out")
-        if type(value) is int and value < 0 and name not in SIDES:
-            raise RuleError(f"option {name} must be 0 or more, not {value}")
+        least = 1 if name in _COUNTS else 0
+        if type(value) is int and value < least and name not in SIDES:
+            raise RuleError(f"option {name} must be {least} or more, not {value}")
         if type(value) is float and not math.isfinite(value):
             raise RuleError(f"option {name} must be a finite number, not {value}")

@@ -110,7 +110,8 @@ Handler = Callable[..., object]
 
 def _conv(module: nn.Conv2d, x: Value) -> Step:
     need(x.is_map and x.shape[0] == module.in_channels, f"{module.in_channels} channels", x)
-    inner, padding = without_padding(x, module.padding)
+    has_zeros = module.padding_mode == "zeros"
+    inner, padding = without_padding(x, module.padding) if has_zeros else (x, module.padding)
     layer = convolved(
         inner,
         (module.out_channels, module.in_channels // module.groups, *module.kernel_size),
@@ -120,7 +121,7 @@ def _conv(module: nn.Conv2d, x: Value) -> Step:
         module.groups,
         bias_free=module.bias is None,
     )
-    if module.padding_mode == "zeros":
+    if has_zeros:
         return Step(layer, (inner,))
     found = dict(layer.options)
     height = layer.padding

@@ -241,7 +241,7 @@ def concatenate(tensors: Sequence[Any], dim: int = 0, axis: int | None = None) -
 def _is_zero(value: object) -> bool:
     match value:
         case Weight():
-            return value.value.dim() > 1 and not bool(value.value.any())
+            return not value.learned and value.value.dim() > 1 and not bool(value.value.any())
         case Pointwise():
             return not value.over_channels and not bool(
                 value.function(torch.linspace(-3, 3, 7)).any()

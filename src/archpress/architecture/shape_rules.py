@@ -1,4 +1,4 @@
-"""What each kind of layer does to shapes; the table of kinds is in `layers`."""
+"""What each kind of layer does to shapes; the table of kinds is in `kinds`."""
 
 import math
 from collections.abc import Sequence

@@ -54,7 +54,13 @@ def with_weights(source: "NamedSource", weights: str | Path | StateDict) -> "Nam
         where, state = str(weights), read_state_dict(Path(state))
     if not isinstance(source.opened, nn.Module):
         return replace(source, state=state, state_from=where)
-    module = copy.deepcopy(source.opened)
+    try:
+        module = copy.deepcopy(source.opened)
+    except RuntimeError:  # weights that are worked out before each pass cannot be copied
+        raise ArchitectureError(
+            f"weights of {source.net} are worked out from others before each pass: "
+            "torch.nn.utils.remove_weight_norm or prune.remove them first"
+        ) from None
     load_state(module, state, where=where, net=source.net)
     return replace(source, opened=module)
 

@@ -28,10 +28,12 @@ def without_global_pools(architecture: Architecture) -> Architecture:
 
 def has_vectors(architecture: Architecture) -> bool:
     """Whether the paper's vectors can hold the net: a chain of its kinds, with biases."""
-    return all(
-        KINDS[layer.kind].paper_code and not layer.bias_free and layer.inputs == (1,)
-        for layer in architecture.layers
-    )
+    return all(_has_vector(layer) for layer in architecture.layers)
+
+
+def _has_vector(layer: Layer) -> bool:
+    is_plain = not layer.bias_free and not layer.options and layer.inputs == (1,)
+    return is_plain and bool(KINDS[layer.kind].paper_code)
 
 
 def to_vectors(architecture: Architecture) -> NDArray[np.int64]:
@@ -48,10 +50,10 @@ def to_vectors(architecture: Architecture) -> NDArray[np.int64]:
     rows = []
     for index, layer in enumerate(architecture.layers):
         code = KINDS[layer.kind].paper_code
-        if not code or layer.bias_free or layer.inputs != (1,):
+        if not _has_vector(layer):
             raise ArchitectureError(
                 f"layer {index} ({layer.kind}) has no 5-vector: the paper's vector holds chains of "
-                f"{', '.join(PAPER_KINDS)}, with biases"
+                f"{', '.join(PAPER_KINDS)}, with biases and no other options"
             )
         channels = architecture.shapes[index][0]
         rows.append((code, layer.kernel, channels, layer.stride, layer.padding))
