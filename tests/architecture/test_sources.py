@@ -178,6 +178,11 @@ BY_HAND = {
          number("root", 2**0.5), number("one", 1), number("half", 0.5)],
         "conv relu6 leaky_relu hardswish elu leaky_relu gelu",
     ),
+    "a hard sigmoid of another slope": (
+        [CONV, ("HardSigmoid", "c", "y", {"alpha": 0.3})],
+        [],
+        "conv scale hardtanh",
+    ),
     "group norm as instance norm": (
         [
             CONV,
@@ -258,6 +263,11 @@ REFUSED = {
         [("Exp", "x", "y", {})], ()),
     "node n0 (Gather) takes some values of a tensor": (
         [("Gather", "x i", "y", {"axis": 1})], [integers("i", 2, 0)]),
+    "node n0 (Cast) rounds a layer's output to whole numbers": (
+        [("Cast", "x", "z", {"to": TensorProto.INT64}), ("Relu", "z", "y", {})], ()),
+    "node n0 (Resize) resizes in a way that no layer has (cubic, half_pixel": (
+        [("Resize", "x roi twice", "y", {"mode": "cubic"})],
+        [tensor("roi", 0), tensor("twice", 4, low=2, high=2)]),
     "node n1 runs twice with the same weights": (
         [("Conv", "x k", "c", {}), ("Conv", "c k", "y", {})], [tensor("k", 3, 3, 1, 1)]),
 }  # fmt: skip

@@ -148,7 +148,11 @@ def resized(attributes: Attributes, x: Value, *inputs: Any) -> object:  # noqa: 
     sizes = integers(inputs[2])[2:] if len(inputs) > 2 else None
     factors = None if sizes else [float(one) for one in scales.value.flatten().tolist()][2:]
     how = attributes.get("coordinate_transformation_mode", "half_pixel")
-    mode = "bilinear" if attributes.get("mode", "nearest") == "linear" else "nearest"
+    kind, rounding = attributes.get("mode", "nearest"), attributes.get("nearest_mode", "")
+    if kind == "cubic" or "ceil" in rounding or (kind == "linear" and how == "asymmetric"):
+        told = ", ".join(filter(None, [kind, how, rounding]))
+        raise RuleError(f"resizes in a way that no layer has ({told}): use nearest or half_pixel")
+    mode = "bilinear" if kind == "linear" else "nearest"
     return upsample(x, sizes, factors, mode, how == "align_corners")
 
 

@@ -58,6 +58,7 @@ from archpress.architecture.operations_weights import (
     turned,
 )
 from archpress.architecture.pointwise import pointwise
+from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
     Pointwise,
     Reshaped,
@@ -142,6 +143,8 @@ def _instance_norm(
 
 def _hard_sigmoid(attributes: Attributes, x: Value | Pointwise) -> object:
     slope, middle = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
+    if abs(slope - 1 / 6) > 1e-4 or middle != 0.5:  # torch's own
+        return between(add(multiply(x, slope), middle), 0.0, 1.0)  # type: ignore[arg-type]
     return pointwise("hardsigmoid", lambda t: (slope * t + middle).clamp(0, 1), x)
 
 
@@ -201,6 +204,13 @@ def _same(attributes: Attributes, x: object, *_: object) -> object:
     return x
 
 
+def _cast(attributes: Attributes, x: object) -> object:
+    if isinstance(x, Value | Pointwise) and attributes["to"] not in _FLOATS:
+        raise RuleError("rounds a layer's output to whole numbers: leave it out")
+    return x
+
+
+_FLOATS = {1, 10, 11, 16}  # types of ONNX: float32, float16, float64, bfloat16
 ONNX: dict[str, Handler] = {
     "Conv": windowed_conv,
     "BatchNormalization": _batch_norm,
@@ -261,7 +271,7 @@ ONNX: dict[str, Handler] = {
     ),
     "Dropout": lambda attributes, x, *_: [x],
     "Identity": _same,
-    "Cast": _same,
+    "Cast": _cast,
     "Expand": _same,
 }
 _FUNCTIONS = {"Erf": torch.erf, "Exp": torch.exp, "Sqrt": torch.sqrt, "Abs": torch.abs}
