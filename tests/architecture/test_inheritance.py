@@ -1,8 +1,10 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from families import Classifier, conv_norm
 from torch import nn
 
 from archpress.architecture import Architecture, Layer, chain, named, with_classes
@@ -181,3 +183,96 @@ def test_the_same_seed_gives_the_same_fresh_weights():
     one, other, third = (inherit(candidate, source, weights, seed=s).weights for s in (1, 1, 2))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not all(torch.equal(one[name], third[name]) for name in one)
+
+
+class Halves(nn.Module):
+    """A convolution for each half of the channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = conv_norm(4, 6, 1), conv_norm(4, 6, 1)
+
+    def forward(self, x):
+        one, two = x.chunk(2, dim=1)
+        return self.first(two) + self.second(one)
+
+
+class SpatialGate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mean, self.most = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        seen = self.mean(x.mean(1, keepdim=True)) + self.most(x.amax(1, keepdim=True))
+        return x * torch.sigmoid(seen)
+
+
+def flat_head(*middle, values):
+    return nn.Sequential(
+        conv_norm(3, 8, stride=2),
+        *middle,
+        nn.Flatten(),
+        nn.BatchNorm1d(values),
+        nn.Linear(values, 5),
+    )
+
+
+MOVING = {  # layers without weights that give other channels than they read
+    "slices": lambda: Classifier(conv_norm(3, 8), Halves(), channels=6),
+    "shuffle": lambda: Classifier(
+        conv_norm(3, 8), nn.ChannelShuffle(4), conv_norm(8, 6), channels=6
+    ),
+    "flatten": lambda: flat_head(values=8 * 36),
+    "flatten to one": lambda: flat_head(nn.AdaptiveAvgPool2d(1), values=8),
+    "shuffle and flatten": lambda: flat_head(nn.ChannelShuffle(2), values=8 * 36),
+}
+GATED = {"gate": lambda: Classifier(conv_norm(3, 6), SpatialGate(), conv_norm(6, 4), channels=4)}
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_a_net_that_moves_channels_inherits_everything_of_itself(name):
+    net = trace(MOVING[name](), (3, 12, 12)).architecture
+    network = trained(net)
+    found = inherit(net, net, network.state_dict())
+    assert found.parameters == net.parameters
+    images = torch.randn(2, 3, 12, 12)
+    with torch.no_grad():
+        assert torch.allclose(begun(net, found)(images), network(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("form", [Form(), Form(widths_only=True)], ids=["all", "widths"])
+@pytest.mark.parametrize("name", [*MOVING, *GATED])
+def test_candidates_inherit_from_nets_that_move_channels(name, form):
+    source = trace((MOVING | GATED)[name](), (3, 12, 12)).architecture
+    weights = trained(source).state_dict()
+    around = Neighbourhood(source, space_around(source, None, form))
+    for net in islice(around.sample(np.random.default_rng(0)), 30):
+        found = inherit(net, source, weights)
+        assert 0 <= found.parameters <= net.parameters
+        assert torch.isfinite(begun(net, found)(torch.randn(2, 3, 12, 12))).all()
+
+
+SHUFFLE = Layer("channel_shuffle", options=(("groups", 2),))
+COLUMNS = {  # of the channels 0 to 5 of 8, behind these layers
+    "shuffle": ((SHUFFLE,), [0, 6, 2, 1, 4, 3]),
+    "slice": ((Layer("slice", options=(("begin", 1), ("end", 5))),), [0, 1, 2, 3]),
+    "both": ((SHUFFLE, Layer("slice", options=(("end", 4),))), [0, -1, 2, 1]),
+}
+
+
+@pytest.mark.parametrize("flat", [(), (Layer("flatten"), Layer("batch_norm"))])
+@pytest.mark.parametrize("moved", COLUMNS)
+def test_moved_channels_keep_their_columns(moved, flat):
+    layers, columns = COLUMNS[moved]
+
+    def net(width):
+        conv, head = Layer("conv", 3, width, 1, 1), Layer("linear", channels=3)
+        return chain((1, 4, 4), conv, *layers, *flat, head)
+
+    weights = trained(net(8)).state_dict()
+    weights["conv1.weight"][6:] = 0.0  # the least, so that 0 to 5 are taken
+    found = inherit(net(6), net(8), weights)
+    for key in ("linear1.weight", *(["batch_norm1.running_mean"] if flat else [])):
+        old, new = (w[key].unflatten(-1, (-1, 16)) for w in (weights, found.weights))
+        for place, column in enumerate(columns):
+            assert column < 0 or torch.equal(new[..., place, :], old[..., column, :])

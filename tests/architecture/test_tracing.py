@@ -500,6 +500,25 @@ def test_zeros_that_are_learned_are_no_padding():
     assert all(layer.kind != "pad_channels" for layer in net.layers)
 
 
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        torch.zeros_like,
+        lambda x: x.new_zeros(len(x), 3, 8, 8),
+        lambda x: torch.zeros(len(x), 3, 8, 8),
+        lambda x: 0 * x,
+    ],
+)
+def test_zeros_that_are_worked_out_are_channels_of_zeros(zeros):
+    class Beside(nn.Module):
+        def forward(self, x):
+            return torch.cat([zeros(x), x], 1)
+
+    module = nn.Sequential(Beside(), nn.Flatten(), nn.Linear(6 * 64, 10))
+    layers = trace(module, (3, 8, 8)).architecture.layers
+    assert [layer.kind for layer in layers] == ["pad_channels", "linear"]
+
+
 def test_zeros_before_a_reflecting_convolution_are_counted_once():
     module = PaddedTwice()
     traced = trace(module, (3, 8, 8))

@@ -1,5 +1,6 @@
 """`inherit`: trained weights of a source, sliced for a candidate where layers correspond."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,11 +9,16 @@ from torch import Tensor
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import KINDS
-from archpress.architecture.layers import Joining, Option
+from archpress.architecture.layers import Joining, Layer, Option
 from archpress.architecture.network import build, layer_names
+from archpress.architecture.shape_rules import Shape
 
 WEIGHTED = ("conv", "depthwise", "linear", "batch_norm")
-IMAGE = -1  # the group of the image's channels
+IMAGE = (-1,)  # the group of the image's channels
+
+# Of channels of the source that are numbered together: the layer that gives them and, where they
+# are values of a flattened map, its height and width.
+Group = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +63,25 @@ def inherit(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Channels:
-    """Which channels of the source those of a candidate's layer are.
+    """Which channels of the source those of a layer are, of a candidate or of the source itself.
 
     Attributes:
         group: of the source's channels.
         indices: one a channel; -1: it is none of the source's.
     """
 
-    group: int
+    group: Group
     indices: Tensor
+
+    def are(self, other: "_Channels") -> bool:
+        """Whether they are the same ones in the same order."""
+        return self.group == other.group and torch.equal(self.indices, other.indices)
+
+    def among(self, others: "_Channels") -> Tensor:
+        """Where each stands among those of a layer of the source; -1: it does not."""
+        place = torch.full((1 + int(max(self.indices.max(), others.indices.max())),), -1)
+        place[others.indices] = torch.arange(len(others.indices))
+        return torch.where(self.indices < 0, -1, place[self.indices])
 
 
 class _Heir:
@@ -81,26 +97,26 @@ class _Heir:
         self._candidate, self._source = candidate, source
         self._weights, self._fresh = weights, fresh
         self._names, self._source_names = layer_names(candidate), layer_names(source)
-        self._groups = _groups(source)
+        self._given = _channels_of(source)
         self._order = self._orders()
         self._taken = 0
 
     def inheritance(self) -> Inheritance:
         matches = match_layers(self._candidate, self._source)
         parts = _same_parts(self._candidate, self._source)
-        image = torch.arange(self._candidate.input_shape[0])
         same_image = self._candidate.input_shape[0] == self._source.input_shape[0]
-        known: dict[int, _Channels | None] = {-1: _Channels(IMAGE, image) if same_image else None}
+        known: dict[int, _Channels | None] = {-1: _image(self._source) if same_image else None}
         for index, layer in enumerate(self._candidate.layers):
             inputs = [known[i] for i in self._candidate.input_indices(index)]
             if layer.kind in WEIGHTED:
                 known[index] = self._weighted(index, matches.get(index), inputs[0])
             elif layer.kind == "frozen":
                 known[index] = self._whole(index, parts.get(index))
-            elif _has_own_channels(self._candidate, index):
+            elif KINDS[layer.kind].chooses_channels:  # zeros beside those of the input
                 known[index] = None
             else:
-                known[index] = _passed_on(inputs)
+                passed = _passed_on(KINDS[layer.kind].joining, inputs)
+                known[index] = _moved(layer, self._candidate.input_shapes(index)[0], passed)
         return Inheritance(self._fresh, self._taken)
 
     def _weighted(self, index: int, match: int | None, reads: _Channels | None) -> _Channels | None:
@@ -108,18 +124,18 @@ class _Heir:
         kind = self._candidate.layers[index].kind
         keeps = kind in ("batch_norm", "depthwise")
         grouped = self._is_grouped(index, match)
-        if match is None or grouped or reads is None or reads.group != self._read_group(match):
+        if match is None or grouped or reads is None or reads.group != self._read(match).group:
             return reads if kind == "batch_norm" else None
+        columns = reads.among(self._read(match))
         if keeps:
-            self._fill(index, match, reads.indices, None)
+            self._fill(index, match, columns, None)
             return reads
-        columns = reads.indices
         if kind == "linear":
             expanded = self._features(index, match, columns)
             if expanded is None:
                 return None
             columns = expanded
-        group = self._groups[match]
+        group = self._given[match].group
         rows = _first(self._order[group], self._candidate.layers[index].channels)
         self._fill(index, match, rows, columns)
         return _Channels(group, rows)
@@ -133,7 +149,7 @@ class _Heir:
             self._fresh[key] = self._weights[f"{other}.{key.removeprefix(f'{name}.')}"].clone()
         self._taken += self._candidate.layer_parameters[index]
         every = torch.arange(self._candidate.shapes[index][0])
-        return _Channels(self._groups[match], every)
+        return _Channels(self._given[match].group, every)
 
     def _is_grouped(self, index: int, match: int | None) -> bool:
         """Whether channels of one of the two see only some of those before, or kernels differ."""
@@ -141,9 +157,10 @@ class _Heir:
         layers += [] if match is None else [self._source.layers[match]]
         return layers[0].kind != "batch_norm" and any(layer.options for layer in layers)
 
-    def _read_group(self, index: int) -> int:
+    def _read(self, index: int) -> _Channels:
+        """What a layer of the source reads."""
         read = self._source.input_indices(index)[0]
-        return IMAGE if read < 0 else self._groups[read]
+        return _image(self._source) if read < 0 else self._given[read]
 
     def _features(self, index: int, match: int, channels: Tensor) -> Tensor | None:
         """Of a linear layer: the source's features for the candidate's; None: they differ."""
@@ -151,9 +168,7 @@ class _Heir:
         there = self._source.input_shapes(match)[0]
         if here[1:] != there[1:]:
             return None
-        area = here[1] * here[2] if len(here) == 3 else 1
-        spread = channels[:, None] * area + torch.arange(area)
-        return torch.where(channels[:, None] < 0, -1, spread).flatten()
+        return _spread(channels, here)
 
     def _fill(self, index: int, match: int, rows: Tensor, columns: Tensor | None) -> None:
         name, other = self._names[index], self._source_names[match]
@@ -169,14 +184,14 @@ class _Heir:
             self._fresh[key] = torch.where(known, taken, fresh)
             self._taken += int(known.sum()) if not field.startswith("running") else 0
 
-    def _orders(self) -> dict[int, Tensor]:
+    def _orders(self) -> dict[Group, Tensor]:
         """Of each group of the source: its channels, those with the largest weights first."""
-        totals: dict[int, Tensor] = {}
+        totals: dict[Group, Tensor] = {}
         for index, layer in enumerate(self._source.layers):
             if layer.kind in ("conv", "linear"):
                 weight = self._weights[f"{self._source_names[index]}.weight"]
                 size = weight.abs().flatten(1).sum(1)
-                group = self._groups[index]
+                group = self._given[index].group
                 totals[group] = totals[group] + size if group in totals else size
         return {group: size.argsort(descending=True, stable=True) for group, size in totals.items()}
 
@@ -217,44 +232,71 @@ def _window(size: int, source_size: int) -> tuple[slice, slice]:
     return slice(here, here + common), slice(there, there + common)
 
 
-def _passed_on(inputs: Sequence[_Channels | None]) -> _Channels | None:
+def _passed_on(joining: Joining, inputs: Sequence[_Channels | None]) -> _Channels | None:
     """Of a layer without weights: its input's channels, where all inputs agree."""
     first = inputs[0]
-    if first is None:
+    if first is None or joining is Joining.CONCAT:
         return None
-    for other in inputs[1:]:
-        if other is None or other.group != first.group:
+    agree = all(other is not None and other.are(first) for other in inputs[1:])
+    return first if agree else None
+
+
+def _moved(layer: Layer, shape: Shape, reads: _Channels | None) -> _Channels | None:
+    """What a layer without weights makes of its input's channels, which has a shape."""
+    if reads is None:
+        return None
+    match layer.kind:
+        case "slice":
+            part = reads.indices[int(layer.option("begin")) : int(layer.option("end"))]
+            return _Channels(reads.group, part)
+        case "channel_shuffle":
+            mixed = reads.indices.reshape(int(layer.option("groups")), -1).T.flatten()
+            return _Channels(reads.group, mixed)
+        case "flatten":
+            return _Channels(reads.group + shape[1:], _spread(reads.indices, shape))
+        case "channel_mean" | "channel_max":  # of other channels it is another one
             return None
-        if not torch.equal(other.indices, first.indices):
-            return None
-    return first
+    return reads
 
 
-def _has_own_channels(net: Architecture, index: int) -> bool:
-    """Whether a layer's channels are others than those that it reads, or in another order."""
-    layer = net.layers[index]
-    kind = KINDS[layer.kind]
-    if kind.chooses_channels or kind.joining is Joining.CONCAT:
-        return True
-    if layer.kind in ("frozen", "channel_shuffle"):
-        return True
-    return net.shapes[index][0] != net.input_shapes(index)[0][0]  # a slice, a mean over channels
+def _spread(channels: Tensor, shape: Shape) -> Tensor:
+    """The values of channels of a map, as they stand in a row where it is flattened."""
+    area = math.prod(shape[1:])
+    values = channels[:, None] * area + torch.arange(area)
+    return torch.where(channels[:, None] < 0, -1, values).flatten()
 
 
-def _groups(net: Architecture) -> list[int]:
-    """A number for each layer; layers whose channels are tied together have the same."""
-    groups: list[int] = []
+def _image(net: Architecture) -> _Channels:
+    return _Channels(IMAGE, torch.arange(net.input_shape[0]))
+
+
+def _channels_of(net: Architecture) -> list[_Channels]:
+    """What channels each layer gives; channels that are tied together are the same ones."""
+    given: list[_Channels] = []
     for index, layer in enumerate(net.layers):
-        read = [IMAGE if i < 0 else groups[i] for i in net.input_indices(index)]
-        if KINDS[layer.kind].joining is Joining.ADD:
-            least = min(read)
-            groups = [least if group in read else group for group in groups]
-            groups.append(least)
-        elif _has_own_channels(net, index):
-            groups.append(index)
-        else:
-            groups.append(read[0])
-    return groups
+        reads = [_image(net) if i < 0 else given[i] for i in net.input_indices(index)]
+        kind = KINDS[layer.kind]
+        passed: _Channels | None = reads[0]
+        if kind.joining is Joining.ADD and all(_is_whole(one, net) for one in reads):
+            groups = {one.group for one in reads}
+            least = min(groups)
+            given = [_Channels(least, c.indices) if c.group in groups else c for c in given]
+            passed = _Channels(least, reads[0].indices)
+        elif kind.joining in (Joining.ADD, Joining.CONCAT):
+            passed = _passed_on(kind.joining, reads)
+        elif kind.chooses_channels or layer.kind == "frozen":
+            passed = None
+        channels = _moved(layer, net.input_shapes(index)[0], passed)
+        own = torch.arange(net.shapes[index][0])
+        given.append(_Channels((index,), own) if channels is None else channels)
+    return given
+
+
+def _is_whole(channels: _Channels, net: Architecture) -> bool:
+    """Whether they are all of their group, in its order."""
+    maker, *area = channels.group
+    count = net.shapes[maker][0] if maker >= 0 else net.input_shape[0]
+    return torch.equal(channels.indices, torch.arange(count * math.prod(area)))
 
 
 def _same_parts(candidate: Architecture, source: Architecture) -> dict[int, int]:

@@ -4,6 +4,7 @@
 arrive as `Value`s, and all that does not depend on the images as `Weight`s.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -200,6 +201,12 @@ def _sum(attributes: Attributes, x: object, *others: object) -> object:
     return Step(Layer("add"), (x, *others)) if others else x  # type: ignore[arg-type]
 
 
+def _concatenated(attributes: Attributes, *inputs: object) -> object:
+    """A file does not say what was learned: tensors of zeros in it are channels of zeros."""
+    parts = [replace(one, learned=False) if isinstance(one, Weight) else one for one in inputs]
+    return concatenate(parts, attributes["axis"])
+
+
 def _same(attributes: Attributes, x: object, *_: object) -> object:
     return x
 
@@ -258,7 +265,7 @@ ONNX: dict[str, Handler] = {
     "Div": partial(_elementwise, divide),
     "Pow": partial(_elementwise, power),
     "Sum": _sum,
-    "Concat": lambda attributes, *inputs: concatenate(inputs, attributes["axis"]),
+    "Concat": _concatenated,
     "Split": parted,
     "Slice": sliced,
     "Reshape": reshaped,

@@ -190,7 +190,7 @@ def pad(
 def zeros_like(x: Value, *_: object, **__: object) -> Weight:
     """Zeros, which `concatenate` takes as channels."""
     need(x.is_map or len(x.sizes) == 2, "a map of B x C x H x W", x)
-    return Weight("", torch.zeros(1, *x.sizes[1:]))
+    return Weight("", torch.zeros(1, *x.sizes[1:]), learned=False)
 
 
 def zeros(*sizes: Any, **_: object) -> Weight:  # noqa: ANN401 numbers and BATCH, or one tuple
@@ -198,7 +198,7 @@ def zeros(*sizes: Any, **_: object) -> Weight:  # noqa: ANN401 numbers and BATCH
     given = list(sizes[0]) if isinstance(sizes[0], tuple | list) else list(sizes)
     if not all(type(one) is int for one in given[1:]):
         raise RuleError(f"makes zeros of the shape {given}: only the batch may be free")
-    return Weight("", torch.zeros(1, *given[1:]))
+    return Weight("", torch.zeros(1, *given[1:]), learned=False)
 
 
 # --- stacks --------------------------------------------------------------------------------------
