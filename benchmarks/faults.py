@@ -21,7 +21,12 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 POOL, RAY, STORE, LEASES = (
     f"tests/{name}.py"
-    for name in ("evaluation/test_pool", "evaluation/test_ray", "store/test_store", "store/test_leases")
+    for name in (
+        "evaluation/test_pool",
+        "evaluation/test_ray",
+        "store/test_store",
+        "store/test_leases",
+    )
 )
 FAULTS = {
     "a worker is killed, idle and in training": (
@@ -44,8 +49,7 @@ FAULTS = {
     "the disk is full": f"{STORE}::test_a_full_disk_is_a_store_error_and_the_store_stays_whole",
     "a clock is set back": f"{LEASES}::test_clocks_of_drivers_do_not_count_on_a_server",
     "PostgreSQL is restarted": (
-        "tests/store/test_postgres.py::"
-        "test_writers_and_readers_go_on_when_the_server_is_restarted"
+        "tests/store/test_postgres.py::test_writers_and_readers_go_on_when_the_server_is_restarted"
     ),
     "Ray: a node is killed": f"{RAY}::test_a_node_that_dies_costs_only_what_was_running_there",
     "Ray: a trial crashes its interpreter": (
@@ -59,7 +63,7 @@ FAULTS = {
 
 def survived(test: str) -> bool | None:
     """Whether a test passed; None: it was skipped."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", test]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", test]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ran.returncode:
         print(ran.stdout[-3000:], ran.stderr[-1000:], file=sys.stderr, flush=True)
@@ -71,12 +75,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How often each fault is survived.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--only", default="", help="faults whose names have this in them")
     given = parser.parse_args()
     about = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
     for fault, test in FAULTS.items():
+        if given.only not in fault:
+            continue
         outcomes, seconds = [], []
         for _ in range(given.repeats):
             started = time.perf_counter()
