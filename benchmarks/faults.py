@@ -19,15 +19,8 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
-POOL, RAY, STORE, LEASES = (
-    f"tests/{name}.py"
-    for name in (
-        "evaluation/test_pool",
-        "evaluation/test_ray",
-        "store/test_store",
-        "store/test_leases",
-    )
-)
+POOL, RAY = "tests/evaluation/test_pool.py", "tests/evaluation/test_ray.py"
+STORE, LEASES = "tests/store/test_store.py", "tests/store/test_leases.py"
 FAULTS = {
     "a worker is killed, idle and in training": (
         f"{POOL}::test_a_job_survives_one_death_of_its_worker_but_not_two_and_the_pool_goes_on"

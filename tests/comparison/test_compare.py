@@ -3,12 +3,16 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
-from archpress.architecture import named
+from archpress.architecture import Layer, chain, named
 from archpress.comparison import compare, contestants
+from archpress.comparison.conditions import Conditions
+from archpress.comparison.inherited import prunes
+from archpress.compression import settings_for
 from archpress.errors import EvaluationError, SpaceError
 from archpress.search import Objective
 from archpress.space import Limits
@@ -352,6 +356,23 @@ def test_bad_input_is_refused_and_nothing_is_written(run, tmp_path, change, said
     with pytest.raises((EvaluationError, SpaceError), match=re.escape(said)):
         run(**{"arms": ["random"], "run": tmp_path / "new"} | change)
     assert not (tmp_path / "new").exists()
+
+
+def test_convolutions_in_groups_are_refused_by_the_arms_that_prune(images, tmp_path):
+    pytest.importorskip("torch_pruning", reason="needs pip install 'archpress[baselines]'")
+    net = chain(
+        images.input_shape,
+        Layer("conv", 3, 8, 1),
+        Layer("group_norm", options=(("groups", 4),)),
+        Layer("conv", 3, 8, 1, options=(("groups", 2),)),
+        Layer("linear", channels=images.classes),
+    )
+    limits, folder = Limits(max_parameters=5000), tmp_path / "new"
+    with pytest.raises(SpaceError, match="pruning cannot cut convolutions in groups"):
+        compare(net, images, limits, run=folder, arms=["random", "pruning-l1"])
+    assert not folder.exists()
+    only_norms = replace(net, layers=(*net.layers[:2], net.layers[-1]))
+    prunes(Conditions(only_norms, images, limits, settings_for("smoke"), folder, "cpu"))
 
 
 def test_a_source_that_the_papers_vectors_cannot_hold_is_refused_by_its_arm(images, tmp_path):

@@ -40,11 +40,12 @@ def no_search(conditions: Conditions) -> None:
 
 
 def prunes(conditions: Conditions) -> None:
-    """There is nothing to search, and Torch-Pruning is installed."""
+    """There is nothing to search, Torch-Pruning is installed, and can cut the source."""
     no_search(conditions)
     if find_spec("torch_pruning") is None:
         raise EvaluationError("pruning needs Torch-Pruning: pip install 'archpress[baselines]'")
-    if any(layer.option("groups") != 1 for layer in conditions.source.layers):
+    layers = conditions.source.layers
+    if any(layer.kind == "conv" and layer.option("groups") != 1 for layer in layers):
         raise SpaceError("pruning cannot cut convolutions in groups: leave it out for this source")
 
 

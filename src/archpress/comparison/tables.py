@@ -139,17 +139,18 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("seeds", f"{comparison.seeds}, from {comparison.first_seed}"),
         ("trial recipe", training(trial)),
         ("final recipe", f"{training(final)}, one training a seed"),
-        *_endings(comparison),
+        *_ending_of_ours(comparison),
     ]
 
 
-def _endings(comparison: Comparison) -> list[tuple[str, str]]:
-    """What the final trainings of some arms have that those of others do not."""
-    weight = comparison.distillation
-    taught = f", and its best is distilled from the trained source, weight {weight:g}"
-    some = [one.name for one in comparison.contestants if one.has_finalists]
-    ours = "validation chooses among finalists" + (taught if weight else "")
-    return [(f"final trainings of {OURS}", ours)] if OURS in some else []
+def _ending_of_ours(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """What its final trainings have that those of other arms do not."""
+    if not any(one.name == OURS and one.has_finalists for one in comparison.contestants):
+        return
+    told = "validation chooses among finalists"
+    if weight := comparison.distillation:
+        told += f", and the best is distilled from the trained source, weight {weight:g}"
+    yield f"final trainings of {OURS}", told
 
 
 def about(comparison: Comparison) -> list[tuple[str, str]]:

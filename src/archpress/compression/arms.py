@@ -50,11 +50,11 @@ def default_arm(
     settings = replace(settings, proposals=proposals)
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        space, ours = _space(problem), settings
-        ours = replace(ours, first=min(ours.first, max(LEAST_FIRST, problem.budget // 2)))
+        space, count = _space(problem), min(settings.first, problem.budget // 2)
         if not rounds:
-            ours = replace(settings, first=max(LEAST_FIRST, problem.budget - LAST_OF_ONE_SHOT))
+            count = problem.budget - LAST_OF_ONE_SHOT
             problem = replace(problem, batch=LAST_OF_ONE_SHOT)
+        ours = replace(settings, first=max(LEAST_FIRST, count))
         first = first_candidates(space, problem.objective.limits, ours, problem.rng(0))
         known = {one.architecture.key for one in first}
         first += [Candidate(net, "hand-made") for net in _plain(problem) if net.key not in known]

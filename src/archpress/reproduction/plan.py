@@ -30,9 +30,9 @@ from archpress.space import (
 TIMED_NETS = 12  # of each method's candidates
 TIMED_WORK = 6 * 10**9  # multiply-adds of a timing's forward passes, about
 FEWEST_TIMED, MOST_TIMED = 16, 1024  # images
-WITHOUT_SEARCH = {"hand-made", "hand-made-coarse", "narrowing", "distillation", "fitnet"} | {
-    "pruning-l1",
-    "pruning-bn",
+WITHOUT_SEARCH = {
+    *("hand-made", "hand-made-coarse", "narrowing"),
+    *("distillation", "fitnet", "pruning-l1", "pruning-bn"),
 }
 FORWARD = 1 / 3  # of the work of a training step is done in an evaluation too
 # What a GPU does with nets this small, several at once: a guess, used where there is none to time.
