@@ -23,7 +23,7 @@ from archpress.compression import compress, settings_for
 from archpress.data import load_data
 from archpress.evaluation import measure_in_turns, onnx_stopwatch, ready_to_time
 from archpress.shipping import ship
-from archpress.space import Conditions, Form, LatencyModel, Limits
+from archpress.space import Form, LatencyConditions, LatencyModel, Limits
 
 STAGES = [(1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2)]  # expansion, channels,
 STAGES += [(6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]  # blocks, stride of the first
@@ -80,7 +80,7 @@ def main() -> None:
     images = load_data("cifar10", max_train=given.train_images)
     smoke = settings_for("smoke")
     settings = replace(smoke, final=replace(smoke.final, epochs=1), seeds=1)
-    conditions = Conditions(backend="onnxruntime")
+    conditions = LatencyConditions(backend="onnxruntime")
     for name, source in (("resnet20", named("resnet20")), ("mobilenet_v2", mobilenet_v2())):
         limits = Limits(
             max_macs=source.macs // 2,

@@ -20,9 +20,9 @@ from archpress.architecture.network import build
 from archpress.compression import compress, settings_for
 from archpress.data import load_data
 from archpress.evaluation import measure_in_turns, ready_to_time
-from archpress.space import Conditions, LatencyModel, Limits
+from archpress.space import LatencyConditions, LatencyModel, Limits
 
-CONDITIONS = [Conditions(batch, threads) for batch in (1, 32) for threads in (1, 2)]
+CONDITIONS = [LatencyConditions(batch, threads) for batch in (1, 32) for threads in (1, 2)]
 
 
 def milliseconds(network, shape, conditions):

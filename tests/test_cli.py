@@ -102,9 +102,9 @@ def test_every_trial_of_a_search_was_logged_and_the_result(finished):
     assert LOGGED.steps == [*range(1, len(found) + 1)]
     within = [t.accuracy for t in found if t.done and t.architecture.parameters <= 3000]
     assert LOGGED.entries[-1].values["best/accuracy"] == max(within)
-    ((_, ending),) = LOGGED.endings
-    assert ending.values["compressed/parameters"] == result["compressed"]["parameters"]
-    assert ending.files == [finished / "report.html"]
+    ((_, outcome),) = LOGGED.outcomes
+    assert outcome.values["compressed/parameters"] == result["compressed"]["parameters"]
+    assert outcome.files == [finished / "report.html"]
     assert LOGGED.ended == ["finished"]
 
 

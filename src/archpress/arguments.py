@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from archpress.architecture import Architecture
     from archpress.architecture.sources import SourceNet
     from archpress.data import ImageData
-    from archpress.space import Conditions, Limits
+    from archpress.space import LatencyConditions, Limits
 
 
 class Effort(StrEnum):
@@ -294,7 +294,7 @@ def read_limits(
 def with_latency(
     limits: "Limits",
     typed: str | None,
-    conditions: "Conditions",
+    conditions: "LatencyConditions",
     device_times: Path | None,
 ) -> "Limits":
     """The limits with that on latency, and with what it is measured.

@@ -136,7 +136,7 @@ def compress(
     from archpress.evaluation import augmented
     from archpress.report import write_report
     from archpress.search import Together
-    from archpress.space import Conditions, Form, matching
+    from archpress.space import Form, LatencyConditions, matching
     from archpress.terminal import TerminalProgress, result_table
     from archpress.tracking import Tracking
 
@@ -153,7 +153,7 @@ def compress(
     source, images = read_source_and_images(
         net, data, size, seed, weights=weights, input_shape=input_shape
     )
-    conditions = Conditions(latency_batch, latency_threads, latency_backend.value)
+    conditions = LatencyConditions(latency_batch, latency_threads, latency_backend.value)
     limits = with_latency(
         typed.of(source.architecture.of_logits), max_latency, conditions, device_times
     )

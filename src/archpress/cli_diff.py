@@ -10,7 +10,7 @@ from archpress.arguments import NET, ClassesOption, InputOption, JsonOption, rea
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from archpress.architecture.difference import Difference, Row, Side
+    from archpress.architecture.difference import Difference, LayerChange, Side
 
 
 def diff(
@@ -55,14 +55,14 @@ def diff(
         typer.echo(f"They read other images, {_shape(one)} and {_shape(other)}: see --input")
 
 
-def _only_follows(row: "Row") -> bool:
+def _only_follows(row: "LayerChange") -> bool:
     """The same, or resized with a layer before it at no multiply-adds."""
     if row.before is None or row.after is None or row.fields:
         return False
     return row.before.macs == row.after.macs
 
 
-def _layer_table(rows: "Sequence[Row]") -> object:
+def _layer_table(rows: "Sequence[LayerChange]") -> object:
     from archpress.terminal import table
 
     signs = {"same": " ", "resized": " ", "changed": "~", "removed": "-", "added": "+"}
@@ -96,7 +96,7 @@ def _totals_table(found: "Difference") -> object:
     return table("", ["", "A", "B", "change"], rows)
 
 
-def _pair(row: "Row", told: "Callable[[Side], str]") -> str:
+def _pair(row: "LayerChange", told: "Callable[[Side], str]") -> str:
     """Of both sides, once where they agree or one is missing."""
     texts = dict.fromkeys(told(side) for side in (row.before, row.after) if side)
     return " -> ".join(texts)

@@ -10,7 +10,7 @@ from archpress.arguments import IMAGES, ExportForm, JsonOption, RunArgument
 
 if TYPE_CHECKING:
     from archpress.data import ImageData
-    from archpress.shipping import Form, Shipment
+    from archpress.shipping import Shipment, ShippedForm
 
 
 def export(
@@ -83,7 +83,7 @@ def _table(shipment: "Shipment") -> object:
     return table(title, columns, (_row(form) for form in shipment.forms))
 
 
-def _row(form: "Form") -> list[str]:
+def _row(form: "ShippedForm") -> list[str]:
     times = ["", "", ""]
     if form.latency is not None:
         spread = form.latency.iqr_seconds

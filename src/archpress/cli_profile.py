@@ -23,7 +23,7 @@ from archpress.errors import ArchpressError
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
     from archpress.compression import Timing
-    from archpress.space import Conditions, LatencyModel
+    from archpress.space import LatencyConditions, LatencyModel
     from archpress.terminal import TerminalProgress
 
 
@@ -60,7 +60,7 @@ def profile(
     from archpress.compression import nets_to_time
     from archpress.evaluation import this_machine
     from archpress.shipping import pack as write_pack
-    from archpress.space import Conditions
+    from archpress.space import LatencyConditions
     from archpress.terminal import TerminalProgress
 
     if (out is None) == (pack is None):
@@ -74,7 +74,7 @@ def profile(
             progress.stage("writing nets", len(chosen))
             write_pack(chosen, pack, backend=backend.value, advance=progress.advance)
         elif out:
-            conditions = Conditions(batch, threads, backend.value, machine=this_machine())
+            conditions = LatencyConditions(batch, threads, backend.value, machine=this_machine())
             model = _timed(chosen, out, conditions, progress).model
     if pack:
         typer.echo(
@@ -92,7 +92,7 @@ def profile(
 def _timed(
     chosen: "list[Architecture]",
     out: Path,
-    conditions: "Conditions",
+    conditions: "LatencyConditions",
     progress: "TerminalProgress",
 ) -> "Timing":
     from archpress.compression import Timing

@@ -17,7 +17,7 @@ from archpress.compression.timing import (
 )
 from archpress.errors import SpaceError
 from archpress.search import Silent
-from archpress.space import Conditions, Form, LatencyModel, Limits, space_around
+from archpress.space import Form, LatencyConditions, LatencyModel, Limits, space_around
 
 SOURCE = named("plain6")
 
@@ -64,7 +64,7 @@ def test_a_run_that_was_killed_knows_its_times(tmp_path, by_size):
     again = timing_of(Limits(), tmp_path, Silent())
     again.take([SOURCE], "timing")
     assert len(by_size) == 1
-    other = Limits(latency=LatencyModel(Conditions(batch=32)))
+    other = Limits(latency=LatencyModel(LatencyConditions(batch=32)))
     timing_of(other, tmp_path, Silent()).take([SOURCE], "timing")
     assert len(by_size) == 2  # under other conditions times are others
 
@@ -80,7 +80,7 @@ def test_a_search_aims_a_little_below_the_limit_with_a_model_of_the_device(tmp_p
 
 
 def test_of_the_finalists_the_quick_ones_are_kept(tmp_path, by_size):
-    model = LatencyModel(Conditions())
+    model = LatencyModel(LatencyConditions())
     limits = Limits(max_latency=0.01 + named("tiny").macs / 1e6, latency=model)
     run = Timing(model, tmp_path / "times.json", Silent())
     kept = quick_enough([SOURCE, named("tiny")], [], space_around(SOURCE), limits, run)
@@ -88,7 +88,7 @@ def test_of_the_finalists_the_quick_ones_are_kept(tmp_path, by_size):
 
 
 def test_where_all_finalists_are_slow_the_first_is_narrowed_until_it_is_not(tmp_path, by_size):
-    model = LatencyModel(Conditions())
+    model = LatencyModel(LatencyConditions())
     limits = Limits(max_latency=0.01 + SOURCE.macs / 4e6, latency=model)
     run = Timing(model, tmp_path / "times.json", Silent())
     (kept,) = quick_enough([SOURCE], [], space_around(SOURCE), limits, run)
@@ -97,7 +97,7 @@ def test_where_all_finalists_are_slow_the_first_is_narrowed_until_it_is_not(tmp_
 
 
 def test_times_of_another_device_are_all_that_is_known_of_it(tmp_path, by_size):
-    elsewhere = LatencyModel(Conditions(machine="a phone"), [(SOURCE, 3.0)])
+    elsewhere = LatencyModel(LatencyConditions(machine="a phone"), [(SOURCE, 3.0)])
     limits = Limits(max_latency=2.0, latency=elsewhere)
     run = timing_of(limits, tmp_path, Silent())
     assert run.is_elsewhere
@@ -116,7 +116,7 @@ def test_the_record_tells_how_well_the_device_is_known(tmp_path, by_size):
     assert record["n"] == len(record["points"]) == len(run.model.timed)
     assert record["kendall"] > 0.8
     assert record["error"] < 0.3
-    assert replace(run.model.conditions, machine="") == Conditions()
+    assert replace(run.model.conditions, machine="") == LatencyConditions()
 
 
 def test_a_share_is_one_of_the_sources_latency(tmp_path, by_size):

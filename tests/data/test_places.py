@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from archpress.data.places import Place, download
+from archpress.data.places import DataFiles, download
 from archpress.errors import DataError
 
 CONTENT = gzip.compress(bytes(100_000))
@@ -59,4 +59,4 @@ def test_a_download_of_what_is_not_there_is_an_os_error(address, tmp_path):
 
 def test_a_file_that_is_nowhere_is_named(tmp_path):
     with pytest.raises(DataError, match=r"there is no gone or gone\.gz"):
-        Place(tmp_path).read("gone")
+        DataFiles(tmp_path).read("gone")

@@ -11,7 +11,7 @@ from archpress.errors import ArchpressError, EvaluationError, ExportError, Store
 from archpress.evaluation import load_times, save_times, this_machine, time_nets
 from archpress.evaluation.profiling import _groups
 from archpress.shipping import pack
-from archpress.space import Conditions, LatencyModel
+from archpress.space import LatencyConditions, LatencyModel
 
 TINY, PLAIN, CONV7 = named("tiny"), named("plain6"), named("conv7")
 
@@ -19,7 +19,7 @@ TINY, PLAIN, CONV7 = named("tiny"), named("plain6"), named("conv7")
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
 def test_all_nets_are_timed_in_all_passes(backend):
     told = []
-    conditions = Conditions(batch=2, backend=backend)
+    conditions = LatencyConditions(batch=2, backend=backend)
     times = time_nets([TINY, CONV7], conditions, seconds=0.01, passes=2, advance=told.append)
     assert times.shape == (2, 2)
     assert (times[:, 0] < times[:, 1]).all()
@@ -28,7 +28,7 @@ def test_all_nets_are_timed_in_all_passes(backend):
 
 def test_an_unknown_backend_is_told():
     with pytest.raises(EvaluationError, match="no backend is called 'tvm'; known are torch, onnx"):
-        time_nets([TINY], Conditions(backend="tvm"))
+        time_nets([TINY], LatencyConditions(backend="tvm"))
 
 
 def test_networks_that_do_not_fit_the_memory_together_wait(monkeypatch):
@@ -37,7 +37,7 @@ def test_networks_that_do_not_fit_the_memory_together_wait(monkeypatch):
 
 
 def test_times_are_read_as_they_were_written(tmp_path):
-    model = LatencyModel(Conditions(4, 2, machine="a phone"), [(TINY, 0.25), (PLAIN, 1.5)])
+    model = LatencyModel(LatencyConditions(4, 2, machine="a phone"), [(TINY, 0.25), (PLAIN, 1.5)])
     save_times(model, tmp_path / "device.json")
     read = load_times(tmp_path / "device.json")
     assert read.conditions == model.conditions
@@ -71,7 +71,7 @@ def test_a_pack_is_timed_by_a_python_that_does_not_know_archpress(tmp_path):
     assert "archpress." not in source.replace("archpress compress", "")
     subprocess.run([*command, "--batch", "3"], cwd=moved, check=True, capture_output=True)
     read = load_times(moved / "device.json")
-    assert read.conditions == Conditions(batch=3, machine=this_machine())
+    assert read.conditions == LatencyConditions(batch=3, machine=this_machine())
     assert [net for net, _ in read.timed] == [TINY, PLAIN]
     assert all(np.isfinite(time) and time > 0 for _, time in read.timed)
 
@@ -100,7 +100,7 @@ def test_the_name_of_the_machine_is_one_line():
 
 def test_prices_that_are_no_times_are_refused(tmp_path):
     path = tmp_path / "device.json"
-    save_times(LatencyModel(Conditions(), [(TINY, 1.0)]), path)
+    save_times(LatencyModel(LatencyConditions(), [(TINY, 1.0)]), path)
     content = json.loads(path.read_text())
     content["nets"][0]["milliseconds"] = -1
     path.write_text(json.dumps(content))

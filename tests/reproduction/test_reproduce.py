@@ -8,11 +8,19 @@ import pytest
 from archpress.cli import main
 from archpress.compression import settings_for
 from archpress.embedding.paper import PaperSettings
-from archpress.reproduction import COLUMNS, TABLE_ONE, Experiment, Row, Scale, plan, reproduce
+from archpress.reproduction import (
+    COLUMNS,
+    TABLE_ONE,
+    Experiment,
+    Scale,
+    TableOneRow,
+    plan,
+    reproduce,
+)
 from archpress.search import Silent
 from archpress.store import Store
 
-ROW = Row("fashion-mnist", "tiny", 0.8, 10_000, 0.01, 2.0, 300)
+ROW = TableOneRow("fashion-mnist", "tiny", 0.8, 10_000, 0.01, 2.0, 300)
 
 
 class Notes(Silent):

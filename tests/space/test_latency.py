@@ -8,7 +8,7 @@ from archpress.architecture import named
 from archpress.errors import SpaceError
 from archpress.space import (
     LEAST_TIMED,
-    Conditions,
+    LatencyConditions,
     LatencyModel,
     Limits,
     distinct,
@@ -36,7 +36,7 @@ def nets():
 
 @pytest.fixture(scope="module")
 def model(nets):
-    return LatencyModel(Conditions(), [(net, true_time(net)) for net in nets[:60]])
+    return LatencyModel(LatencyConditions(), [(net, true_time(net)) for net in nets[:60]])
 
 
 def test_prices_tell_the_time_of_nets_that_were_not_timed(model, nets):
@@ -54,7 +54,7 @@ def test_layers_and_the_pass_sum_to_the_prediction(model, nets):
 
 
 def test_a_net_that_was_timed_keeps_its_last_time(nets):
-    model = LatencyModel(Conditions(), [(net, true_time(net)) for net in nets[:20]])
+    model = LatencyModel(LatencyConditions(), [(net, true_time(net)) for net in nets[:20]])
     model.learn([(nets[0], 7.0)])
     assert model.milliseconds(nets[0]) == 7.0
     assert len(model.timed) == 20
@@ -79,13 +79,13 @@ def test_the_fit_is_that_of_its_pairs():
 def test_one_net_that_was_disturbed_hardly_moves_the_others(nets):
     times = [true_time(net) for net in nets[:60]]
     times[5] *= 20
-    model = LatencyModel(Conditions(), zip(nets[:60], times, strict=True))
+    model = LatencyModel(LatencyConditions(), zip(nets[:60], times, strict=True))
     errors = [abs(model.predicted(net) / true_time(net) - 1) for net in nets[60:]]
     assert float(np.median(errors)) < 0.1
 
 
 def test_few_nets_have_no_prices(nets):
-    few = LatencyModel(Conditions(), [(net, 1.0) for net in nets[: LEAST_TIMED - 1]])
+    few = LatencyModel(LatencyConditions(), [(net, 1.0) for net in nets[: LEAST_TIMED - 1]])
     assert not few.prices
 
 

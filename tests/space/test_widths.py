@@ -16,8 +16,8 @@ from archpress.architecture.tracing import trace
 from archpress.compression.first import anchor_nets, hand_made_nets
 from archpress.errors import SpaceError
 from archpress.space import (
-    Conditions,
     Form,
+    LatencyConditions,
     LatencyModel,
     Limits,
     Neighbourhood,
@@ -266,7 +266,7 @@ def test_layers_that_do_nothing_are_left_out():
 def test_a_limit_on_latency_narrows():
     source = named("tiny")
     nets = [scale_channels(source, 0.1 * n, space_around(source)) for n in range(1, 30)]
-    times = LatencyModel(Conditions(), [(net, net.macs / 1e5) for net in nets])
+    times = LatencyModel(LatencyConditions(), [(net, net.macs / 1e5) for net in nets])
     limits = Limits(max_latency=0.4 * times.milliseconds(source), latency=times)
     space = space_around(source, limits, Form(widths_only=True))
     net = repair(source.layers, space).architecture

@@ -59,13 +59,13 @@ def test_settings_and_result_are_told(folder):
     sink = FakeSink()
     log(folder, sink, trial(2), finish=True)
     assert sink.begun == [(None, {"source": "tiny", "limits.max_parameters": "700", "seed": "0"})]
-    ((step, ending),) = sink.endings
+    ((step, outcome),) = sink.outcomes
     assert step == 1
-    assert ending.values["compressed/test_accuracy"] == 0.75
-    assert (ending.values["source/macs"], ending.values["met"]) == (2000, 1)
-    assert ending.values["seconds"] == 3.5
-    assert ending.settings == {"recipe.trial.epochs": "3"}
-    assert ending.files == [folder / "report.html"]
+    assert outcome.values["compressed/test_accuracy"] == 0.75
+    assert (outcome.values["source/macs"], outcome.values["met"]) == (2000, 1)
+    assert outcome.values["seconds"] == 3.5
+    assert outcome.settings == {"recipe.trial.epochs": "3"}
+    assert outcome.files == [folder / "report.html"]
 
 
 def test_a_run_that_goes_on_logs_only_what_is_new(folder):
@@ -75,7 +75,7 @@ def test_a_run_that_goes_on_logs_only_what_is_new(folder):
     log(folder, sink, trial(3), trial(2), trial(4), finish=True)
     assert sink.steps == [1, 2, 3]
     assert sink.entries[2].values["trial/parameters"] == trial(4).architecture.parameters
-    assert len(sink.endings) == 1
+    assert len(sink.outcomes) == 1
 
 
 def test_a_run_for_other_limits_is_another_one(folder):

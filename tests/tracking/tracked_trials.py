@@ -6,7 +6,7 @@ from archpress.architecture import Layer, chain
 from archpress.evaluation import Trial, TrialState
 from archpress.search import Objective
 from archpress.space import Limits
-from archpress.tracking import Place
+from archpress.tracking import LoggedRun
 
 OBJECTIVE = Objective(Limits(max_parameters=700))
 
@@ -44,13 +44,13 @@ class FakeSink:
     fails: int = 0
     loses_answers: int = 0  # takes what it is given, then fails
     entries: list = field(default_factory=list)
-    endings: list = field(default_factory=list)
+    outcomes: list = field(default_factory=list)
     begun: list = field(default_factory=list)
     ended: list = field(default_factory=list)
 
     def begin(self, run, place, settings):
         self.begun.append((place, dict(settings)))
-        return Place("a place", len(self.entries))
+        return LoggedRun("a place", len(self.entries))
 
     def log(self, entries):
         if self.fails:
@@ -61,8 +61,8 @@ class FakeSink:
             self.loses_answers -= 1
             raise ConnectionError("the server went away")
 
-    def finish(self, step, ending):
-        self.endings.append((step, ending))
+    def finish(self, step, outcome):
+        self.outcomes.append((step, outcome))
 
     def end(self, how):
         self.ended.append(how)

@@ -7,7 +7,7 @@ from archpress.report.trials import front as front_of_report
 from archpress.report.trials import trial_points
 from archpress.space import Limits
 from archpress.store import Store
-from archpress.watching.rows import Row, read_rows
+from archpress.watching.rows import TrialRow, read_rows
 from archpress.watching.standing import front, standing_of
 
 
@@ -19,7 +19,7 @@ def standing(run, **limits):
 def test_rows_are_the_trials_of_the_store(run):
     with Store(run / "trials.db") as store:
         for row, trial in zip(read_rows(run / "trials.db"), store.trials(), strict=True):
-            assert row._asdict() == {name: trial.summary()[name] for name in Row._fields}
+            assert row._asdict() == {name: trial.summary()[name] for name in TrialRow._fields}
 
 
 def test_reading_writes_nothing(run):

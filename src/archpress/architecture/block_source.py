@@ -9,7 +9,7 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.blocks import USUAL, names_inside, repeated_blocks
 from archpress.architecture.layers import ModuleCall
 from archpress.architecture.network import module_call
-from archpress.architecture.source_lines import Step, call_text, forward_lines
+from archpress.architecture.source_lines import NamedModule, call_text, forward_lines
 
 _CLASS = """\
 class {name}(nn.Module):
@@ -61,7 +61,7 @@ class Structure:
     def __str__(self) -> str:
         """The source, with two empty lines behind it."""
         steps = [
-            Step(range(row, row + 1), name)
+            NamedModule(range(row, row + 1), name)
             for row, name in zip(self.blocks[0], self._names, strict=True)
         ]
         lines, last = forward_lines(self.architecture, steps, "inputs")

@@ -12,7 +12,7 @@ from archpress.architecture.layers import OPTIONS, Layer, Option
 from archpress.architecture.network import layer_names
 
 FIELDS = ("kernel", "channels", "stride", "padding", "bias_free", "rate")
-COSTS = ("parameters", "macs", "peak_memory")
+_TOTALS = ("parameters", "macs", "peak_memory")
 
 
 class Change(StrEnum):
@@ -43,7 +43,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LayerChange:
     """A layer and its counterpart.
 
     Attributes:
@@ -89,14 +89,14 @@ class Difference:
     pairs: tuple[tuple[int | None, int | None], ...]
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[LayerChange, ...]:
         """Of all layers, in the order of both nets."""
         return tuple(_rows(self))
 
     @property
     def totals(self) -> tuple[Total, ...]:
         """Parameters, multiply-adds and peak memory, in bytes."""
-        return tuple(Total(n, getattr(self.before, n), getattr(self.after, n)) for n in COSTS)
+        return tuple(Total(n, getattr(self.before, n), getattr(self.after, n)) for n in _TOTALS)
 
     def count(self, change: Change) -> int:
         """How many rows changed so."""
@@ -121,7 +121,7 @@ class Difference:
         }
 
 
-def _by_name(row: Row) -> dict[str, dict[str, Option]]:
+def _by_name(row: LayerChange) -> dict[str, dict[str, Option]]:
     return {name: {"before": old, "after": new} for name, old, new in row.fields}
 
 
@@ -190,7 +190,7 @@ def _aligned(
 # --- rows --------------------------------------------------------------------------------------
 
 
-def _rows(found: Difference) -> Iterator[Row]:
+def _rows(found: Difference) -> Iterator[LayerChange]:
     before, after = found.before, found.after
     names = layer_names(before), layer_names(after)
     partner = {i: j for i, j in found.pairs if i is not None and j is not None} | {-1: -1}
@@ -201,7 +201,7 @@ def _rows(found: Difference) -> Iterator[Row]:
         if i is None or j is None:
             change = Change.ADDED if i is None else Change.REMOVED
             kind = after.layers[j].kind if j is not None else before.layers[i or 0].kind
-            yield Row(change, kind, one, other)
+            yield LayerChange(change, kind, one, other)
             continue
         fields = [*_changed_fields(before.layers[i], after.layers[j])]
         reads = [partner[source] for source in _read(before, i, {*partner})]
@@ -209,7 +209,7 @@ def _rows(found: Difference) -> Iterator[Row]:
             fields.append(("reads", _named(before, i, names[0]), _named(after, j, names[1])))
         is_same = before.input_shapes(i) == after.input_shapes(j)
         change = Change.CHANGED if fields else Change.SAME if is_same else Change.RESIZED
-        yield Row(change, before.layers[i].kind, one, other, tuple(fields))
+        yield LayerChange(change, before.layers[i].kind, one, other, tuple(fields))
 
 
 def _side(net: Architecture, index: int, names: tuple[str, ...]) -> Side:

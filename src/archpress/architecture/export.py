@@ -9,7 +9,7 @@ from archpress.architecture.block_source import Structure, structures
 from archpress.architecture.blocks import repeated_blocks
 from archpress.architecture.frozen_source import class_name, frozen_classes
 from archpress.architecture.network import layer_names, module_call
-from archpress.architecture.source_lines import Step, call_text, forward_lines, in_groups
+from archpress.architecture.source_lines import NamedModule, call_text, forward_lines, in_groups
 from archpress.errors import ArchitectureError
 
 
@@ -153,21 +153,23 @@ def _programs(architecture: Architecture) -> dict[str, str]:
     return {name: str(one.option("program")) for name, one in layers if one.kind == "frozen"}
 
 
-def _steps(architecture: Architecture) -> list[Step]:
+def _steps(architecture: Architecture) -> list[NamedModule]:
     """Layers and blocks, in their order."""
     numbered = enumerate(repeated_blocks(architecture), start=1)
-    blocks = {block.rows.start: Step(block.rows, f"block{number}") for number, block in numbered}
+    blocks = {
+        block.rows.start: NamedModule(block.rows, f"block{number}") for number, block in numbered
+    }
     names = layer_names(architecture)
-    steps: list[Step] = []
+    steps: list[NamedModule] = []
     row = 0
     while row < len(names):
-        steps.append(blocks.get(row) or Step(range(row, row + 1), names[row]))
+        steps.append(blocks.get(row) or NamedModule(range(row, row + 1), names[row]))
         row = steps[-1].rows.stop
     return steps
 
 
 def _init_lines(
-    architecture: Architecture, steps: list[Step], classes: dict[int, Structure]
+    architecture: Architecture, steps: list[NamedModule], classes: dict[int, Structure]
 ) -> list[str]:
     """One line a layer or a block, an empty one between groups of several layers."""
     made_by = {rows.start: one for one in classes.values() for rows in one.blocks}

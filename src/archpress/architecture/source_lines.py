@@ -12,7 +12,7 @@ _MOST_TEXT = 80  # characters of a line in `forward`
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NamedModule:
     """A layer, or a block of several, as a module with a name.
 
     Attributes:
@@ -45,12 +45,12 @@ def call_text(call: ModuleCall) -> str:
     return f"nn.{call.name}({', '.join(parts)})"
 
 
-def in_groups(architecture: Architecture, steps: Sequence[Step]) -> list[list[Step]]:
+def in_groups(architecture: Architecture, steps: Sequence[NamedModule]) -> list[list[NamedModule]]:
     """Layers that follow each other, from one that weighs or joins to the next; blocks alone.
 
     Only the last of a group is read by later groups.
     """
-    groups: list[list[Step]] = []
+    groups: list[list[NamedModule]] = []
     read_later = _read_later(architecture, steps)
     for step in steps:
         last = groups[-1][-1] if groups else None
@@ -68,7 +68,7 @@ def in_groups(architecture: Architecture, steps: Sequence[Step]) -> list[list[St
     return groups
 
 
-def _read_later(architecture: Architecture, steps: Sequence[Step]) -> set[int]:
+def _read_later(architecture: Architecture, steps: Sequence[NamedModule]) -> set[int]:
     """The rows that another than the next step reads; the one before all is what comes in."""
     return {
         source
@@ -79,7 +79,7 @@ def _read_later(architecture: Architecture, steps: Sequence[Step]) -> set[int]:
 
 
 def forward_lines(
-    architecture: Architecture, steps: Sequence[Step], entry: str
+    architecture: Architecture, steps: Sequence[NamedModule], entry: str
 ) -> tuple[list[str], str]:
     """One line a group; a value that a later group reads again gets a name of its own.
 
@@ -115,7 +115,7 @@ def forward_lines(
     return lines, variable(steps[-1].rows[-1])
 
 
-def _value(architecture: Architecture, step: Step, read: list[str]) -> str:
+def _value(architecture: Architecture, step: NamedModule, read: list[str]) -> str:
     """What a step makes of the values that it reads."""
     if step.is_block:
         return f"self.{step.name}({read[0]})"

@@ -8,7 +8,7 @@ Comparison               what came of it, with `verdict`, `summaries`, `pairs` a
 from archpress.comparison.compare import DEFAULT_ARMS, compare
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant, contestants, pick
-from archpress.comparison.ending import Ending, FinalStage, from_scratch
+from archpress.comparison.final_training import FinalStage, FinalTraining, from_scratch
 from archpress.comparison.result import Comparison, Final, Run, Summary
 from archpress.comparison.verdict import Paired
 
@@ -17,9 +17,9 @@ __all__ = [
     "Comparison",
     "Conditions",
     "Contestant",
-    "Ending",
     "Final",
     "FinalStage",
+    "FinalTraining",
     "Paired",
     "Run",
     "Summary",

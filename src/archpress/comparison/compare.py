@@ -8,7 +8,7 @@ from pathlib import Path
 from archpress.architecture import Architecture, named, with_linear_head
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant, pick
-from archpress.comparison.ending import FinalStage
+from archpress.comparison.final_training import FinalStage
 from archpress.comparison.match import Match
 from archpress.comparison.page import write_page
 from archpress.comparison.result import Comparison

@@ -9,7 +9,7 @@ from archpress.architecture import Architecture
 from archpress.architecture.vector import to_vectors, without_global_pools
 from archpress.comparison import inherited
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.ending import Finish, from_scratch
+from archpress.comparison.final_training import Finish, from_scratch
 from archpress.errors import ArchitectureError, EvaluationError, SpaceError
 from archpress.search import Arm
 

@@ -16,13 +16,13 @@ from torch import Tensor
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.ending import Ending, FinalStage, from_scratch
+from archpress.comparison.final_training import FinalStage, FinalTraining, from_scratch
 from archpress.compression.finals import Plan
-from archpress.compression.run_folder import write_text
 from archpress.compression.settings import Settings
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe
 from archpress.space import narrow_to_fit, space_around
+from archpress.whole_files import whole_file, write_text
 
 if TYPE_CHECKING:
     from archpress.baselines.pruning import Importance
@@ -54,7 +54,7 @@ def prunes(conditions: Conditions) -> None:
 
 def pruned(
     importance: "Importance", stage: FinalStage, _: Architecture | None, seed: int
-) -> Ending:
+) -> FinalTraining:
     """The pruned source, which goes on from its weights under the final recipe."""
     from archpress.baselines.pruning import prune
 
@@ -79,7 +79,7 @@ def pruned(
     about = (f"pruned by {importance}", conditions.limits, settings.trial.key)
     start = _kept(stage, about, seed, make)
     recipe = replace(settings.final, name="final, pruned", start=start.name)
-    return Ending(Plan(start.architecture, recipe, (seed,), "pruned source"), start.weights)
+    return FinalTraining(Plan(start.architecture, recipe, (seed,), "pruned source"), start.weights)
 
 
 # --- distillation ------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def _distilling(conditions: Conditions, weight: float = DISTILLATION) -> Recipe:
     )
 
 
-def taught(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+def taught(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
     """The net that our search chose, distilled where the settings say so."""
     weight = stage.conditions.settings.distillation
     if chosen is None or not weight:
@@ -111,18 +111,20 @@ def taught(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending 
     return _student_of(stage, chosen, _distilling(stage.conditions, weight), seed)
 
 
-def distilled(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+def distilled(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
     """The narrowed source from fresh weights."""
     conditions = stage.conditions
     return _student_of(stage, _student(conditions), _distilling(conditions), seed)
 
 
-def _student_of(stage: FinalStage, student: Architecture, recipe: Recipe, seed: int) -> Ending:
+def _student_of(
+    stage: FinalStage, student: Architecture, recipe: Recipe, seed: int
+) -> FinalTraining:
     teacher = stage.trainer.teach(stage.source(), recipe)
-    return Ending(Plan(student, recipe, (seed,), "student"), teacher=teacher)
+    return FinalTraining(Plan(student, recipe, (seed,), "student"), teacher=teacher)
 
 
-def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
     """A student from weights that were made with hints."""
     from archpress.baselines.distillation import hint_weights
 
@@ -145,10 +147,10 @@ def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
 
     start = _kept(stage, ("hints", student.key, recipe.key), seed, make)
     recipe = replace(recipe, name="final, after hints", start=start.name)
-    return Ending(Plan(student, recipe, (seed,), "student"), start.weights, teacher)
+    return FinalTraining(Plan(student, recipe, (seed,), "student"), start.weights, teacher)
 
 
-def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
     """The chosen net, its weights those of the source where layers correspond."""
     if chosen is None:
         return None
@@ -160,7 +162,7 @@ def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending 
 
     start = _kept(stage, ("slices of the source", chosen.key), seed, make)
     recipe = replace(stage.conditions.settings.final, name="final, inherited", start=start.name)
-    return Ending(Plan(chosen, recipe, (seed,), "heir"), start.weights)
+    return FinalTraining(Plan(chosen, recipe, (seed,), "heir"), start.weights)
 
 
 # --- weights to start from ---------------------------------------------------------------------
@@ -204,8 +206,7 @@ def _kept(
     if not net.exists():
         architecture, weights = make()
         whole = {name: value.cpu().contiguous() for name, value in weights.items()}
-        unfinished = path.with_suffix(".unfinished")
-        save_file(whole, unfinished)
-        unfinished.replace(path)
+        with whole_file(path) as unfinished:
+            save_file(whole, unfinished)
         write_text(net, architecture.to_json())
     return _Start(f"{about[0]}, {digest}", Architecture.load(net), path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant
-from archpress.comparison.ending import Ending, FinalStage, under_final_recipe
+from archpress.comparison.final_training import FinalStage, FinalTraining, under_final_recipe
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
 from archpress.errors import ArchpressError
@@ -34,7 +34,7 @@ class Match:
     searcher: Searcher
     stage: FinalStage
     runs: list[Run] = field(default_factory=list)
-    _endings: dict[tuple[str, int], Ending] = field(default_factory=dict)
+    _trainings: dict[tuple[str, int], FinalTraining] = field(default_factory=dict)
 
     def play(self, seeds: Iterable[int], tell: Told) -> None:
         """Every arm with the first seed, then the final trainings; then the next seed.
@@ -66,17 +66,19 @@ class Match:
     def _play_off(self, runs: Sequence[Run], seed: int) -> list[Run]:
         """Train the finalists of the arms that have some, and put the best of them first."""
         with_finalists = {one.name for one, _ in self.contestants if one.has_finalists}
-        endings = {
+        trainings = {
             run.arm: [
                 under_final_recipe(self.stage, trial.architecture, seed) for trial in run.ranked
             ]
             for run in runs
             if run.arm in with_finalists and len(run.ranked) > 1
         }
-        wanted = [ending for of_arm in endings.values() for ending in of_arm]
+        wanted = [training for of_arm in trainings.values() for training in of_arm]
         trained = self.stage.train(wanted, f"seed {seed}, finalists")
         return [
-            self._best_first(run, [trained[ending.identity] for ending in endings.get(run.arm, ())])
+            self._best_first(
+                run, [trained[training.identity] for training in trainings.get(run.arm, ())]
+            )
             for run in runs
         ]
 
@@ -95,24 +97,26 @@ class Match:
         problems: dict[str, str] = {}
         for (contestant, _), run in zip(self.contestants, runs, strict=True):
             try:
-                ending = self._ending(contestant, run)
+                training = self._training(contestant, run)
             except ArchpressError as error:  # the other contestants go on
                 problems[run.arm] = str(error)
                 self.stage.trainer.progress.say(f"{run.arm} has no net: {error}")
                 continue
-            if ending is not None:
-                self._endings[run.arm, seed] = ending
-        wanted = [self._endings[run.arm, seed] for run in runs if (run.arm, seed) in self._endings]
+            if training is not None:
+                self._trainings[run.arm, seed] = training
+        wanted = [
+            self._trainings[run.arm, seed] for run in runs if (run.arm, seed) in self._trainings
+        ]
         trials = self.stage.train(wanted, f"seed {seed}, final trainings")
         least = self._least_accuracy()
         finished = []
         for run in runs:
-            ending = self._endings.get((run.arm, seed))
-            final = self._final(trials[ending.identity], least) if ending else None
+            training = self._trainings.get((run.arm, seed))
+            final = self._final(trials[training.identity], least) if training else None
             finished.append(replace(run, final=final, problem=problems.get(run.arm, "")))
         return finished
 
-    def _ending(self, contestant: Contestant, run: Run) -> Ending | None:
+    def _training(self, contestant: Contestant, run: Run) -> FinalTraining | None:
         chosen = run.chosen.architecture if run.chosen else None
         return contestant.finish(self.stage, chosen, run.seed)
 
@@ -140,21 +144,21 @@ class Match:
     def test(self) -> None:
         """Read the test images, where there are any, and measure all final nets on them."""
         images, trainer = self.conditions.images, self.stage.trainer
-        endings = {
-            self._endings[run.arm, run.seed].identity: self._endings[run.arm, run.seed]
+        trainings = {
+            self._trainings[run.arm, run.seed].identity: self._trainings[run.arm, run.seed]
             for run in self.runs
             if run.final and run.final.trial.done
         }
-        if images.test_reader is None or not endings:
+        if images.test_reader is None or not trainings:
             return
         split = images.read_test()
-        trainer.progress.stage("measuring on the test images", len(endings))
+        trainer.progress.stage("measuring on the test images", len(trainings))
         accuracies = {}
-        for count, (identity, ending) in enumerate(endings.items(), start=1):
-            accuracies[identity] = trainer.test(ending.plan, split).mean
+        for count, (identity, training) in enumerate(trainings.items(), start=1):
+            accuracies[identity] = trainer.test(training.plan, split).mean
             trainer.progress.advance(count)
         for index, run in enumerate(self.runs):
-            of_run = self._endings.get((run.arm, run.seed))
+            of_run = self._trainings.get((run.arm, run.seed))
             if run.final and of_run and of_run.identity in accuracies:
                 final = replace(run.final, test_accuracy=accuracies[of_run.identity])
                 self.runs[index] = replace(run, final=final)

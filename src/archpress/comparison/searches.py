@@ -12,13 +12,13 @@ from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.result import Run
 from archpress.compression.ending import HAND_MADE_FINALISTS
-from archpress.compression.run_folder import write_text
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting
 from archpress.space import Limits, Neighbourhood, SearchSpace
 from archpress.store import Store, evaluate_once
 from archpress.version import __version__
+from archpress.whole_files import write_text
 
 SEARCHES = "searches"  # folder of the records
 LEAST_BRIEF = 4  # at least so many trainings of a budget for each that is a final one

@@ -9,9 +9,9 @@ from archpress.comparison.contestants import OURS
 from archpress.comparison.result import Comparison, Summary
 from archpress.comparison.verdict import Paired
 from archpress.compression.result import Spread
-from archpress.compression.run_folder import write_text
 from archpress.report import wording
 from archpress.report.record import LimitRecord
+from archpress.whole_files import write_text
 
 MISSING = "-"
 

@@ -28,7 +28,6 @@ from archpress.compression.run_folder import (
     write_network,
     write_plan,
     write_result,
-    write_text,
 )
 from archpress.compression.search import Task, search
 from archpress.compression.settings import Settings, settings_of
@@ -49,6 +48,7 @@ from archpress.evaluation import (
 from archpress.progress_file import ProgressFile
 from archpress.search.progress import Progress, Silent, Together
 from archpress.space import Form, Limits, space_around, with_joins_of_two
+from archpress.whole_files import write_text
 
 
 def compress(

@@ -20,11 +20,11 @@ from archpress.compression.other_limits import (
     OtherLimits,
 )
 from archpress.compression.plane import Plane
-from archpress.compression.run_folder import write_text
 from archpress.errors import EmbeddingError, SpaceError
 from archpress.evaluation import Trial
 from archpress.search import Progress
 from archpress.space import Limits
+from archpress.whole_files import write_text
 
 EXPLORER_FILE = "explorer.json"
 FORMAT, FORMAT_VERSION = "archpress-explorer", 1

@@ -29,6 +29,7 @@ from archpress.evaluation import (
 )
 from archpress.search.progress import Progress
 from archpress.store import Store, TrialFilter
+from archpress.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,6 @@ class FinalTrainer:
                     recipe,
                     normalisation=self.normalisation(teacher),
                 )
-            unfinished = path.with_suffix(".unfinished.npy")
-            np.save(unfinished, logits.numpy())
-            unfinished.replace(path)
+            with whole_file(path) as unfinished, unfinished.open("wb") as file:
+                np.save(file, logits.numpy())
         return path

@@ -21,6 +21,7 @@ from archpress.embedding import (
 from archpress.errors import EmbeddingError
 from archpress.evaluation import Trial
 from archpress.space import PaperSampler, SearchSpace, distinct, sample_neighbourhood, space_around
+from archpress.whole_files import whole_file
 
 UNSEEN = 100  # architectures kept apart from the pool, to see what decoding restores
 REFIT_POOL = 512  # unlabelled architectures beside the trials in a refit
@@ -86,9 +87,8 @@ def fitted_embedding(
         embedding = Embedding(space, settings.size, seed)
         rng = np.random.default_rng([seed, 1])
         fit_unlabelled(embedding, pool, settings.fit, rng, progress=check)
-        unfinished = path.with_suffix(".unfinished")
-        embedding.save(unfinished)
-        unfinished.replace(path)
+        with whole_file(path) as unfinished:
+            embedding.save(unfinished)
     known = {net.key for net in pool}
     unseen = [net for net in drawn(UNSEEN, 2) if net.key not in known]
     if not unseen:  # the pool has all nets of a small space

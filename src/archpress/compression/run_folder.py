@@ -1,7 +1,6 @@
 """The run folder: everything that a compression leaves behind, each file whole or not there."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from archpress.data import ImageData
 from archpress.errors import StoreError
 from archpress.evaluation import Normalisation, Recipe
 from archpress.store import STORE_FILE, Store, TrialFilter
+from archpress.whole_files import whole_file, write_text
 
 
 def open_folder(folder: Path) -> Path:
@@ -64,21 +64,6 @@ def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator
             own.merge(store, which)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, also when the process is killed."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """As `write_text`."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-
-
 def write_network(
     folder: Path, architecture: Architecture, network: Network, data: ImageData, recipe: Recipe
 ) -> None:
@@ -98,13 +83,12 @@ def write_network(
     state = as_written(architecture, network.state_dict())
     weights = {name: value.contiguous() for name, value in state.items()}
     for name, save in (("weights.safetensors", save_file), ("weights.pt", torch.save)):
-        unfinished = folder / f"{name}.unfinished"
         try:
-            save(weights, unfinished)
+            with whole_file(folder / name) as unfinished:
+                save(weights, unfinished)
         except (SafetensorError, RuntimeError) as error:  # a full disk, as both libraries tell it
             reason = str(error).splitlines()[0]
             raise StoreError(f"cannot write {folder / name}: {reason}") from None
-        unfinished.replace(folder / name)
 
 
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:

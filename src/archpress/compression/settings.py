@@ -8,6 +8,7 @@ from archpress.embedding import FitSettings, ModelSize
 from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
 from archpress.evaluation import AUGMENTATIONS, Recipe, averaged_key, final, quick
+from archpress.search.descent import DescentSettings
 from archpress.search.proposals import ProposalSettings
 
 # Sets whose mirrored images are still of their class; digits are not.
@@ -158,6 +159,7 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 batch=3,
                 finalists=1,
                 pool=200,
+                proposals=ProposalSettings(descent=DescentSettings(starts=6, steps=20)),
                 fit=FitSettings(steps=30, refit_steps=10),
                 paper=PaperSettings(iterations=3000),
             )

@@ -12,6 +12,7 @@ from archpress.architecture.inheritance import inherit
 from archpress.architecture.network import layer_names
 from archpress.compression.finals import FinalTrainer, Plan
 from archpress.evaluation import Normalisation
+from archpress.whole_files import whole_file
 
 
 def begun_with(source: Plan, plan: Plan, trainer: FinalTrainer) -> Plan:
@@ -83,6 +84,5 @@ def renormalised(
 
 
 def _write(weights: dict[str, Tensor], path: Path) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    save_file({name: value.contiguous() for name, value in weights.items()}, unfinished)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        save_file({name: value.contiguous() for name, value in weights.items()}, unfinished)

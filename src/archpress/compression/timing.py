@@ -25,8 +25,8 @@ from archpress.evaluation import (
 from archpress.search.progress import Progress
 from archpress.space import (
     LEAST_TIMED,
-    Conditions,
     Form,
+    LatencyConditions,
     LatencyModel,
     Limits,
     SearchSpace,
@@ -99,7 +99,7 @@ def timing_of(limits: Limits, folder: Path, progress: Progress) -> Timing:
         folder: of the run, where times of an earlier call may lie.
         progress: who listens.
     """
-    given = limits.latency or LatencyModel(Conditions())
+    given = limits.latency or LatencyModel(LatencyConditions())
     machine = this_machine()
     path = folder / TIMES
     if given.timed and given.conditions.machine != machine:
@@ -153,7 +153,7 @@ def latencies(
     as there.
     """
     asked = timing.model.conditions
-    conditions = Conditions(asked.batch, asked.threads) if timing.is_elsewhere else asked
+    conditions = LatencyConditions(asked.batch, asked.threads) if timing.is_elsewhere else asked
     watches = [ready_to_time(network, input_shape, conditions) for network in networks]
     seconds, turns = FINALLY
     times = [measure_in_turns(watches, seconds=seconds, rounds=1) for _ in range(turns)]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from archpress.architecture import Architecture
 from archpress.embedding import Embedding
-from archpress.embedding.model import COSTS
+from archpress.embedding.model import LEARNED_COSTS
 from archpress.evaluation import Trial
 from archpress.search import DescentSettings, Objective
 from archpress.search.descent import walk
@@ -131,7 +131,9 @@ def _path(
     found = []
     for step, places in walk(embedding, best, objective, descent, rng):
         decoded = [one.architecture for one in embedding.decode(places)]
-        guessed = embedding.predict_costs(places)[:, COSTS.index("parameters")].detach().numpy()
+        guessed = (
+            embedding.predict_costs(places)[:, LEARNED_COSTS.index("parameters")].detach().numpy()
+        )
         exact = np.log([net.parameters for net in decoded])
         moved = _lengths((embedding.encode(decoded) - places).numpy()) / unit
         octaves = np.abs(guessed - exact) / np.log(2)

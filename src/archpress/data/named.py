@@ -18,7 +18,7 @@ from archpress.data.arrays import split_from_arrays
 from archpress.data.formats import cifar_split, idx_split, svhn_split
 from archpress.data.images import InputShape, Split
 from archpress.data.npz import npz_source
-from archpress.data.places import VARIABLE, Place, cache_folder, download, folders_of
+from archpress.data.places import VARIABLE, DataFiles, cache_folder, download, folders_of
 from archpress.data.split import Source, carve_test
 from archpress.errors import DataError
 
@@ -180,7 +180,7 @@ def list_named() -> list[Listing]:
         found = find(name)
         where = f"downloaded when first used, from {named.addresses[0]}"
         if found is not None:
-            where = str(found.path if isinstance(found, Place) else found)
+            where = str(found.path if isinstance(found, DataFiles) else found)
         listings.append(
             Listing(
                 name,
@@ -220,7 +220,7 @@ def named_source(name: str) -> Source:
     )
 
 
-def find(name: str) -> Place | Path | None:
+def find(name: str) -> DataFiles | Path | None:
     """The first place that has an official set: its files, its archive, or NAME.npz.
 
     Raises:
@@ -229,9 +229,9 @@ def find(name: str) -> Place | Path | None:
     named = OFFICIAL[name]
     files = named.train_files + named.test_files
     for folder in folders_of(name, named.nested):
-        places = [Place(folder)]
+        places = [DataFiles(folder)]
         if named.archive is not None:
-            places.append(Place(folder / named.archive))
+            places.append(DataFiles(folder / named.archive))
         for place in places:
             if place.holds(files) and not _is_another(name, place):
                 return place
@@ -240,7 +240,7 @@ def find(name: str) -> Place | Path | None:
     return None
 
 
-def _is_another(name: str, place: Place) -> bool:
+def _is_another(name: str, place: DataFiles) -> bool:
     """Whether the files belong to another set whose files have the same names."""
     if OFFICIAL[name].format != "idx":
         return False
@@ -256,7 +256,7 @@ def _is_another(name: str, place: Place) -> bool:
     )
 
 
-def _fetch(name: str) -> Place:
+def _fetch(name: str) -> DataFiles:
     """Download an official set into the user's cache."""
     named, folder = OFFICIAL[name], cache_folder() / name
     for file, md5 in named.downloads.items():
@@ -274,10 +274,10 @@ def _fetch(name: str) -> Place:
                 f"{' or '.join(reasons)}; put {', '.join(named.downloads)} into {folder} or into "
                 f"a folder {name} under the one that {VARIABLE} names"
             )
-    return Place(folder / named.archive) if named.archive else Place(folder)
+    return DataFiles(folder / named.archive) if named.archive else DataFiles(folder)
 
 
-def _read(named: NamedSet, place: Place, files: tuple[str, ...]) -> Split:
+def _read(named: NamedSet, place: DataFiles, files: tuple[str, ...]) -> Split:
     """One split of an official set from its files."""
     contents = place.read_all(files)
     where = f"{place.path} ({files[0]})"

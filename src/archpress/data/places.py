@@ -15,7 +15,7 @@ SYSTEM = Path("/usr/share/datasets")  # Debian's packages dataset-*
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DataFiles:
     """A folder or a .tar.gz that holds the official files of a set."""
 
     path: Path

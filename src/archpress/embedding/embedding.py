@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.embedding.latency_head import LatencyHead
-from archpress.embedding.model import COSTS, EmbeddingModel, ModelSize
+from archpress.embedding.model import LEARNED_COSTS, EmbeddingModel, ModelSize
 from archpress.embedding.tokens import Alphabet, Tokens
 from archpress.errors import EmbeddingError
 from archpress.space import Repaired, SearchSpace, repair
@@ -54,7 +54,7 @@ class Embedding:
         space: decoded architectures lie in it.
         size: widths of the model.
         model: the modules; `fitting` trains them.
-        cost_scale: of log costs, one entry for each of `COSTS`.
+        cost_scale: of log costs, one entry for each of `LEARNED_COSTS`.
         accuracy_scale: of logits of accuracy.
         latency: head for the latency, where that is limited; not in the file.
     """
@@ -74,7 +74,7 @@ class Embedding:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.model = EmbeddingModel(self.alphabet.sizes, self.alphabet.slots, self.size).eval()
-        self.cost_scale, self.accuracy_scale = _unit(len(COSTS)), _unit()
+        self.cost_scale, self.accuracy_scale = _unit(len(LEARNED_COSTS)), _unit()
 
     # --- between architectures and vectors ---
 
@@ -137,7 +137,7 @@ class Embedding:
     # --- predictions ---
 
     def predict_costs(self, embeddings: Tensor) -> Tensor:
-        """Natural logarithms of the costs in `COSTS`, `B x 3`; differentiable."""
+        """Natural logarithms of the costs in `LEARNED_COSTS`, `B x 3`; differentiable."""
         return self.cost_scale.restore(self.model.costs(embeddings))
 
     def predict_accuracy_logits(self, embeddings: Tensor) -> Tensor:

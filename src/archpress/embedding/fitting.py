@@ -10,7 +10,7 @@ from torch import Tensor
 from archpress.architecture import Architecture
 from archpress.embedding.embedding import Embedding, Scale
 from archpress.embedding.losses import accuracy_loss, reconstruction_loss, with_noise
-from archpress.embedding.model import COSTS
+from archpress.embedding.model import LEARNED_COSTS
 from archpress.embedding.tokens import Tokens
 
 LOGIT_FLOOR = 0.005  # accuracies are kept this far from 0 and 1, so that logits stay finite
@@ -66,7 +66,7 @@ Progress = Callable[[int, int], None]  # (steps done, steps in all)
 
 def log_costs(architectures: Sequence[Architecture]) -> Tensor:
     """Natural logarithms of 1 + the exact costs, `B x 3`."""
-    rows = [[float(getattr(net, name)) for name in COSTS] for net in architectures]
+    rows = [[float(getattr(net, name)) for name in LEARNED_COSTS] for net in architectures]
     return torch.log1p(torch.tensor(rows, dtype=torch.float32))
 
 

@@ -14,7 +14,7 @@ from torch.nn.functional import smooth_l1_loss
 from torch.optim.lr_scheduler import OneCycleLR
 
 from archpress.architecture import Architecture
-from archpress.embedding.positions import TOLD_KINDS, Place, places_of
+from archpress.embedding.positions import TOLD_KINDS, LayerPlace, places_of
 from archpress.evaluation import torch_threads
 
 Array = NDArray[np.float64]
@@ -122,7 +122,7 @@ def _sequences(nets: Sequence[Architecture]) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def _numbers(place: Place, index: int) -> list[float]:
+def _numbers(place: LayerPlace, index: int) -> list[float]:
     """Kind and kernel as categories, sizes of order 1; the last tells that a layer is there."""
     return [
         *(float(place.kind == kind) for kind in TOLD_KINDS),

@@ -9,7 +9,11 @@ from torch import Tensor, nn
 
 from archpress.embedding.tokens import NUMBERS, Tokens
 
-COSTS = ("parameters", "macs", "peak_memory")  # what the cost head predicts, as standardised logs
+LEARNED_COSTS = (
+    "parameters",
+    "macs",
+    "peak_memory",
+)  # what the cost head predicts, as standardised logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class EmbeddingModel(nn.Module):
         super().__init__()
         self.encoder = Encoder(category_sizes, slots, size)
         self.decoder = Decoder(category_sizes, slots, size)
-        self.costs = _head(size.dimensions, len(COSTS), 128)
+        self.costs = _head(size.dimensions, len(LEARNED_COSTS), 128)
         self.accuracy = nn.ModuleList(
             _head(size.dimensions, 1, 64) for _ in range(size.accuracy_heads)
         )

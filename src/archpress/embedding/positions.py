@@ -25,7 +25,7 @@ TOLD_KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LayerPlace:
     """A layer with what surrounds it; sides and channels as log2.
 
     Attributes:
@@ -43,14 +43,14 @@ class Place:
     depth: float
 
 
-def places_of(net: Architecture) -> list[Place]:
+def places_of(net: Architecture) -> list[LayerPlace]:
     """All layers but activations, in order."""
     indices = [i for i, layer in enumerate(net.layers) if layer.kind not in ACTIVATIONS]
     found = []
     for position, index in enumerate(indices):
         layer, out = net.layers[index], net.shapes[index]
         found.append(
-            Place(
+            LayerPlace(
                 layer.kind,
                 layer.kernel,
                 layer.stride,
@@ -86,7 +86,7 @@ def _describe(net: Architecture) -> list[float]:
     ]
 
 
-def _of_stages(convs: Sequence[Place], side: float) -> list[float]:
+def _of_stages(convs: Sequence[LayerPlace], side: float) -> list[float]:
     """Number, width and kernels of the convolutions at each resolution."""
     values = []
     for stage in range(STAGES):
@@ -101,7 +101,7 @@ def _of_stages(convs: Sequence[Place], side: float) -> list[float]:
     return values
 
 
-def _of_convolutions(convs: Sequence[Place]) -> list[float]:
+def _of_convolutions(convs: Sequence[LayerPlace]) -> list[float]:
     kernels, widths = [c.kernel for c in convs] or [0], [c.channels for c in convs] or [0.0]
     count = max(len(convs), 1)
     return [
@@ -117,7 +117,7 @@ def _of_convolutions(convs: Sequence[Place]) -> list[float]:
     ]
 
 
-def _of_pools(places: Sequence[Place], convs: list[int], pools: list[int]) -> list[float]:
+def _of_pools(places: Sequence[LayerPlace], convs: list[int], pools: list[int]) -> list[float]:
     before = [sum(c < p for c in convs) for p in [*pools, *[len(places)] * POOLS][:POOLS]]
     return [
         len(pools),
@@ -129,7 +129,7 @@ def _of_pools(places: Sequence[Place], convs: list[int], pools: list[int]) -> li
     ]
 
 
-def _of_reach(places: Sequence[Place]) -> list[float]:
+def _of_reach(places: Sequence[LayerPlace]) -> list[float]:
     """Pixels that one value sees, at the first pool and at the end, and the step between values."""
     reach, step, at_pool = 1, 1, 0.0
     for place in places:
@@ -157,7 +157,7 @@ def _of_weights(net: Architecture) -> list[float]:
 
 
 def _of_end(
-    net: Architecture, places: Sequence[Place], convs: list[int], pools: list[int]
+    net: Architecture, places: Sequence[LayerPlace], convs: list[int], pools: list[int]
 ) -> list[float]:
     """The linear layers, the dropout, and the convolutions behind the last pool."""
     linear = [i for i, place in enumerate(places) if place.kind == "linear"]

@@ -16,6 +16,7 @@ from archpress.errors import EvaluationError
 from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.training import TrainingResult, train
 from archpress.evaluation.trial import Candidate, Trial, TrialState, failed_trial
+from archpress.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,8 @@ def save_weights(network: nn.Module, path: Path) -> None:
         OSError: the file cannot be written.
     """
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    unfinished = path.with_name(path.name + ".unfinished")
-    save_file(weights, unfinished)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        save_file(weights, unfinished)
 
 
 def _read_logits(path: Path) -> Tensor:

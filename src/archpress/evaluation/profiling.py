@@ -1,7 +1,6 @@
 """Times of many nets on one device, kept in a file: what a `LatencyModel` learns from."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,8 @@ from archpress.errors import ArchpressError, EvaluationError
 from archpress.evaluation.latency import Stopwatch, measure_in_turns, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.measure_on_target import FORMAT, FORMAT_VERSION
-from archpress.space import Conditions, LatencyModel
+from archpress.space import LatencyConditions, LatencyModel
+from archpress.whole_files import write_text
 
 BACKENDS = ("torch", "onnxruntime")
 MOST_WEIGHTS = 2 * 10**8  # of the networks that wait for their turn: 0.8 GB
@@ -25,7 +25,7 @@ MOST_WEIGHTS = 2 * 10**8  # of the networks that wait for their turn: 0.8 GB
 
 def time_nets(
     nets: Sequence[Architecture],
-    conditions: Conditions,
+    conditions: LatencyConditions,
     *,
     seconds: float = 0.04,
     passes: int = 3,
@@ -64,7 +64,7 @@ def time_nets(
 
 
 def ready_to_time(
-    network: nn.Module, input_shape: tuple[int, int, int], conditions: Conditions
+    network: nn.Module, input_shape: tuple[int, int, int], conditions: LatencyConditions
 ) -> Stopwatch:
     """A network under conditions, see `measure_in_turns`.
 
@@ -115,12 +115,7 @@ def save_times(model: LatencyModel, path: Path) -> None:
             for net, milliseconds in model.timed
         ],
     }
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    write_text(path, json.dumps(content))
 
 
 def load_times(path: Path) -> LatencyModel:
@@ -142,6 +137,6 @@ def load_times(path: Path) -> LatencyModel:
         ]
         if any(not 0 < milliseconds < np.inf for _, milliseconds in timed):
             raise ValueError("times must be above 0")
-        return LatencyModel(Conditions(**content["conditions"]), timed)
+        return LatencyModel(LatencyConditions(**content["conditions"]), timed)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArchpressError) as error:
         raise EvaluationError(f"{path} holds no times of a device: {error}") from None

@@ -23,6 +23,7 @@ from archpress.evaluation.ray_task import Order, Report, train_there
 from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Trial
 from archpress.version import __version__
+from archpress.whole_files import write_bytes
 
 AUTO = "auto"
 ATTEMPTS = 3  # nodes of a cluster come and go; three times with one job is the job's fault
@@ -265,10 +266,8 @@ class RayPool(Pool):
     def _kept(self, report: Report, job: Job) -> Trial:
         """The trial, its weights written; a failed one where they cannot be."""
         if job.save_weights is not None and report.weights is not None:
-            unfinished = job.save_weights.with_name(job.save_weights.name + ".unfinished")
             try:
-                unfinished.write_bytes(report.weights)
-                unfinished.replace(job.save_weights)
+                write_bytes(job.save_weights, report.weights)
             except OSError as error:
                 return job.failed(self.data.key, described(error), report.trial.seconds)
         return report.trial

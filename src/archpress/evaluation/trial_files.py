@@ -7,6 +7,7 @@ from pathlib import Path
 
 from archpress.errors import ArchitectureError, EvaluationError
 from archpress.evaluation.trial import Trial
+from archpress.whole_files import whole_file
 
 
 def write_trials(trials: Sequence[Trial], path: Path) -> None:
@@ -24,9 +25,8 @@ def write_trials(trials: Sequence[Trial], path: Path) -> None:
     writers = {".jsonl": _write_jsonl, ".csv": _write_csv}
     if path.suffix not in writers:
         raise EvaluationError(f"the name of {path} must end in .jsonl or .csv")
-    unfinished = path.with_name(path.name + ".unfinished")
-    writers[path.suffix](trials, unfinished)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        writers[path.suffix](trials, unfinished)
 
 
 def read_trials(path: Path) -> list[Trial]:

@@ -17,7 +17,7 @@ from archpress.report.record import ResultRecord
 from archpress.report.training import Training
 from archpress.report.trials import TrialPoint
 
-Place = tuple[float, float]
+Point = tuple[float, float]
 
 
 class _Record(BaseModel):
@@ -36,7 +36,7 @@ class NetRecord(_Record):
     low: float
     high: float
     tried: bool
-    place: Place
+    place: Point
 
 
 class ExplorerRecord(_Record):
@@ -46,12 +46,12 @@ class ExplorerRecord(_Record):
     version: Literal[1]  # a newer one is not read
     why_not: str = ""
     own_limit: int | None = None
-    axes: Place = (0.0, 0.0)
-    source: Place = (0.0, 0.0)
-    path: tuple[Place, ...] = ()  # of a descent from the source, every so many steps
+    axes: Point = (0.0, 0.0)
+    source: Point = (0.0, 0.0)
+    path: tuple[Point, ...] = ()  # of a descent from the source, every so many steps
     path_every: int = 1
     nets: tuple[NetRecord, ...] = ()
-    places: dict[str, Place] = {}
+    places: dict[str, Point] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Shown:
     accuracy: str
     command: str
     net: Architecture
-    place: Place
+    place: Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Explorer:
     record: ExplorerRecord = field(
         default_factory=lambda: ExplorerRecord(format="archpress-explorer", version=1)
     )
-    trials: tuple[tuple[TrialPoint, Place], ...] = ()
+    trials: tuple[tuple[TrialPoint, Point], ...] = ()
     shown: tuple[Shown, ...] = ()
 
     @property

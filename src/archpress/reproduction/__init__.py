@@ -1,6 +1,6 @@
 """The paper's experiments, by name.
 
-TABLE_ONE, Row      Table 1: bases, accuracies, compressions
+TABLE_ONE, TableOneRow      Table 1: bases, accuracies, compressions
 Scale, scale_of     how much of the paper's work is done, and what is left out
 Experiment          a row, a scale, methods and a limit
 plan                what would be trained, and how long it takes here
@@ -13,7 +13,7 @@ from archpress.reproduction.experiment import METHODS, Experiment
 from archpress.reproduction.plan import Stage, plan
 from archpress.reproduction.reproduce import COLUMNS, Reproduction, reproduce
 from archpress.reproduction.scales import SCALES, Scale, scale_of
-from archpress.reproduction.table_one import TABLE_ONE, Row
+from archpress.reproduction.table_one import TABLE_ONE, TableOneRow
 
 __all__ = [
     "COLUMNS",
@@ -24,9 +24,9 @@ __all__ = [
     "AnalysisSettings",
     "Experiment",
     "Reproduction",
-    "Row",
     "Scale",
     "Stage",
+    "TableOneRow",
     "analyse",
     "plan",
     "reproduce",

@@ -19,7 +19,7 @@ from archpress.embedding.paper_coding import Types
 from archpress.evaluation import Candidate, Evaluator, Recipe, connect, open_pool, torch_threads
 from archpress.reproduction.motifs import Motifs, appendix_net, motifs_of
 from archpress.search import Progress, Silent, note_of, told_of_waiting
-from archpress.search.paper_descent import PaperDescent, Step, descend_once
+from archpress.search.paper_descent import DescentStep, PaperDescent, descend_once
 from archpress.space import Limits, PaperSampler, SearchSpace, distinct, paper_space
 from archpress.store import Store, evaluate_once
 
@@ -210,7 +210,7 @@ class _Lab:
     def run(self) -> tuple[tuple[Samples, ...], dict[str, Motifs], tuple[Study, ...]]:
         samples: list[Samples] = []
         studies: list[Study] = []
-        decoded: dict[str, list[Step]] = {}
+        decoded: dict[str, list[DescentStep]] = {}
         nets: list[Architecture] = []
         for seed in range(self.settings.seeds):
             rng = np.random.default_rng([seed, 0])
@@ -230,7 +230,7 @@ class _Lab:
 
     def _study(
         self, nets: Sequence[Architecture], accuracies: dict[str, float], types: Types, seed: int
-    ) -> tuple[Study, dict[str, list[Step]]]:
+    ) -> tuple[Study, dict[str, list[DescentStep]]]:
         settings = self.settings
         name = f"seed {seed}, fitting with {types} types"
         self.progress.stage(name, settings.embedding.iterations)
@@ -307,7 +307,7 @@ class _Lab:
 
 @dataclass(frozen=True)
 class _Walk:
-    steps: list[Step]
+    steps: list[DescentStep]
     points: tuple[PathPoint, ...]
     trained: list[tuple[Architecture, float]]
 

@@ -7,7 +7,6 @@ from functools import partial
 
 from archpress.architecture.kinds import PAPER_KINDS
 from archpress.comparison.tables import markdown_table
-from archpress.compression.run_folder import write_text
 from archpress.embedding.paper_coding import Types
 from archpress.report.drawing import Drawing, drawing, render
 from archpress.reproduction.analysis import Analysis, PathPoint
@@ -18,6 +17,7 @@ from archpress.reproduction.analysis_figures import (
     map_figure,
     path_figure,
 )
+from archpress.whole_files import write_text
 
 PAGE, TABLE, VALUES = "analysis.html", "analysis.md", "analysis.json"
 FIELDS = ("kernel", "channels", "stride", "padding")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archpress.architecture import Architecture
-from archpress.comparison import Contestant, Ending, FinalStage, pick
-from archpress.comparison.ending import under_final_recipe
+from archpress.comparison import Contestant, FinalStage, FinalTraining, pick
+from archpress.comparison.final_training import under_final_recipe
 from archpress.errors import EvaluationError
 from archpress.reproduction.scales import Scale
-from archpress.reproduction.table_one import Row
+from archpress.reproduction.table_one import TableOneRow
 from archpress.space import Limits
 
 BASE = "base"
@@ -30,7 +30,7 @@ class Experiment:
         EvaluationError: no method has that name, none is left, or there are no seeds.
     """
 
-    row: Row
+    row: TableOneRow
     scale: Scale
     methods: Sequence[str] = METHODS
     max_parameters: int | None = None
@@ -70,5 +70,5 @@ class Experiment:
         return [base, *methods] if trained else methods
 
 
-def _the_source(stage: FinalStage, _: Architecture | None, seed: int) -> Ending:
+def _the_source(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
     return under_final_recipe(stage, stage.conditions.source, seed)

@@ -7,11 +7,11 @@ from typing import Any
 from archpress.comparison import Comparison, compare
 from archpress.comparison.result import Summary
 from archpress.comparison.tables import markdown_table
-from archpress.compression.run_folder import write_text
 from archpress.data import ImageData
 from archpress.report import wording
 from archpress.reproduction.experiment import BASE, Experiment
 from archpress.search import Progress
+from archpress.whole_files import write_text
 
 TABLE = "reproduce.md"
 COLUMNS = ("", "n", "accuracy", "change", "parameters", "compression")

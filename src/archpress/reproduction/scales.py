@@ -7,7 +7,7 @@ from archpress.compression.settings import MIRRORED, Settings, settings_for
 from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, final, paper, quick
-from archpress.reproduction.table_one import Row
+from archpress.reproduction.table_one import TableOneRow
 
 SCALES = ("quick", "medium", "paper")
 
@@ -32,13 +32,13 @@ class Scale:
     most_macs: int | None
     trains_base: bool
 
-    def leaves_out(self, row: Row) -> list[str]:
+    def leaves_out(self, row: TableOneRow) -> list[str]:
         """How this is less than the paper, or other; one sentence each."""
         full = scale_of("paper", row)
         return list(_differences(self, full))
 
 
-def scale_of(name: str, row: Row) -> Scale:
+def scale_of(name: str, row: TableOneRow) -> Scale:
     """A scale for a row of Table 1.
 
     Args:

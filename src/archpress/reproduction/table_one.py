@@ -7,7 +7,7 @@ from archpress.data.named import OFFICIAL
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableOneRow:
     """One row of Table 1.
 
     Attributes:
@@ -53,9 +53,9 @@ class Row:
 TABLE_ONE = {
     row.data: row
     for row in (
-        Row("fashion-mnist", "conv7", 0.9146, 708_000, 0.0098, 7.61, 80_000),
-        Row("cifar10", "conv10", 0.9235, 24_400_000, -0.0004, 20.33, 100_000),
-        Row("cifar100", "conv10", 0.7095, 24_400_000, -0.0132, 4.51, 100_000),
-        Row("svhn", "conv10", 0.9602, 24_400_000, -0.0063, 8.76, 80_000),
+        TableOneRow("fashion-mnist", "conv7", 0.9146, 708_000, 0.0098, 7.61, 80_000),
+        TableOneRow("cifar10", "conv10", 0.9235, 24_400_000, -0.0004, 20.33, 100_000),
+        TableOneRow("cifar100", "conv10", 0.7095, 24_400_000, -0.0132, 4.51, 100_000),
+        TableOneRow("svhn", "conv10", 0.9602, 24_400_000, -0.0063, 8.76, 80_000),
     )
 }

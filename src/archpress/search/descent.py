@@ -10,9 +10,9 @@ from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.embedding import Embedding
-from archpress.embedding.model import COSTS
+from archpress.embedding.model import LEARNED_COSTS
 from archpress.search.objective import Objective, safe_logit
-from archpress.space.limits import COSTS as EXACT_COSTS
+from archpress.space.limits import COSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,18 @@ def _loss(
     accuracy, doubt = logits.mean(0), logits.std(0)
     if objective.shrinks:
         short = torch.relu(safe_logit(objective.least_accuracy) + margins - accuracy)
-        goal = costs[:, COSTS.index("parameters")] + settings.limit_weight * short
+        goal = costs[:, LEARNED_COSTS.index("parameters")] + settings.limit_weight * short
     else:
         goal = -accuracy
     limits = objective.limits
-    allowed_costs = {cost: getattr(limits, name) for name, (cost, _) in EXACT_COSTS.items()}
+    allowed_costs = {cost: getattr(limits, name) for name, (cost, _) in COSTS.items()}
     allowed_costs["parameters"] = limits.most_parameters  # there is no head for sizes of files
-    for cost in COSTS:
+    for cost in LEARNED_COSTS:
         allowed = allowed_costs[cost]
         if allowed is not None:
-            over = torch.relu(costs[:, COSTS.index(cost)] + margins - math.log(max(allowed, 1)))
+            over = torch.relu(
+                costs[:, LEARNED_COSTS.index(cost)] + margins - math.log(max(allowed, 1))
+            )
             goal = goal + settings.limit_weight * over
     if limits.max_latency is not None and embedding.latency is not None:
         over = embedding.latency(path) + margins - math.log(limits.max_latency)

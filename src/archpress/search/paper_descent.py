@@ -30,7 +30,7 @@ class PaperDescent:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Step:
+class DescentStep:
     """Where the descent is after a step.
 
     Attributes:
@@ -48,7 +48,7 @@ class Step:
 
 def descend_once(
     embedding: PaperEmbedding, source: Architecture, limits: Limits, settings: PaperDescent
-) -> Iterator[Step]:
+) -> Iterator[DescentStep]:
     """The steps of one descent.
 
     With a limit on parameters the first term is what they are above it, the paper's relaxed
@@ -80,11 +80,11 @@ def descend_once(
         yield _step(embedding, place, length)
 
 
-def _step(embedding: PaperEmbedding, place: Tensor, length: int) -> Step:
+def _step(embedding: PaperEmbedding, place: Tensor, length: int) -> DescentStep:
     with torch.no_grad():
         accuracy, size = embedding.model.regress(place, length)
     try:
         net = embedding.decode(place, length)
     except ArchitectureError:
         net = None
-    return Step(place, accuracy.item(), embedding.parameters(size.item()), net)
+    return DescentStep(place, accuracy.item(), embedding.parameters(size.item()), net)

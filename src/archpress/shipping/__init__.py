@@ -12,13 +12,13 @@ from archpress.shipping.int8 import to_int8
 from archpress.shipping.onnx_file import to_onnx
 from archpress.shipping.pack import pack
 from archpress.shipping.program import to_program
-from archpress.shipping.ship import FORMS, Form, Shipment, ship
+from archpress.shipping.ship import FORMS, Shipment, ShippedForm, ship
 from archpress.shipping.trained import TrainedNet, read_trained
 
 __all__ = [
     "FORMS",
-    "Form",
     "Shipment",
+    "ShippedForm",
     "TrainedNet",
     "pack",
     "read_trained",

@@ -8,9 +8,9 @@ from archpress.architecture import Architecture
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.network import build
 from archpress.architecture.onnx_writing import require_onnx, to_onnx_model
-from archpress.compression.run_folder import write_bytes, write_text
 from archpress.errors import ExportError, StoreError
 from archpress.evaluation import BACKENDS, measure_on_target
+from archpress.whole_files import write_bytes, write_text
 
 _NONE = Preprocessing((), (), ())  # no images are read
 

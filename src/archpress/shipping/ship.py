@@ -9,7 +9,6 @@ from torch import Tensor
 
 from archpress.architecture.network import Network
 from archpress.architecture.onnx_writing import DEFAULT_OPSET, require_onnx, require_opset
-from archpress.compression.run_folder import write_bytes
 from archpress.compression.sentence import FASTER
 from archpress.data import ImageData, Split, require_shape
 from archpress.errors import DataError, ExportError, StoreError
@@ -27,6 +26,7 @@ from archpress.shipping.int8 import to_int8
 from archpress.shipping.onnx_file import OnnxNetwork, to_onnx
 from archpress.shipping.program import load_program, to_program
 from archpress.shipping.trained import TrainedNet, read_trained
+from archpress.whole_files import write_bytes
 
 FORMS = {  # form -> name of its file, where none is given
     "onnx": "network.onnx",
@@ -40,7 +40,7 @@ TIMING_SECONDS = 0.5  # for each latency
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ShippedForm:
     """The network in one form, with what was measured of it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Shipment:
     opset: int | None
     difference: float
     tolerance: float
-    forms: tuple[Form, ...]
+    forms: tuple[ShippedForm, ...]
     validation_images: int
     sentence: str
 
@@ -221,7 +221,7 @@ def _check_images(trained: TrainedNet, data: ImageData) -> None:
 
 def _measured(
     versions: Sequence[_Version], trained: TrainedNet, data: ImageData | None, threads: int
-) -> tuple[Form, ...]:
+) -> tuple[ShippedForm, ...]:
     shape = trained.architecture.input_shape
     watches = {}
     for version in versions:
@@ -232,7 +232,7 @@ def _measured(
     latencies = measure_in_turns([*watches.values()], seconds=TIMING_SECONDS)
     by_name = dict(zip(watches, latencies, strict=True))
     return tuple(
-        Form(
+        ShippedForm(
             version.name,
             len(version.content),
             by_name.get(version.name),
@@ -247,7 +247,7 @@ def _accuracy(network: Callable[[Tensor], Tensor], trained: TrainedNet, split: S
     return float((logits.argmax(1) == split.labels).double().mean())
 
 
-def _sentence(forms: Sequence[Form]) -> str:
+def _sentence(forms: Sequence[ShippedForm]) -> str:
     """Size, speed and accuracy of the last form against the one before it."""
     before, after = forms[-2:]
     facts = [_size(before.size / after.size)]

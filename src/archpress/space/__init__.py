@@ -7,7 +7,7 @@ from archpress.space.counting import Estimate, count, estimate, most_pools
 from archpress.space.edits import edit, sample_neighbourhood
 from archpress.space.form import Form, matching
 from archpress.space.joins import with_joins_of_two
-from archpress.space.latency import LEAST_TIMED, Conditions, LatencyModel, fit_of
+from archpress.space.latency import LEAST_TIMED, LatencyConditions, LatencyModel, fit_of
 from archpress.space.limits import COST_LIMITS, COSTS, Limits
 from archpress.space.neighbourhood import Neighbourhood
 from archpress.space.protocol import ChoiceSpace, Dial, Space
@@ -31,10 +31,10 @@ __all__ = [
     "ChainSampler",
     "Chains",
     "ChoiceSpace",
-    "Conditions",
     "Dial",
     "Estimate",
     "Form",
+    "LatencyConditions",
     "LatencyModel",
     "Limits",
     "Neighbourhood",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from archpress.architecture import KINDS
 from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import Shape
-from archpress.space.chains import SHORTEST, Place, Steps
+from archpress.space.chains import SHORTEST, ChainState, Steps
 from archpress.space.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -100,19 +100,21 @@ class _Prices:
         return self._known[layer, sides]
 
 
-def _one_more(steps: Steps, ways: dict[Place, Array], prices: _Prices) -> dict[Place, Array]:
+def _one_more(
+    steps: Steps, ways: dict[ChainState, Array], prices: _Prices
+) -> dict[ChainState, Array]:
     """The ways after any one layer more.
 
     Layers of the same cost that lead to the same place are taken together first: a convolution's
     stride and padding do not cost anything.
     """
-    together: dict[tuple[tuple[float, ...], bool], dict[Place, Array]] = defaultdict(dict)
+    together: dict[tuple[tuple[float, ...], bool], dict[ChainState, Array]] = defaultdict(dict)
     for place, amounts in ways.items():
         for step in steps.after(place.sides):
             key = prices.of(step.layer, place.sides), bool(step.widths)
             there, known = step.place_after(place), together[key]
             known[there] = known[there] + amounts if there in known else amounts
-    found: dict[Place, Array] = {}
+    found: dict[ChainState, Array] = {}
     for (costs, chooses_width), arriving in together.items():
         amounts = np.stack(list(arriving.values()))  # P G B
         spent = np.zeros_like(amounts)
@@ -147,7 +149,7 @@ def _add_later(into: Array, amounts: Array, cost: float) -> None:
         into[..., whole + 1 :] += part * amounts[..., : kept - 1]
 
 
-def _ended(steps: Steps, ways: dict[Place, Array], prices: _Prices) -> float:
+def _ended(steps: Steps, ways: dict[ChainState, Array], prices: _Prices) -> float:
     """The ways that can end here with the head."""
     buckets, total = np.arange(BUCKETS + 1), 0.0
     for place, amounts in ways.items():

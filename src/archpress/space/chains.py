@@ -26,7 +26,7 @@ SHORTEST = 2  # section 9: at least one convolution and one linear layer
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChainState:
     """What the layers so far have come to, but for the channels.
 
     Attributes:
@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextLayer:
     """A layer that may come next, whatever the channels.
 
     Attributes:
@@ -52,9 +52,9 @@ class Step:
     sides: Shape
     widths: range
 
-    def place_after(self, place: Place) -> Place:
+    def place_after(self, place: ChainState) -> ChainState:
         """Where this layer leads."""
-        return Place(self.sides, place.has_conv or self.layer.kind == "conv")
+        return ChainState(self.sides, place.has_conv or self.layer.kind == "conv")
 
 
 class Steps:
@@ -66,14 +66,14 @@ class Steps:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self.start = Place(space.input_shape[1:], has_conv=False)
+        self.start = ChainState(space.input_shape[1:], has_conv=False)
         self.head = Layer("linear", channels=space.classes)
         self._layers = tuple(layers_of(space))
         self.widths = space.widths
-        self._known: dict[Shape, tuple[Step, ...]] = {}
-        self._ways: dict[Place, Counter[tuple[Place, bool]]] = {}
+        self._known: dict[Shape, tuple[NextLayer, ...]] = {}
+        self._ways: dict[ChainState, Counter[tuple[ChainState, bool]]] = {}
 
-    def ways_from(self, place: Place) -> Counter[tuple[Place, bool]]:
+    def ways_from(self, place: ChainState) -> Counter[tuple[ChainState, bool]]:
         """How many layers lead from a place to another, without and with a choice of channels."""
         if place not in self._ways:
             self._ways[place] = Counter(
@@ -81,20 +81,20 @@ class Steps:
             )
         return self._ways[place]
 
-    def after(self, sides: Shape) -> tuple[Step, ...]:
+    def after(self, sides: Shape) -> tuple[NextLayer, ...]:
         """All layers that may follow a map of these sides, or a vector."""
         if sides not in self._known:
             self._known[sides] = tuple(self._after(sides))
         return self._known[sides]
 
-    def _after(self, sides: Shape) -> Iterator[Step]:
+    def _after(self, sides: Shape) -> Iterator[NextLayer]:
         for layer in self._layers:
             try:
                 out = output_shape(layer, [(1, *sides)])
             except RuleError:
                 continue
             chooses = KINDS[layer.kind].chooses_channels
-            yield Step(layer, out[1:], self.widths if chooses else range(0))
+            yield NextLayer(layer, out[1:], self.widths if chooses else range(0))
 
 
 def layers_of(space: SearchSpace) -> Iterator[Layer]:
@@ -140,7 +140,9 @@ class ChainSampler:
         weights = self._widths**-tilt
         self._width_weight = float(weights.sum())
         self._width_chances = weights / self._width_weight
-        self._known: dict[tuple[Place, int], tuple[Sequence[Step], NDArray[np.float64]]] = {}
+        self._known: dict[
+            tuple[ChainState, int], tuple[Sequence[NextLayer], NDArray[np.float64]]
+        ] = {}
         self._ends, scales = self._weights_of_ends()
         start = self._steps.start
         logs = np.array(
@@ -167,14 +169,16 @@ class ChainSampler:
             net = Architecture(self._steps.space.input_shape, (*layers, self._steps.head))
             yield net, self._tilt * float(np.log(chosen).sum())
 
-    def _with_width(self, step: Step, rng: Rng) -> Layer:
+    def _with_width(self, step: NextLayer, rng: Rng) -> Layer:
         one = step.layer
         if not step.widths:
             return one
         width = int(rng.choice(self._widths, p=self._width_chances))
         return Layer(one.kind, one.kernel, width, one.stride, one.padding)
 
-    def _options(self, place: Place, left: int) -> tuple[Sequence[Step], NDArray[np.float64]]:
+    def _options(
+        self, place: ChainState, left: int
+    ) -> tuple[Sequence[NextLayer], NDArray[np.float64]]:
         """What may come next with `left` layers before the head, and how probable each is."""
         if (place, left) not in self._known:
             steps, ends = self._steps.after(place.sides), self._ends[left - 1]
@@ -187,7 +191,7 @@ class ChainSampler:
     def _weight(self, chooses_width: bool) -> float:
         return self._width_weight if chooses_width else 1.0
 
-    def _weights_of_ends(self) -> tuple[list[dict[Place, float]], list[float]]:
+    def _weights_of_ends(self) -> tuple[list[dict[ChainState, float]], list[float]]:
         """By layers left before the head, the weight of all ways on from each place; log scales.
 
         Each dictionary is divided by `exp(scale)`: the weights of long chains are beyond floats.
@@ -201,13 +205,13 @@ class ChainSampler:
             scales.append(scales[-1] + math.log(largest))
         return ends, scales
 
-    def _weight_on(self, place: Place, ends: dict[Place, float]) -> float:
+    def _weight_on(self, place: ChainState, ends: dict[ChainState, float]) -> float:
         return sum(
             number * self._weight(chooses_width) * ends.get(following, 0.0)
             for (following, chooses_width), number in self._steps.ways_from(place).items()
         )
 
-    def _places(self) -> set[Place]:
+    def _places(self) -> set[ChainState]:
         """All that can be reached."""
         newest = found = {self._steps.start}
         for _ in range(self._steps.space.most_layers - 1):

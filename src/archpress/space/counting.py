@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from archpress.architecture import KINDS
 from archpress.errors import SpaceError
-from archpress.space.chains import SHORTEST, ChainSampler, Place, Rng, Step, Steps
+from archpress.space.chains import SHORTEST, ChainSampler, ChainState, NextLayer, Rng, Steps
 from archpress.space.limits import Limits
 from archpress.space.space import SearchSpace
 
@@ -62,10 +62,10 @@ def count(space: SearchSpace, max_parameters: int | None = None) -> list[int]:
 
 def _count_all(steps: Steps) -> list[int]:
     """Without a limit channels do not matter to what may follow, so their choices multiply."""
-    ways: dict[Place, int] = {steps.start: 1}
+    ways: dict[ChainState, int] = {steps.start: 1}
     found = [0] * SHORTEST
     for _ in range(SHORTEST, steps.space.most_layers + 1):
-        following: dict[Place, int] = defaultdict(int)
+        following: dict[ChainState, int] = defaultdict(int)
         for place, number in ways.items():
             for (there, chooses_width), layers in steps.ways_from(place).items():
                 following[there] += number * layers * (len(steps.widths) if chooses_width else 1)
@@ -76,12 +76,12 @@ def _count_all(steps: Steps) -> list[int]:
 
 def _count_within(steps: Steps, most: int) -> list[int]:
     """By place, channels and parameters spent so far, the number of ways to come to them."""
-    ways: dict[tuple[Place, int], dict[int, int]] = {
+    ways: dict[tuple[ChainState, int], dict[int, int]] = {
         (steps.start, steps.space.input_shape[0]): {0: 1}
     }
     found, work = [0] * SHORTEST, 0
     for _ in range(SHORTEST, steps.space.most_layers + 1):
-        following: dict[tuple[Place, int], dict[int, int]] = defaultdict(dict)
+        following: dict[tuple[ChainState, int], dict[int, int]] = defaultdict(dict)
         for (place, channels), spent in ways.items():
             for step, width, cost in _affordable(steps, place, channels, most - min(spent)):
                 reached = following[step.place_after(place), width]
@@ -101,8 +101,8 @@ def _count_within(steps: Steps, most: int) -> list[int]:
 
 
 def _affordable(
-    steps: Steps, place: Place, channels: int, left: int
-) -> Iterator[tuple[Step, int, int]]:
+    steps: Steps, place: ChainState, channels: int, left: int
+) -> Iterator[tuple[NextLayer, int, int]]:
     """Next layers, each with its output's channels and its parameters, if these are left."""
     for step in steps.after(place.sides):
         cost = KINDS[step.layer.kind].parameters(step.layer, (channels, *place.sides))
@@ -116,7 +116,7 @@ def _affordable(
             yield step, width, width * cost
 
 
-def _with_head(steps: Steps, ways: dict[tuple[Place, int], dict[int, int]], most: int) -> int:
+def _with_head(steps: Steps, ways: dict[tuple[ChainState, int], dict[int, int]], most: int) -> int:
     """How many of the ways can end here."""
     total = 0
     for (place, channels), spent in ways.items():

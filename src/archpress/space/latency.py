@@ -26,7 +26,7 @@ DOUBT = 0.15  # relative; from here on an outlier counts less than its square
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class LatencyConditions:
     """What a latency is measured with.
 
     Attributes:
@@ -77,7 +77,7 @@ class LatencyModel:
     """
 
     def __init__(
-        self, conditions: Conditions, timed: Iterable[tuple[Architecture, float]] = ()
+        self, conditions: LatencyConditions, timed: Iterable[tuple[Architecture, float]] = ()
     ) -> None:
         self.conditions = conditions
         self._nets: list[Architecture] = []

@@ -11,7 +11,7 @@ What tracking promises:
   what was logged.
 """
 
-from archpress.tracking.sink import Entry, Place, Sink
+from archpress.tracking.sink import Entry, LoggedRun, Sink
 from archpress.tracking.tracking import SINKS, Tracking
 
-__all__ = ["SINKS", "Entry", "Place", "Sink", "Tracking"]
+__all__ = ["SINKS", "Entry", "LoggedRun", "Sink", "Tracking"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archpress.errors import told
 from archpress.tracking.ledger import Ledger, digest
-from archpress.tracking.sink import Ending, Entry, How, Place, Sink
+from archpress.tracking.sink import Entry, How, LoggedRun, Outcome, Sink
 
 PAUSE = 1.0  # seconds between two deliveries
 FIRST_WAIT, LONGEST_WAIT = 10.0, 300.0  # seconds after a failure; each is twice the last
@@ -53,7 +53,7 @@ class Courier:
         self._sink, self._run, self._settings, self._warn = sink, run, settings, warn
         self._inbox: deque[Parcel] = deque()
         self._entries: deque[Entry] = deque()  # have their numbers
-        self._ending: Ending | None = None
+        self._outcome: Outcome | None = None
         self._how: How | None = None
         self._ledger: Ledger | None = None
         self._known: set[str] = set()
@@ -68,9 +68,9 @@ class Courier:
         self._inbox.append(parcel)
         self._news.set()
 
-    def finish(self, ending: Ending) -> None:
+    def finish(self, outcome: Outcome) -> None:
         """Log what came of the run."""
-        self._ending = ending
+        self._outcome = outcome
         self._news.set()
 
     def close(self, how: How) -> None:
@@ -114,7 +114,7 @@ class Courier:
 
     def _deliver(self, is_last: bool) -> None:
         if not self._begun:
-            if not (self._inbox or self._entries or self._ending):
+            if not (self._inbox or self._entries or self._outcome):
                 return  # no trial yet, so no run either
             self._begin()
         ledger = self._ledger
@@ -137,7 +137,7 @@ class Courier:
         about = digest(settings, self._sink.where)
         is_first = self._ledger is None
         ledger = self._ledger or Ledger.read(self._run, self._sink.name, about)
-        before = Place(ledger.place, ledger.logged) if ledger.place else None
+        before = LoggedRun(ledger.place, ledger.logged) if ledger.place else None
         place = self._sink.begin(self._run, before, settings)
         ledger.place, ledger.logged = place.name, min(place.logged, len(ledger.keys))
         if is_first:  # of a run that was killed; it tells of the others again
@@ -157,10 +157,10 @@ class Courier:
         self._entries.append(Entry(step, {"trials": step, **parcel.values}, parcel.when))
 
     def _end(self, ledger: Ledger, is_last: bool) -> None:
-        ending = self._ending
-        if ending is not None and ledger.ending != (mark := digest(asdict(ending))):
-            self._sink.finish(len(ledger.keys), ending)
-            ledger.ending = mark
+        outcome = self._outcome
+        if outcome is not None and ledger.outcome != (mark := digest(asdict(outcome))):
+            self._sink.finish(len(ledger.keys), outcome)
+            ledger.outcome = mark
             ledger.save(self._run, self._sink.name)
         if is_last:
             self._sink.end(self._how or "finished")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from archpress.whole_files import write_text
+
 FOLDER = "tracking"  # in the run folder
 
 
@@ -18,14 +20,14 @@ class Ledger(BaseModel):
         place: name of where it lies in the sink; empty before it has one.
         keys: of architectures; the trial of the first is step 1. Written before they are logged.
         logged: how many of them surely were.
-        ending: digest of the last result that was logged.
+        outcome: digest of the last result that was logged.
     """
 
     about: str
     place: str = ""
     keys: list[str] = []
     logged: int = 0
-    ending: str = ""
+    outcome: str = ""
 
     @staticmethod
     def read(run: Path, sink: str, about: str) -> "Ledger":
@@ -44,9 +46,7 @@ class Ledger(BaseModel):
         """
         path = _path(run, sink)
         path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        unfinished.write_text(self.model_dump_json() + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        write_text(path, self.model_dump_json() + "\n")
 
 
 def digest(*parts: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archpress.errors import EvaluationError
-from archpress.tracking.sink import Ending, Entry, How, Place
+from archpress.tracking.sink import Entry, How, LoggedRun, Outcome
 from archpress.version import __version__
 
 EXPERIMENT = "archpress"  # unless MLFLOW_EXPERIMENT_NAME says otherwise
@@ -51,7 +51,7 @@ class MlflowSink:
 
         return str(mlflow.get_tracking_uri())
 
-    def begin(self, run: Path, place: Place | None, settings: Mapping[str, str]) -> Place:
+    def begin(self, run: Path, place: LoggedRun | None, settings: Mapping[str, str]) -> LoggedRun:
         """Open the run, or make one."""
         from mlflow.tracking import MlflowClient
 
@@ -62,12 +62,12 @@ class MlflowSink:
             found = client.get_run(place.name)
             client.update_run(place.name, status="RUNNING")
             self._run_id = place.name
-            return Place(place.name, int(found.data.metrics.get("trials", 0)))
+            return LoggedRun(place.name, int(found.data.metrics.get("trials", 0)))
         tags = {"archpress.version": __version__, "archpress.folder": str(run.absolute())}
         made = client.create_run(self._experiment(), run_name=run.absolute().name, tags=tags)
         self._run_id = str(made.info.run_id)
         self._settings(settings)
-        return Place(self._run_id, 0)
+        return LoggedRun(self._run_id, 0)
 
     def log(self, entries: Sequence[Entry]) -> None:
         """All of them in one request, which is taken whole or not at all."""
@@ -80,14 +80,14 @@ class MlflowSink:
         ]
         self._client.log_batch(self._run_id, metrics=metrics)
 
-    def finish(self, step: int, ending: Ending) -> None:
+    def finish(self, step: int, outcome: Outcome) -> None:
         """Numbers of the result at the last step, recipes, files."""
-        values = {f"result/{name}": value for name, value in ending.values.items()}
+        values = {f"result/{name}": value for name, value in outcome.values.items()}
         self.log([Entry(step, values, time.time())])
-        for path in ending.files:
+        for path in outcome.files:
             self._client.log_artifact(self._run_id, str(path))
-        self._client.set_tag(self._run_id, "mlflow.note.content", ending.sentence)
-        self._settings(ending.settings)
+        self._client.set_tag(self._run_id, "mlflow.note.content", outcome.sentence)
+        self._settings(outcome.settings)
 
     def end(self, how: How) -> None:
         """Say how."""

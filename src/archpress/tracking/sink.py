@@ -24,7 +24,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LoggedRun:
     """Where a run lies in a sink.
 
     Attributes:
@@ -37,7 +37,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Outcome:
     """What came of a run.
 
     Attributes:
@@ -69,7 +69,7 @@ class Sink(Protocol):
     def where(self) -> str:
         """What tells it from others of its kind; only a digest of it is kept."""
 
-    def begin(self, run: Path, place: Place | None, settings: Mapping[str, str]) -> Place:
+    def begin(self, run: Path, place: LoggedRun | None, settings: Mapping[str, str]) -> LoggedRun:
         """Go on at a place, or make one where there is none yet.
 
         Args:
@@ -81,7 +81,7 @@ class Sink(Protocol):
     def log(self, entries: Sequence[Entry]) -> None:
         """Take numbers; steps follow each other."""
 
-    def finish(self, step: int, ending: Ending) -> None:
+    def finish(self, step: int, outcome: Outcome) -> None:
         """Take what came of the run, after so many trials."""
 
     def end(self, how: How) -> None:

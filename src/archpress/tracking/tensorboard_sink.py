@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from archpress.errors import EvaluationError
-from archpress.tracking.sink import Ending, Entry, How, Place
+from archpress.tracking.sink import Entry, How, LoggedRun, Outcome
 
 FOLDER = "tensorboard"  # in the run folder; a folder a run, should limits or recipes change
 
@@ -35,14 +35,14 @@ class TensorBoardSink:
             )
         self._writer: Any = None
 
-    def begin(self, run: Path, place: Place | None, settings: Mapping[str, str]) -> Place:
+    def begin(self, run: Path, place: LoggedRun | None, settings: Mapping[str, str]) -> LoggedRun:
         """A new file; what an earlier one has after the trials that are known is hidden by it."""
         from tensorboardX.proto.event_pb2 import SessionLog
         from tensorboardX.record_writer import RecordWriter
         from tensorboardX.summary import text
 
         self._close()
-        place = place or Place(_new_name(run / FOLDER), 0)
+        place = place or LoggedRun(_new_name(run / FOLDER), 0)
         folder = run / FOLDER / place.name
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = RecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}.archpress"))
@@ -59,12 +59,12 @@ class TensorBoardSink:
             self._write(step=entry.step, wall_time=entry.when, summary=_scalars(entry.values))
         self._writer.flush()
 
-    def finish(self, step: int, ending: Ending) -> None:
+    def finish(self, step: int, outcome: Outcome) -> None:
         """Numbers of the result at the last step, and its sentence."""
         from tensorboardX.summary import text
 
-        values = {f"result/{name}": value for name, value in ending.values.items()}
-        told = f"{ending.sentence}\n\n{_table(ending.settings)}"
+        values = {f"result/{name}": value for name, value in outcome.values.items()}
+        told = f"{outcome.sentence}\n\n{_table(outcome.settings)}"
         self._write(step=step, summary=_scalars(values))
         self._write(step=step, summary=text("result", told))
         self._writer.flush()

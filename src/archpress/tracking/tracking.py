@@ -16,7 +16,7 @@ from archpress.search import Objective
 from archpress.tracking.courier import Courier, Parcel
 from archpress.tracking.ledger import flat
 from archpress.tracking.mlflow_sink import MlflowSink
-from archpress.tracking.sink import Ending, How, Sink
+from archpress.tracking.sink import How, Outcome, Sink
 from archpress.tracking.tensorboard_sink import TensorBoardSink
 
 SINKS: dict[str, Callable[[], Sink]] = {"tensorboard": TensorBoardSink, "mlflow": MlflowSink}
@@ -105,9 +105,9 @@ class Tracking:
         result = read_result(self._run)
         files = [report] if report else []
         settings = flat({"recipe": result.recipes})
-        ending = Ending(dict(_of_result(result)), settings, result.sentence, files)
+        outcome = Outcome(dict(_of_result(result)), settings, result.sentence, files)
         for courier in self._couriers:
-            courier.finish(ending)
+            courier.finish(outcome)
 
     def _judge(self, trial: Trial, objective: Objective | None) -> None:
         """Find the best so far; all are judged anew where what is better has changed."""

@@ -11,7 +11,7 @@ from archpress.errors import StoreError, reason
 PATIENCE_SECONDS = 1.0  # with a writer; the page comes again
 
 
-class Row(NamedTuple):
+class TrialRow(NamedTuple):
     """A trial without its architecture; the fields are columns of the store."""
 
     data: str
@@ -52,20 +52,20 @@ class Which:
     recipe: str
     seed: int | None
 
-    def has(self, row: Row) -> bool:
+    def has(self, row: TrialRow) -> bool:
         """Whether a row is one of them."""
         same = (row.data, row.recipe) == (self.data, self.recipe)
         return same and self.seed in (None, row.seed)
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TrialRow]:
     """All rows, in the order in which they came; none where there is no store yet.
 
     Raises:
         StoreError: it cannot be read, or is no store.
     """
-    query = f"SELECT {', '.join(Row._fields)} FROM trials ORDER BY id"
-    return [Row._make(row) for row in _read(path, query)]
+    query = f"SELECT {', '.join(TrialRow._fields)} FROM trials ORDER BY id"
+    return [TrialRow._make(row) for row in _read(path, query)]
 
 
 def read_tried(path: Path, which: Which) -> list[Tried]:

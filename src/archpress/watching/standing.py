@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from archpress.watching.rows import Row, Which
+from archpress.watching.rows import TrialRow, Which
 
 Unit = Literal["accuracy", "parameters"]
 JUDGED = ("max_parameters", "max_macs", "max_peak_memory")  # limits that a row can be held against
@@ -29,17 +29,17 @@ class Standing:
         latest: rows of any recipe, the last first.
     """
 
-    points: tuple[Row, ...] = ()
+    points: tuple[TrialRow, ...] = ()
     failed: int = 0
     reasons: tuple[tuple[str, int], ...] = ()
     rule: str = ""
     unit: Unit = "accuracy"
     best: tuple[tuple[int, float], ...] = ()
     fronts: Mapping[str, tuple[int, ...]] | None = None
-    latest: tuple[Row, ...] = ()
+    latest: tuple[TrialRow, ...] = ()
 
 
-def which_of(plan: Mapping[str, Any], rows: Sequence[Row]) -> Which | None:
+def which_of(plan: Mapping[str, Any], rows: Sequence[TrialRow]) -> Which | None:
     """The trials of the run by its plan; without one, those of the most frequent recipe."""
     match plan:
         case {"data": str(data), "trial_recipe": str(recipe), "seed": int(seed)}:
@@ -48,7 +48,7 @@ def which_of(plan: Mapping[str, Any], rows: Sequence[Row]) -> Which | None:
     return Which(*common[0][0], None) if common else None
 
 
-def standing_of(rows: Sequence[Row], plan: Mapping[str, Any]) -> Standing:
+def standing_of(rows: Sequence[TrialRow], plan: Mapping[str, Any]) -> Standing:
     """Where the search stands.
 
     Args:
@@ -80,7 +80,7 @@ def limits_of(plan: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in found if _is_number(value)}
 
 
-def front(points: Sequence[Row], cost: str) -> tuple[int, ...]:
+def front(points: Sequence[TrialRow], cost: str) -> tuple[int, ...]:
     """Numbers, from 1, of those that are more accurate than all that cost no more."""
     costs = [getattr(point, cost) for point in points]
     order = sorted(range(len(points)), key=lambda i: (costs[i], -(points[i].accuracy or 0.0)))
@@ -94,7 +94,7 @@ def front(points: Sequence[Row], cost: str) -> tuple[int, ...]:
 
 
 def _best(
-    points: Sequence[Row], limits: Mapping[str, float]
+    points: Sequence[TrialRow], limits: Mapping[str, float]
 ) -> tuple[str, Unit, Iterator[tuple[int, float]]]:
     """As the search itself compares trials."""
     source = next((p.accuracy for p in points if p.origin == "source"), None)
@@ -129,7 +129,7 @@ def _rises(values: Sequence[float | None]) -> Iterator[tuple[int, float]]:
             yield number, value
 
 
-def _cost(row: Row, limit: str) -> int:
+def _cost(row: TrialRow, limit: str) -> int:
     value: int = getattr(row, limit.removeprefix("max_"))
     return value
 

@@ -14,7 +14,7 @@ from typing import Any
 from archpress.errors import StoreError
 from archpress.progress_file import PROGRESS_FILE, RunProgress, read_progress
 from archpress.watching.condition import MISSING, State, condition_of
-from archpress.watching.rows import Row, read_rows
+from archpress.watching.rows import TrialRow, read_rows
 from archpress.watching.standing import Standing, limits_of, standing_of
 
 STORE, PLAN, RESULT = "trials.db", "run.json", "result.json"
@@ -51,7 +51,7 @@ class Watched:
         self._stepped = 0.0  # when the step that is the last was told
         self._plan: dict[str, Any] = {}
         self._result: dict[str, Any] = {}
-        self._rows: list[Row] = []
+        self._rows: list[TrialRow] = []
         self._ends: list[str] = []  # when trials ended, ISO 8601, in order
         self._ended = 0.0  # the last of them, seconds since 1970
         self._standing, self._trouble = Standing(), ""  # the latter of the store
@@ -234,12 +234,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _point(row: Row) -> list[Any]:
+def _point(row: TrialRow) -> list[Any]:
     expected = _finite(row.predicted)
     return [row.accuracy, row.parameters, row.macs, row.origin, row.round, expected]
 
 
-def _latest(row: Row) -> list[Any]:
+def _latest(row: TrialRow) -> list[Any]:
     error = row.error[:300] if row.error else None
     place = [row.created, row.origin, row.round, row.seed, row.parameters]
     return [*place, *map(_finite, (row.predicted, row.accuracy, row.seconds)), error]

@@ -1,4 +1,4 @@
-"""`Ending`: the one final training of a net that a contestant came to."""
+"""`FinalTraining`: the one final training of a net that a contestant came to."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from archpress.evaluation import Candidate, Job, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class FinalTraining:
     """A final training to be done.
 
     Attributes:
@@ -53,18 +53,20 @@ class FinalStage:
     def source(self) -> Plan:
         """The source under the final recipe, trained once, with seed 0, for all who need it."""
         plan = Plan(self.conditions.source, self.conditions.settings.final, (0,), "source")
-        ending = Ending(plan)
-        trial = self.train([ending], "training the source")[ending.identity]
+        training = FinalTraining(plan)
+        trial = self.train([training], "training the source")[training.identity]
         if not trial.done:
             raise EvaluationError(f"the training of the source failed: {trial.error}")
         return plan
 
-    def train(self, endings: Sequence[Ending], stage: str) -> dict[tuple[str, str, int], Trial]:
+    def train(
+        self, trainings: Sequence[FinalTraining], stage: str
+    ) -> dict[tuple[str, str, int], Trial]:
         """The trials of final trainings, by identity; what was done before is not done again.
 
         A training that failed is a trial too, and is tried again by the next call.
         """
-        unique = {one.identity: one for one in endings}
+        unique = {one.identity: one for one in trainings}
         trials = {key: self._done(one) for key, one in unique.items()}
         missing = [one for key, one in unique.items() if trials[key] is None]
         done = {key: trial for key, trial in trials.items() if trial is not None}
@@ -78,32 +80,32 @@ class FinalStage:
             self.trainer.progress.advance(count, f"{trial.origin} {accuracy}")
         return done
 
-    def _job(self, ending: Ending) -> Job:
-        plan = ending.plan
+    def _job(self, training: FinalTraining) -> Job:
+        plan = training.plan
         return Job(
             Candidate(plan.architecture, f"final {plan.role}"),
             plan.recipe,
-            ending.seed,
-            self.trainer.weights(plan, ending.seed),
-            ending.teacher,
-            ending.start,
+            training.seed,
+            self.trainer.weights(plan, training.seed),
+            training.teacher,
+            training.start,
         )
 
-    def _done(self, ending: Ending) -> Trial | None:
-        key, recipe, seed = ending.identity
+    def _done(self, training: FinalTraining) -> Trial | None:
+        key, recipe, seed = training.identity
         trial = self.trainer.store.find(key, self.conditions.images.key, recipe, seed)
-        is_whole = trial and trial.done and self.trainer.weights(ending.plan, seed).exists()
+        is_whole = trial and trial.done and self.trainer.weights(training.plan, seed).exists()
         return trial if is_whole else None
 
 
-Finish = Callable[[FinalStage, Architecture | None, int], Ending | None]
+Finish = Callable[[FinalStage, Architecture | None, int], FinalTraining | None]
 
 
-def under_final_recipe(stage: FinalStage, net: Architecture, seed: int) -> Ending:
+def under_final_recipe(stage: FinalStage, net: Architecture, seed: int) -> FinalTraining:
     """A net from fresh weights under the final recipe."""
-    return Ending(Plan(net, stage.conditions.settings.final, (seed,), "net"))
+    return FinalTraining(Plan(net, stage.conditions.settings.final, (seed,), "net"))
 
 
-def from_scratch(stage: FinalStage, chosen: Architecture | None, seed: int) -> Ending | None:
+def from_scratch(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
     """The net that was chosen under the final recipe; nothing where none was chosen."""
     return under_final_recipe(stage, chosen, seed) if chosen is not None else None
