@@ -69,6 +69,8 @@ def write_network(
 ) -> None:
     """`compressed.json`, `network.py`, `weights.safetensors` and `weights.pt`.
 
+    A `result.json` that is there tells of the network before, and is taken away.
+
     Args:
         folder: of the run.
         architecture: of the network.
@@ -76,6 +78,7 @@ def write_network(
         data: whose classes and, by the recipe, normalisation `network.py` tells.
         recipe: that the network was trained with.
     """
+    (folder / "result.json").unlink(missing_ok=True)
     normalisation = Normalisation.of(data, recipe)
     preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
     write_text(folder / "compressed.json", architecture.to_json())

@@ -1,0 +1,29 @@
+"""Files that are there whole or not at all."""
+
+import pytest
+
+from archpress.whole_files import whole_file, write_bytes, write_text
+
+
+def test_what_was_written_is_there_and_nothing_else(tmp_path):
+    write_text(tmp_path / "text", "größer")
+    write_bytes(tmp_path / "bytes", b"\x00\xff")
+    assert (tmp_path / "text").read_text(encoding="utf-8") == "größer"
+    assert (tmp_path / "bytes").read_bytes() == b"\x00\xff"
+    assert {path.name for path in tmp_path.iterdir()} == {"text", "bytes"}
+
+
+def test_a_failure_in_mid_write_leaves_what_was_there(tmp_path):
+    place = tmp_path / "kept"
+    write_text(place, "before")
+    with pytest.raises(ValueError, match="in mid-write"), whole_file(place) as unfinished:
+        unfinished.write_text("half")
+        raise ValueError("in mid-write")
+    assert place.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_nothing_written_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "none"):
+        pass
+    assert not list(tmp_path.iterdir())
