@@ -22,7 +22,7 @@ from archpress.embedding.descriptors import describe
 from archpress.embedding.prediction import Predictor
 
 SIZES = (100, 800)
-EPOCHS = 5
+EPOCHS = (0, 5)  # of the curve that are known
 
 
 def read(path: Path):
@@ -67,6 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Predict final accuracies of MetaQNN's chains.")
     parser.add_argument("table", type=Path)
     parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--epochs", type=int, nargs="+", default=EPOCHS)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -75,7 +76,7 @@ def main() -> None:
     kept = json.loads(given.out.read_text()) if given.out.exists() else {"splits": {}}
     for seed in range(given.splits):
         for size in SIZES:
-            for epochs in (0, EPOCHS):
+            for epochs in given.epochs:
                 key = f"{size} nets, {epochs} epochs, seed {seed}"
                 if key in kept["splits"]:
                     continue

@@ -19,7 +19,7 @@ from archpress.evaluation import torch_threads
 
 Array = NDArray[np.float64]
 WIDTH, BLOCKS = 64, 3
-DROPOUT = 0.1
+DROPOUT = 0.15
 STEPS, BATCH = 750, 32
 PEAK_RATE, WEIGHT_DECAY = 3e-3, 0.05
 TYPICAL_LENGTH = 10  # layers, by which sums over layers are divided
@@ -45,7 +45,7 @@ class LayerCNN:
         whole: Array,
         target: Array,
         *,
-        members: int = 6,
+        members: int,
         seed: int = 0,
     ) -> None:
         self._mean, self._std = float(np.mean(target)), float(np.std(target)) or 1.0

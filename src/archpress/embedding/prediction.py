@@ -1,9 +1,8 @@
 """`Predictor`: the final accuracy of nets from their layers and, where known, their first epochs.
 
 The surrogate of a search ranks nets around one source from a few trials. This one is for tables of
-hundreds of different nets: it sees where along the net the layers lie, and averages four kinds of
-regression whose errors differ, half of the weight on CNNs (docs/choices.md, "Predicting published
-nets").
+hundreds of different nets: it sees where along the net the layers lie, and averages regressions
+whose errors differ, most of the weight on CNNs (docs/choices.md, "Predicting published nets").
 """
 
 import math
@@ -24,6 +23,11 @@ from archpress.errors import EmbeddingError
 Array = NDArray[np.float64]
 FAR = 4.0  # standard deviations at which an input is cut off
 TREES, BOOSTED = 300, 3  # trees of a forest, and forests that are boosted from different seeds
+CNNS = 5  # that see the numbers of the whole net, and as many that see its layers alone
+CNN_SHARE, CNN_SHARE_WITH_EPOCHS = (
+    0.65,
+    0.5,
+)  # of the weight: first epochs are no sequence of layers
 
 
 class Predictor:
@@ -57,17 +61,28 @@ class Predictor:
         self._process = GaussianProcess(self._features(inputs), target)
         for forest in self._forests:
             forest.fit(_table(inputs), target)
-        self._cnn = LayerCNN(nets, _table(self._scaled(inputs)), target, seed=seed)
+        self._cnns = [
+            LayerCNN(nets, numbers, target, members=CNNS, seed=seed + CNNS * at)
+            for at, numbers in enumerate(self._beside_layers(inputs))
+        ]
+        self._cnn_share = CNN_SHARE if curves is None else CNN_SHARE_WITH_EPOCHS
 
     def predict(self, nets: Sequence[Architecture], curves: Array | None = None) -> Array:
         """Final accuracies, `B`; `curves` as in the fit, one row a net."""
         inputs = _inputs(nets, curves)
         process, _ = self._process.predict(self._features(inputs))
         *boosted, extra = (forest.predict(_table(inputs)) for forest in self._forests)
-        cnn = self._cnn.predict(nets, _table(self._scaled(inputs)))
+        beside = self._beside_layers(inputs)
+        cnns = [cnn.predict(nets, seen) for cnn, seen in zip(self._cnns, beside, strict=True)]
         others = np.mean([process, np.mean(boosted, axis=0), extra], axis=0)
-        gain = (others + cnn) / 2
+        gain = self._cnn_share * np.mean(cnns, axis=0) + (1 - self._cnn_share) * others
         return np.asarray(gain + _reached(curves, len(nets)))
+
+    def _beside_layers(self, inputs: Sequence[Array]) -> tuple[Array, Array]:
+        """What each half of the CNNs sees beside the layers: the table, or the epochs in it."""
+        scaled = self._scaled(inputs)
+        _, _, *first_epochs = scaled
+        return _table(scaled), np.hstack([scaled[0][:, :0], *first_epochs])
 
     def _scaled(self, inputs: Sequence[Array]) -> list[Array]:
         return [scale.of(values) for scale, values in zip(self._scales, inputs, strict=True)]
