@@ -8,6 +8,7 @@ import archpress
 ROOMS = (
     "errors",
     "version",
+    "whole_files",
     "architecture",
     "space",
     "data",

@@ -1,4 +1,4 @@
-"""Endings that inherit from the trained source: its weights, slices of them, or its outputs.
+"""Final trainings that inherit from the trained source: its weights, slices, or its outputs.
 
 The source is trained once, under the final recipe with seed 0, for all of them and all seeds.
 """

@@ -26,9 +26,7 @@ class ModelSize:
         accuracy_heads: members of the ensemble that predicts accuracy.
     """
 
-    dimensions: int = (
-        128  # restores 80 % of sequences exactly where 64 restore 60 % (docs/choices.md)
-    )
+    dimensions: int = 128
     width: int = 64
     accuracy_heads: int = 5
 
