@@ -348,6 +348,25 @@ def test_a_search_whose_test_split_cannot_be_read_ends_once_it_is_repaired(
     assert json.loads((folder / "result.json").read_text())["compressed"]["test_accuracy"]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["train", "tiny", "--data", "digits", "--out", "here"], "stopped"),
+        (
+            [*COMPRESS, "--max-parameters", 3000, "--run", "here"],
+            "stopped; the same command goes on from here",
+        ),
+    ],
+)
+def test_a_command_that_is_stopped_says_whether_it_goes_on(monkeypatch, capsys, command, said):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("archpress.data.load_data", stop)
+    assert run(*command) == 130
+    assert capsys.readouterr().err.strip().endswith(f"archpress: {said}")
+
+
 def test_lists_and_inspections_tell_exact_counts(capsys):
     assert run("zoo", "--json") == 0
     assert json.loads(capsys.readouterr().out)["conv7"]["parameters"] == 708_458

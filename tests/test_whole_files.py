@@ -13,12 +13,17 @@ def test_what_was_written_is_there_and_nothing_else(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"text", "bytes"}
 
 
+def break_off(place):
+    with whole_file(place) as unfinished:
+        unfinished.write_text("half")
+        raise ValueError("in mid-write")
+
+
 def test_a_failure_in_mid_write_leaves_what_was_there(tmp_path):
     place = tmp_path / "kept"
     write_text(place, "before")
-    with pytest.raises(ValueError, match="in mid-write"), whole_file(place) as unfinished:
-        unfinished.write_text("half")
-        raise ValueError("in mid-write")
+    with pytest.raises(ValueError, match="in mid-write"):
+        break_off(place)
     assert place.read_text() == "before"
     assert list(tmp_path.iterdir()) == [place]
 

@@ -74,7 +74,9 @@ AMOUNT = "AMOUNT"
 NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of everything that is random.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Of everything that is random.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 WorkersOption = Annotated[
     int | None, typer.Option(help="Processes that train; by default one a core.")

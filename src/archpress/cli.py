@@ -43,6 +43,7 @@ from archpress.cli_watch import watch
 from archpress.errors import ArchpressError, EvaluationError
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
+RESUMED = {"compress", "compare", "analyse", "reproduce"}  # commands that go on from what they had
 
 app = typer.Typer(
     name="archpress",
@@ -177,7 +178,7 @@ def fit(
 def trials(
     run: StoreArgument,
     sort: Annotated[SortKey, typer.Option(help="Best first.")] = SortKey.ACCURACY,
-    limit: Annotated[int, typer.Option(help="Show at most so many.")] = 20,
+    limit: Annotated[int, typer.Option(max=10**9, help="Show at most so many.")] = 20,
     max_parameters: MaxParametersOption = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Only better nets.")] = None,
     origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
@@ -338,5 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(BAD_INPUT)
     except SystemExit as stop:
         if stop.code == STOPPED:
-            _say("archpress: stopped; the same command goes on from here", error=True)
+            given = sys.argv[1:] if arguments is None else arguments
+            goes_on = "; the same command goes on from here" if RESUMED & {*given[:1]} else ""
+            _say(f"archpress: stopped{goes_on}", error=True)
         raise

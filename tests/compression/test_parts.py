@@ -22,7 +22,8 @@ from archpress.compression import fitted as fitted_module
 from archpress.compression.first import anchor_nets, hand_made_nets
 from archpress.compression.fitted import fitted_embedding, labelled
 from archpress.compression.learner import EmbeddingLearner
-from archpress.compression.search import Task, objective_of
+from archpress.compression.run_folder import alone_in
+from archpress.compression.search import Task, objective_of, try_source_again
 from archpress.compression.sentence import tell
 from archpress.embedding import (
     Alphabet,
@@ -344,6 +345,26 @@ def test_without_the_sources_own_trial_nothing_is_within_a_loss(task):
     task.store.add(failed)
     with pytest.raises(EvaluationError, match=r"own brief trial failed \(TimeLimit: 1800 s\)"):
         objective_of(task, Limits(max_accuracy_loss=0.1))
+
+
+def test_a_trial_of_the_source_that_failed_is_made_again_by_the_next_call(task):
+    place = {"data": task.evaluator.data_key, "recipe": task.evaluator.recipe_key}
+    task.store.add(replace(trial(TINY, None), error="WorkerDied: killed", **place))
+    accuracies = {TINY.key: {"accuracy": 0.8}}
+    again = replace(task, evaluator=TableEvaluator(accuracies, name="table"))
+    assert again.evaluator.data_key == place["data"]
+    try_source_again(again, Limits(max_parameters=2000))  # nothing hangs on it
+    assert not task.store.find(TINY.key, place["data"], place["recipe"], 0).done
+    try_source_again(again, Limits(max_accuracy_loss=0.1))
+    assert task.store.find(TINY.key, place["data"], place["recipe"], 0).accuracy == 0.8
+
+
+def test_two_processes_do_not_work_in_one_run_folder(tmp_path):
+    refused = pytest.raises(StoreError, match="another process works in")
+    with alone_in(tmp_path), refused, alone_in(tmp_path):
+        pass
+    with alone_in(tmp_path):  # as soon as the other has ended
+        pass
 
 
 @pytest.mark.slow

@@ -45,6 +45,20 @@ def test_every_kind_of_image_gives_the_same_data(kind):
     assert sorted(map(bytes, both)) == sorted(map(bytes, PIXELS))
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_grey_images_of_wide_numbers_keep_their_values_where_these_are_bytes(kind):
+    wide = [Image.fromarray(image[0].astype(kind)) for image in PIXELS]
+    grey = [Image.fromarray(image[0]) for image in PIXELS]
+    assert from_dataset(Items(wide), name="mine").key == from_dataset(Items(grey), name="mine").key
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.5), (-1.0, 1.0), (0.0, 70_000.0)])
+def test_grey_images_of_other_numbers_are_refused(values):
+    image = Image.fromarray(np.array([values], dtype=np.float32))
+    with pytest.raises(DataError, match="give it 8 bits a pixel"):
+        from_dataset(Items([image] * 40), name="mine")
+
+
 def test_a_dataset_of_torch_is_taken():
     dataset = TensorDataset(torch.from_numpy(PIXELS), torch.tensor(LABELS))
     assert len(from_dataset(dataset, name="mine").train) == 36

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -167,6 +169,35 @@ def test_unusual_modes_are_read(tmp_path):
     data = load_data(tmp_path)
     pixels = data.train.images.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0)
     assert pixels.tolist() == [[10, 20, 30], [100, 100, 100]]
+
+
+def test_more_images_than_there_is_memory_for_are_refused(tmp_path):
+    write_photos(tmp_path, COUNTS)
+    with pytest.raises(DataError, match="more than there is memory for; give a smaller size"):
+        load_data(tmp_path, input_shape=(3, 4_000_000, 4_000_000))
+
+
+def test_names_of_files_need_not_be_utf8_but_those_of_classes(tmp_path):
+    write_photos(tmp_path, COUNTS)
+    first = tmp_path / "cat" / "000.png"
+    first.rename(first.with_name(os.fsdecode(b"caf\xe9.png")))
+    assert load_data(tmp_path).classes == 2
+    (tmp_path / "cat").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(DataError, match="is no UTF-8"):
+        load_data(tmp_path)
+
+
+def test_a_test_image_that_was_repaired_leaves_the_trials(tmp_path):
+    for name in ("train", "test"):
+        write_photos(tmp_path / name, {"cat": 4, "dog": 4})
+    path = tmp_path / "test" / "cat" / "000.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    damaged = load_data(tmp_path)
+    with pytest.raises(DataError, match=r"cat/000\.png"):
+        damaged.read_test()
+    path.write_bytes(whole)
+    assert load_data(tmp_path).key == damaged.key
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

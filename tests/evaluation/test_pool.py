@@ -90,6 +90,9 @@ def test_a_device_that_is_not_here_is_refused():
             choose_device("cuda")
         assert choose_device("auto") == "cpu"
     assert choose_device("cpu") == "cpu"
+    for name in ("cpu:foo", "cpu:0", "auto:3", "cuda:one", "cuda:"):
+        with pytest.raises(EvaluationError, match="no device is called"):
+            choose_device(name)
 
 
 @pytest.mark.slow

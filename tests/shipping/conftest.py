@@ -14,5 +14,5 @@ def folder(tmp_path, images):
     net = named("tiny")
     torch.manual_seed(0)
     path = open_folder(tmp_path / "run")
-    write_network(path, net, build(net), images, final(epochs=1, flip=False))
+    write_network(path, net, build(net), images, final(epochs=1, flip=False), split_seed=7)
     return path

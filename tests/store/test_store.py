@@ -148,6 +148,11 @@ def test_an_exported_table_has_the_costs_and_the_results(store, tmp_path):
     assert row["origin"] == 'a "quoted", name'
 
 
+def test_an_empty_place_is_refused():
+    with pytest.raises(StoreError, match="the place of a store is empty"):
+        Store("")
+
+
 def test_an_empty_store_exports_empty_files(store, tmp_path):
     assert store.export(tmp_path / "trials.csv") == 0
     assert store.export(tmp_path / "trials.jsonl") == 0

@@ -15,7 +15,7 @@ from archpress.comparison.result import Comparison
 from archpress.comparison.searches import SEARCHES, Searcher
 from archpress.comparison.tables import write_tables
 from archpress.compression.finals import FinalTrainer
-from archpress.compression.run_folder import open_folder, trials_of
+from archpress.compression.run_folder import alone_in, open_folder, trials_of
 from archpress.compression.settings import Settings, settings_of
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
@@ -114,11 +114,12 @@ def compare(
     with ExitStack() as stack:
         workers = workers_at_once(workers, conditions.device, cluster)
         pools = _pools(stack, conditions, workers, device, cluster)
+        stack.enter_context(alone_in(_folder(conditions)))
         trials = stack.enter_context(trials_of(_folder(conditions), store, images.key))
         told = stack.enter_context(ProgressFile(conditions.folder, workers=workers))
         listener = Together(progress or Silent(), told)
         weights = conditions.folder / "weights"
-        trainer = FinalTrainer(images, pools.final, trials, weights, listener)
+        trainer = FinalTrainer(images, pools.final, trials, weights, listener, conditions.device)
         evaluator = averaged(pools.trial, conditions.settings.initialisations)
         searcher = Searcher(conditions, space, budget, evaluator, trials, listener)
         match = Match(conditions, taking_part, searcher, FinalStage(conditions, trainer))

@@ -78,7 +78,8 @@ class Searcher:
         if limits.any_accuracy:
             self.progress.stage(f"seed {seed}, trial of the source", 1)
             source = [Candidate(conditions.source, "source")]
-            list(evaluate_once(self.evaluator, self.store, source, seed=seed))
+            trial = evaluate_once(self.evaluator, self.store, source, seed=seed, retry_failed=True)
+            list(trial)
         task = Task(
             conditions.source,
             self.space,

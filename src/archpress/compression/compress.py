@@ -22,6 +22,7 @@ from archpress.compression.given import (
 from archpress.compression.measuring import measure
 from archpress.compression.result import Result
 from archpress.compression.run_folder import (
+    alone_in,
     known_plan,
     open_folder,
     trials_of,
@@ -126,6 +127,7 @@ def compress(
     plan = _plan(images, wanted, limits, form, name, seed, given)
     folder = open_folder(Path(run))
     with ExitStack() as stack:
+        stack.enter_context(alone_in(folder))
         stack.enter_context(torch_threads(1))
         workers = workers_at_once(workers, chosen_device, cluster)
         told = stack.enter_context(ProgressFile(folder, workers=workers))
@@ -151,7 +153,10 @@ def compress(
             )
 
         with pool(wanted.final, limited=False) as workers_pool:
-            trainer = FinalTrainer(images, workers_pool, trials, folder / "weights", listener)
+            weights_folder = folder / "weights"
+            trainer = FinalTrainer(
+                images, workers_pool, trials, weights_folder, listener, chosen_device
+            )
             clock = Clock()
             varied = choose_augmentation(trainer, wanted.augmentations, wanted.final, source, space)
             settings = replace(wanted, final=varied)
@@ -172,7 +177,7 @@ def compress(
             clock.lap("final training")
         best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))
-        write_network(folder, best.architecture, network, images, best.recipe)
+        write_network(folder, best.architecture, network, images, best.recipe, split_seed=seed)
         result = measure(trainer, task, found, ending, limits, timing, name)
         clock.lap("measuring")
         result = replace(result, seconds=clock.seconds)

@@ -70,6 +70,7 @@ class FinalTrainer:
         store: of trials.
         folder: for weights.
         progress: who listens.
+        device: where networks are measured and teachers run.
     """
 
     data: ImageData
@@ -77,6 +78,7 @@ class FinalTrainer:
     store: Store
     folder: Path
     progress: Progress
+    device: str = "cpu"
 
     def train(
         self, plans: Sequence[Plan], stage: str, *, teacher: Path | None = None
@@ -177,7 +179,9 @@ class FinalTrainer:
         normalisation = self.normalisation(plan)
         with torch_threads(cores()):
             networks = [self.network(plan, seed) for seed in plan.seeds]
-            return Spread.of([accuracy_of(one, split, normalisation) for one in networks])
+            return Spread.of(
+                [accuracy_of(one, split, normalisation, device=self.device) for one in networks]
+            )
 
     def teach(self, teacher: Plan, recipe: Recipe) -> Path:
         """The outputs of the teacher's best network on the training images, in a file.
@@ -197,6 +201,7 @@ class FinalTrainer:
                     self.data,
                     recipe,
                     normalisation=self.normalisation(teacher),
+                    device=self.device,
                 )
             with whole_file(path) as unfinished, unfinished.open("wb") as file:
                 np.save(file, logits.numpy())

@@ -5,7 +5,7 @@ from pathlib import Path
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network
 from archpress.compression.measuring import test_split
-from archpress.compression.run_folder import open_folder, write_network
+from archpress.compression.run_folder import alone_in, open_folder, write_network
 from archpress.data import ImageData, require_shape
 from archpress.evaluation import Normalisation, Recipe, accuracy_of, choose_device, train
 
@@ -26,7 +26,7 @@ def train_to_folder(
         data: whose shape and classes the architecture has.
         recipe: how.
         folder: made where it is missing.
-        seed: of the training.
+        seed: of the training, and by which the images were divided.
         device: as `choose_device` knows it.
 
     Returns:
@@ -40,11 +40,11 @@ def train_to_folder(
     """
     require_shape(data, architecture.input_shape, architecture.classes)
     chosen = choose_device(device)
-    open_folder(folder)
-    result = train(architecture, data, recipe, seed, device=chosen)
-    network = result.network.cpu()
-    assert isinstance(network, Network)
-    write_network(folder, architecture, network, data, recipe)
+    with alone_in(open_folder(folder)):
+        result = train(architecture, data, recipe, seed, device=chosen)
+        network = result.network.cpu()
+        assert isinstance(network, Network)
+        write_network(folder, architecture, network, data, recipe, split_seed=seed)
     test, split = None, test_split(data, folder)
     if split is not None:
         test = accuracy_of(network, split, Normalisation.of(data, recipe), device=chosen)

@@ -1,12 +1,14 @@
 """The run folder: everything that a compression leaves behind, each file whole or not there."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -20,6 +22,9 @@ from archpress.errors import StoreError
 from archpress.evaluation import Normalisation, Recipe
 from archpress.store import STORE_FILE, Store, TrialFilter
 from archpress.whole_files import whole_file, write_text
+
+LOCK_FILE = ".lock"
+SPLIT_SEED = "split_seed"  # in the head of the weights' file
 
 
 def open_folder(folder: Path) -> Path:
@@ -64,12 +69,36 @@ def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator
             own.merge(store, which)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in a run folder meanwhile; reading it is free.
+
+    Raises:
+        StoreError: another one works there.
+    """
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"another process works in {folder}: wait for its end, or give another folder"
+        ) from None
+    with held:
+        yield
+
+
 def write_network(
-    folder: Path, architecture: Architecture, network: Network, data: ImageData, recipe: Recipe
+    folder: Path,
+    architecture: Architecture,
+    network: Network,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    split_seed: int,
 ) -> None:
     """`compressed.json`, `network.py`, `weights.safetensors` and `weights.pt`.
 
-    A `result.json` that is there tells of the network before, and is taken away.
+    A result and a report that are there tell of the network before, and are taken away.
 
     Args:
         folder: of the run.
@@ -77,15 +106,23 @@ def write_network(
         network: trained.
         data: whose classes and, by the recipe, normalisation `network.py` tells.
         recipe: that the network was trained with.
+        split_seed: by which the images were divided; the weights' file tells it, so that nobody
+            takes training images for validation images later.
     """
-    (folder / "result.json").unlink(missing_ok=True)
+    for name in ("result.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
     normalisation = Normalisation.of(data, recipe)
     preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
     write_text(folder / "compressed.json", architecture.to_json())
     write_text(folder / "network.py", to_source(architecture, preprocessing))
     state = as_written(architecture, network.state_dict())
     weights = {name: value.contiguous() for name, value in state.items()}
-    for name, save in (("weights.safetensors", save_file), ("weights.pt", torch.save)):
+    about = {SPLIT_SEED: str(split_seed)}
+    savers: dict[str, Callable[..., object]] = {
+        "weights.safetensors": partial(save_file, metadata=about),
+        "weights.pt": torch.save,
+    }
+    for name, save in savers.items():
         try:
             with whole_file(folder / name) as unfinished:
                 save(weights, unfinished)

@@ -108,6 +108,7 @@ def search(task: Task, limits: Limits) -> Search:
     if not journal.rounds:
         known = {trial.architecture.key for trial in _of_form(task)}
         journal.add(first_candidates(task.neighbourhood, limits, settings, task.rng(0), known))
+    try_source_again(task, limits)
     with EmbeddingLearner(task.neighbourhood, settings, task.seed, task.folder) as learner:
         with _timed(seconds, "first trials, embedding"):
             _train(task, limits, journal.rounds[0], "first trials", counts)
@@ -142,6 +143,15 @@ def search(task: Task, limits: Limits) -> Search:
         return Search(
             trials, finalists, ranking, learner.fitted.reconstruction, trust, counts, seconds
         )
+
+
+def try_source_again(task: Task, limits: Limits) -> None:
+    """Where accuracies are relative to its trial, one that failed would end every later call."""
+    own = [trial for trial in _trials(task) if trial.architecture.key == task.source.key]
+    if limits.max_accuracy_loss is not None and own and not own[0].done:
+        task.progress.stage("the source's trial, which failed before", 1)
+        again = [Candidate(task.source, "source")]
+        list(evaluate_once(task.evaluator, task.store, again, seed=task.seed, retry_failed=True))
 
 
 def _learn(task: Task, learner: EmbeddingLearner, number: int) -> None:

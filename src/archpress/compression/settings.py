@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from archpress.data import NAMES, ImageData
+from archpress.data.named import SAMPLE
 from archpress.embedding import FitSettings, ModelSize
 from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
@@ -226,7 +227,7 @@ def _augmentations(data_name: str) -> tuple[str, ...]:
 
 def default_effort(data_name: str) -> str:
     """The packaged sample is for a first look, so it gets "quick"; all else "standard"."""
-    return "quick" if data_name.endswith("-sample") else "standard"
+    return "quick" if data_name == SAMPLE else "standard"
 
 
 def with_counts(

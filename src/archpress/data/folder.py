@@ -1,6 +1,8 @@
 """Folders of images: CLASS/*.png, or train/CLASS/*.png with validation and test beside it."""
 
 import hashlib
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -88,7 +90,14 @@ def read_files(files: Files, shape: InputShape, *, resize: bool = True) -> Split
     Raises:
         DataError: an image cannot be read, or has another size; names the file.
     """
-    images = np.empty((len(files.paths), *shape), dtype=np.uint8)
+    try:
+        images = np.empty((len(files.paths), *shape), dtype=np.uint8)
+    except MemoryError:
+        raise DataError(
+            f"{len(files.paths):,} images of {format_shape(shape)} take "
+            f"{len(files.paths) * math.prod(shape) / 1e9:,.0f} GB, more than there is memory for; "
+            "give a smaller size to which all are brought"
+        ) from None
     for index, path in enumerate(files.paths):
         try:
             with Image.open(path) as image:
@@ -162,6 +171,11 @@ def _class_names(root: Path) -> tuple[str, ...]:
         raise DataError(
             f"{root}: holds no folders named after classes, with .png, .jpg, .webp or .bmp images"
         )
+    for name in names:
+        if name.encode("utf-8", "replace").decode() != name:
+            raise DataError(
+                f"{root}: the name of the class {name!r} is no UTF-8; rename the folder"
+            )
     return names
 
 
@@ -238,14 +252,24 @@ def _check_size(path: Path, size: tuple[int, int], shape: InputShape) -> None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits a pixel, which pillow would clip, with the 8 highest of them."""
+    """A grey image that pillow would clip: the 8 highest of 16 bits; wider numbers if they fit.
+
+    Raises:
+        DataError: numbers of 32 bits that are neither 0 to 255 nor 0 to 65,535, or fractions.
+    """
     values = np.asarray(image)
+    if not image.mode.startswith("I;16"):
+        if values.min() < 0 or values.max() > 65_535 or (values != values.round()).any():
+            raise DataError(
+                f"an image of mode {image.mode} has values from {values.min():g} to "
+                f"{values.max():g}; give it 8 bits a pixel"
+            )
+        if values.max() <= 255:
+            return Image.fromarray(values.astype(np.uint8))
     return Image.fromarray(np.clip(values / 257, 0, 255).round().astype(np.uint8))
 
 
 def _identity(files: Files, root: Path) -> str:
-    """Digest of names and sizes: the images themselves stay unread."""
-    digest = hashlib.sha256()
-    for path in files.paths:
-        digest.update(f"{path.relative_to(root).as_posix()}:{path.stat().st_size}\n".encode())
-    return digest.hexdigest()
+    """Digest of the names: the images stay unread, and one that is repaired is the same image."""
+    names = (os.fsencode(path.relative_to(root).as_posix()) for path in files.paths)
+    return hashlib.sha256(b"\n".join(names)).hexdigest()

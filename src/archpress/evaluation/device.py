@@ -24,13 +24,19 @@ def choose_device(name: str = "auto") -> str:
     Raises:
         EvaluationError: no such device, or this machine has none.
     """
-    kind = name.partition(":")[0]
-    if kind not in DEVICES:
-        raise EvaluationError(f"no device is called {name!r}; known are {', '.join(DEVICES)}")
+    kind, _, number = name.partition(":")
+    if kind not in DEVICES or (kind != name and not (kind == "cuda" and number.isdecimal())):
+        known = ", ".join(DEVICES)
+        raise EvaluationError(f"no device is called {name!r}; known are {known}, and cuda:1")
     if kind == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cuda" and not torch.cuda.is_available():
         raise EvaluationError("device 'cuda' was asked for, but torch finds no CUDA device here")
+    if number and int(number) >= torch.cuda.device_count():
+        raise EvaluationError(
+            f"device {name!r} was asked for, but the last one here is "
+            f"'cuda:{torch.cuda.device_count() - 1}'"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise EvaluationError("device 'mps' was asked for, but torch finds no such device here")
     return name

@@ -22,6 +22,7 @@ from archpress.report.training import Training
 from archpress.report.trials import Cost, front
 from archpress.report.values import page_values
 from archpress.store import STORE_FILE, Store, TrialFilter
+from archpress.whole_files import write_text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -69,7 +70,7 @@ def write_report(run: Path) -> Path:
     content, explorer = read_content(run)
     path = run / REPORT_FILE
     try:
-        path.write_text(render(content, explorer), encoding="utf-8")
+        write_text(path, render(content, explorer))
     except OSError as error:
         raise StoreError(f"cannot write the report {path}: {error}") from None
     return path

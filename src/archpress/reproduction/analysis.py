@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archpress.architecture import Architecture, Layer
 from archpress.architecture.vector import to_vectors, without_global_pools
-from archpress.compression.run_folder import open_folder, trials_of
+from archpress.compression.run_folder import alone_in, open_folder, trials_of
 from archpress.data import ImageData
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
 from archpress.embedding.paper_coding import Types
@@ -175,6 +175,7 @@ def analyse(
     folder = open_folder(run)
     space = paper_space(source.input_shape, source.classes, max_macs=limits.max_macs)
     with ExitStack() as stack:
+        stack.enter_context(alone_in(folder))
         stack.enter_context(torch_threads(1))
         pool = stack.enter_context(
             open_pool(

@@ -4,14 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
 from archpress.architecture.blocks import as_built
 from archpress.architecture.export import Preprocessing, read_preprocessing
 from archpress.architecture.network import Network, build, load_weights
-from archpress.compression.run_folder import read_plan
+from archpress.compression.run_folder import SPLIT_SEED
 from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation import Normalisation
 from archpress.version import __version__
@@ -59,9 +59,7 @@ def read_trained(folder: Path) -> TrainedNet:
         StoreError: a file is missing or cannot be read.
         ArchitectureError: the files do not fit together.
     """
-    for name in ("compressed.json", "weights.safetensors", "network.py"):
-        if not (folder / name).is_file():
-            raise StoreError(f"{folder} holds no finished compress or train: it has no {name}")
+    _check_files(folder)
     architecture = Architecture.load(folder / "compressed.json")
     try:
         preprocessing = read_preprocessing((folder / "network.py").read_text(encoding="utf-8"))
@@ -83,5 +81,21 @@ def read_trained(folder: Path) -> TrainedNet:
 
 
 def split_seed(folder: Path) -> int:
-    """The seed by which the run's validation images were told apart; 0 where it does not say."""
-    return int(read_plan(folder).get("seed", 0)) if (folder / "run.json").exists() else 0
+    """The seed by which the network's validation images were told apart; 0 where none is told.
+
+    Raises:
+        StoreError: a file is missing, or the weights cannot be read.
+    """
+    _check_files(folder)
+    weights = folder / "weights.safetensors"
+    try:
+        with safe_open(weights, "pt") as file:
+            return int((file.metadata() or {}).get(SPLIT_SEED, 0))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise StoreError(f"cannot read {weights}: {error}") from None
+
+
+def _check_files(folder: Path) -> None:
+    for name in ("compressed.json", "weights.safetensors", "network.py"):
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder} holds no finished compress or train: it has no {name}")

@@ -39,6 +39,8 @@ class Database:
     """
 
     def __init__(self, place: str) -> None:
+        if not place.strip():
+            raise StoreError("the place of a store is empty: give a file or a URL")
         url = _read_url(place)
         self.place = _told(url) if "://" in place else place
         self._secrets = [text for text in (url.password, *_query_secrets(url)) if text]
