@@ -24,10 +24,8 @@ Array = NDArray[np.float64]
 FAR = 4.0  # standard deviations at which an input is cut off
 TREES, BOOSTED = 300, 3  # trees of a forest, and forests that are boosted from different seeds
 CNNS = 5  # that see the numbers of the whole net, and as many that see its layers alone
-CNN_SHARE, CNN_SHARE_WITH_EPOCHS = (
-    0.65,
-    0.5,
-)  # of the weight: first epochs are no sequence of layers
+CNN_SHARE = 0.65  # of the weight
+CNN_SHARE_WITH_EPOCHS = 0.5  # which are no sequence of layers: trees read them as well
 
 
 class Predictor:
@@ -37,7 +35,7 @@ class Predictor:
         nets: at least two, of one input shape.
         accuracies: final ones, fractions, one a net.
         curves: `N x E`, accuracies after the first E epochs; None: the layers alone.
-        seed: of the trees.
+        seed: of trees and CNNs.
 
     Raises:
         EmbeddingError: scikit-learn is not installed, or nets, accuracies and curves differ in
