@@ -172,8 +172,7 @@ def test_a_job_survives_one_death_of_its_worker_but_not_two_and_the_pool_goes_on
 
 SCRIPT = """
 import signal, sys
-if {in_background}:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN if {in_background} else signal.default_int_handler)
 sys.path.insert(0, {root!r})
 import torch
 from archpress.architecture import named
