@@ -25,6 +25,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from archpress.architecture import named
@@ -97,6 +98,18 @@ def architectures() -> Values:
     return values
 
 
+def train_plainly(network: nn.Module, loader: DataLoader, epochs: int, rate: float) -> None:
+    """The usual way: a constant learning rate with momentum."""
+    optimizer = torch.optim.SGD(network.parameters(), rate, momentum=0.9, nesterov=True)
+    network.train()
+    for _ in range(epochs):
+        for images, labels in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+    network.eval()
+
+
 def plain_loop(nets: list, data: ImageData, recipe: Recipe) -> None:
     """The usual way: a loader, contiguous images, the default threads, one net after the other."""
     count = recipe.train_images
@@ -105,14 +118,8 @@ def plain_loop(nets: list, data: ImageData, recipe: Recipe) -> None:
         TensorDataset(pictures, data.train.labels[:count]), recipe.batch_size, shuffle=True
     )
     for net in nets:
-        network = build(net).train()
-        optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True)
-        for _ in range(recipe.epochs):
-            for images, labels in loader:
-                optimizer.zero_grad()
-                F.cross_entropy(network(images), labels).backward()
-                optimizer.step()
-        network.eval()
+        network = build(net)
+        train_plainly(network, loader, recipe.epochs, 0.01)
         with torch.no_grad():
             for images in torch.split(data.validation.images.float() / 255, 256):
                 network(images)

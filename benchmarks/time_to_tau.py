@@ -19,11 +19,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.stats import kendalltau
+from speed import train_plainly
 from torch.utils.data import DataLoader, TensorDataset
 
 from archpress.architecture import Architecture, named
@@ -41,47 +42,42 @@ PLAIN_EPOCHS, PLAIN_BATCH, PLAIN_RATE = 5, 64, 0.05
 SIZES = (5, 8, 10, 12, 16, 20, 25, 30, 40, 50, 60, 80, 100, 120)  # trials learned from
 ORDERS = 20  # random orders of the trials, over which tau is averaged
 
-Measured = dict[str, list[float]]  # "accuracy" and "seconds" since the stage began, one a net
+
+class Measured(TypedDict):
+    """A stage: accuracies of its nets, in their order, and the seconds that all took together."""
+
+    accuracies: list[float]
+    seconds: float
 
 
 def plain(nets: list[Architecture], data: ImageData) -> Measured:
-    """The usual way; a constant learning rate with momentum."""
+    """The usual way, one net after the other."""
     pictures = (data.train.images.float() / 255 - 0.5) / 0.5
     loader = DataLoader(TensorDataset(pictures, data.train.labels), PLAIN_BATCH, shuffle=True)
     unseen = (data.validation.images.float() / 255 - 0.5) / 0.5
-    found: Measured = {"accuracy": [], "seconds": []}
+    accuracies: list[float] = []
     started = time.perf_counter()
     for net in nets:
         torch.manual_seed(0)
-        network = build(net).train()
-        optimizer = torch.optim.SGD(network.parameters(), PLAIN_RATE, momentum=0.9, nesterov=True)
-        for _ in range(PLAIN_EPOCHS):
-            for images, labels in loader:
-                optimizer.zero_grad()
-                F.cross_entropy(network(images), labels).backward()
-                optimizer.step()
-        network.eval()
+        network = build(net)
+        train_plainly(network, loader, PLAIN_EPOCHS, PLAIN_RATE)
         with torch.no_grad():
             guessed = torch.cat([network(part).argmax(1) for part in torch.split(unseen, 256)])
-        found["accuracy"].append((guessed == data.validation.labels).float().mean().item())
-        found["seconds"].append(time.perf_counter() - started)
-        print(f"plain loop: {len(found['seconds'])}/{len(nets)}", flush=True)
-    return found
+        accuracies.append((guessed == data.validation.labels).float().mean().item())
+        print(f"plain loop: {len(accuracies)}/{len(nets)}", flush=True)
+    return {"accuracies": accuracies, "seconds": time.perf_counter() - started}
 
 
 def by_workers(nets: list[Architecture], data: ImageData, recipe: Recipe) -> Measured:
-    """Ours; seconds are those of the whole stage, shared alike: trials end out of order."""
+    """Ours."""
     accuracies: dict[str, float] = {}
     with ProcessPool(data, recipe, workers=2, device="cpu") as pool:
         started = time.perf_counter()
         for trial in pool.evaluate([Candidate(net, "bench") for net in nets], seed=0):
             accuracies[trial.architecture.key] = trial.accuracy or 1 / data.classes
             print(f"{recipe.name}: {len(accuracies)}/{len(nets)}", flush=True)
-        each = (time.perf_counter() - started) / len(nets)
-    return {
-        "accuracy": [accuracies[net.key] for net in nets],
-        "seconds": [each * (number + 1) for number in range(len(nets))],
-    }
+        seconds = time.perf_counter() - started
+    return {"accuracies": [accuracies[net.key] for net in nets], "seconds": seconds}
 
 
 def kept(path: Path, make: Callable[[], Measured]) -> Measured:
@@ -95,12 +91,12 @@ def curve(
 ) -> list[dict[str, float]]:
     """Tau by the number of trials, and the seconds that so many took."""
     truth, rows = np.array(held_out.accuracies), []
-    each = found["seconds"][-1] / len(nets)
+    each = found["seconds"] / len(found["accuracies"])
     for size in [size for size in SIZES if size <= len(nets)]:
         taus = []
         for order in range(ORDERS if size < len(nets) else 1):
             some = np.random.default_rng(order).permutation(len(nets))[:size]
-            trials = Labelled([nets[i] for i in some], [found["accuracy"][i] for i in some])
+            trials = Labelled([nets[i] for i in some], [found["accuracies"][i] for i in some])
             guess = Surrogate(embedding, trials).predict(held_out.architectures)
             taus.append(float(kendalltau(guess.mean, truth).statistic))
         rows.append(
@@ -149,9 +145,9 @@ def main() -> None:
     truth = kept(given.run / "truth.json", lambda: by_workers(held_out, data, longest))
     with torch_threads(1):
         embedding = fitted_embedding(source, settings_for("quick"), 0, given.run).embedding
-        known = Labelled(held_out, truth["accuracy"])
+        known = Labelled(held_out, truth["accuracies"])
         curves = {
-            name: curve(embedding, ours[: len(found["accuracy"])], found, known)
+            name: curve(embedding, ours[: len(found["accuracies"])], found, known)
             for name, found in stages.items()
         }
     reached = max(row["tau"] for row in curves["plain loop"])

@@ -35,7 +35,7 @@ BYTES = Units(
 MILLISECONDS = Units({"": 1.0, "us": 1e-3, "ms": 1.0, "s": 1e3}, "2.5, 2.5ms")
 
 _FORM = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(%|[a-z]*)", re.IGNORECASE)
-MOST = 1e18  # that a store can be asked for
+_MOST = 1e18  # that a store can be asked for
 _ROUNDING = 1e-6  # 1.005K is 1004.9999999999999 in floats
 
 
@@ -80,10 +80,10 @@ def read_amount(text: str, option: str, units: Units = COUNTS) -> Amount:
     if found:
         number, unit = float(found[1]), found[2].lower()
         size = 1.0 if unit == "%" else units.sizes.get(unit)
-        if size is not None and abs(number * size) <= MOST:
+        if size is not None and abs(number * size) <= _MOST:
             return Amount(number * size, is_share=unit == "%")
         if size is not None:
-            raise ArchpressError(f"{option} must be at most {MOST:g}, not {text!r}")
+            raise ArchpressError(f"{option} must be at most {_MOST:g}, not {text!r}")
     raise ArchpressError(f"{option} must be a number such as {units.examples} or 50%, not {text!r}")
 
 

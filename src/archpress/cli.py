@@ -340,6 +340,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as stop:
         if stop.code == STOPPED:
             given = sys.argv[1:] if arguments is None else arguments
-            goes_on = "; the same command goes on from here" if RESUMED & {*given[:1]} else ""
+            goes_on = (
+                "; the same command goes on from here" if RESUMED.intersection(given[:1]) else ""
+            )
             _say(f"archpress: stopped{goes_on}", error=True)
         raise

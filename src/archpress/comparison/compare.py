@@ -113,12 +113,15 @@ def compare(
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
         workers = workers_at_once(workers, conditions.device, cluster)
-        pools = _pools(stack, conditions, workers, device, cluster)
-        stack.enter_context(alone_in(_folder(conditions)))
-        trials = stack.enter_context(trials_of(_folder(conditions), store, images.key))
-        told = stack.enter_context(ProgressFile(conditions.folder, workers=workers))
+        pools = _pools(
+            stack, conditions, workers, device, cluster
+        )  # refuses; nothing is written yet
+        folder = _folder(conditions)
+        stack.enter_context(alone_in(folder))
+        trials = stack.enter_context(trials_of(folder, store, images.key))
+        told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(progress or Silent(), told)
-        weights = conditions.folder / "weights"
+        weights = folder / "weights"
         trainer = FinalTrainer(images, pools.final, trials, weights, listener, conditions.device)
         evaluator = averaged(pools.trial, conditions.settings.initialisations)
         searcher = Searcher(conditions, space, budget, evaluator, trials, listener)

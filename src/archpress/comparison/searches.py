@@ -78,8 +78,8 @@ class Searcher:
         if limits.any_accuracy:
             self.progress.stage(f"seed {seed}, trial of the source", 1)
             source = [Candidate(conditions.source, "source")]
-            trial = evaluate_once(self.evaluator, self.store, source, seed=seed, retry_failed=True)
-            list(trial)
+            trials = evaluate_once(self.evaluator, self.store, source, seed=seed, retry_failed=True)
+            list(trials)
         task = Task(
             conditions.source,
             self.space,

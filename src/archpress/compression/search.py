@@ -147,8 +147,10 @@ def search(task: Task, limits: Limits) -> Search:
 
 def try_source_again(task: Task, limits: Limits) -> None:
     """Where accuracies are relative to its trial, one that failed would end every later call."""
-    own = [trial for trial in _trials(task) if trial.architecture.key == task.source.key]
-    if limits.max_accuracy_loss is not None and own and not own[0].done:
+    if limits.max_accuracy_loss is None:
+        return
+    own = _own_trial(task)
+    if own is not None and not own.done:
         task.progress.stage("the source's trial, which failed before", 1)
         again = [Candidate(task.source, "source")]
         list(evaluate_once(task.evaluator, task.store, again, seed=task.seed, retry_failed=True))
@@ -228,7 +230,7 @@ def objective_of(task: Task, limits: Limits) -> Objective:
     """
     if limits.max_accuracy_loss is None:
         return Objective(limits)
-    own = next((t for t in _trials(task) if t.architecture.key == task.source.key), None)
+    own = _own_trial(task)
     if own is None or own.accuracy is None:
         why = own.error if own else "there is none"
         raise EvaluationError(
@@ -236,6 +238,11 @@ def objective_of(task: Task, limits: Limits) -> Objective:
             "nothing can be compared with it"
         )
     return Objective(limits, max(0.0, own.accuracy - limits.max_accuracy_loss))
+
+
+def _own_trial(task: Task) -> Trial | None:
+    """The source's."""
+    return next((t for t in _trials(task) if t.architecture.key == task.source.key), None)
 
 
 def _known_objective(task: Task, limits: Limits, last: Trial | None = None) -> Objective | None:
