@@ -340,8 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as stop:
         if stop.code == STOPPED:
             given = sys.argv[1:] if arguments is None else arguments
-            goes_on = (
-                "; the same command goes on from here" if RESUMED.intersection(given[:1]) else ""
-            )
-            _say(f"archpress: stopped{goes_on}", error=True)
+            is_resumed = bool(RESUMED.intersection(given[:1]))
+            rest = "; the same command goes on from here" if is_resumed else ""
+            _say(f"archpress: stopped{rest}", error=True)
         raise

@@ -113,9 +113,7 @@ def compare(
     taking_part = [(one, one.arm(conditions)) for one in contestants]
     with ExitStack() as stack:
         workers = workers_at_once(workers, conditions.device, cluster)
-        pools = _pools(
-            stack, conditions, workers, device, cluster
-        )  # refuses; nothing is written yet
+        pools = _pools(stack, conditions, workers, device, cluster)  # may refuse: before any file
         folder = _folder(conditions)
         stack.enter_context(alone_in(folder))
         trials = stack.enter_context(trials_of(folder, store, images.key))
