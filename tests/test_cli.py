@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -283,7 +284,10 @@ def test_a_net_is_evaluated_once_and_trained_to_a_folder(tmp_path, capsys):
         "--json",
     ]
     assert run(*command) == 0
-    assert json.loads(capsys.readouterr().out)["test_accuracy"] > 0.5
+    said = capsys.readouterr()
+    assert json.loads(said.out)["test_accuracy"] > 0.5
+    assert "epochs: 2" in said.err
+    assert re.search(r"2/2 in \d+ s.*; loss \d\.\d+, validation \d\d\.\d\d%", said.err)
     assert (tmp_path / "o" / "network.py").exists()
 
 
@@ -313,7 +317,7 @@ def test_a_test_split_that_cannot_be_read_does_not_cost_the_trained_network(tmp_
     np.savez(path, x_train=digits.train.images, y_train=digits.train.labels, **arrays)
     whole, last = path.read_bytes(), digits.validation.images[-1].numpy().tobytes()
     path.write_bytes(bytes(len(last)).join(whole.rsplit(last, 1)))  # the last test image is blank
-    command = ["train", "tiny", "--data", path, "--epochs", 1, "--out", tmp_path / "o"]
+    command = ["train", "tiny", "--data", path, "--epochs", 1, "--out", tmp_path / "o", "--quiet"]
     said = refused(capsys, *command)
     assert "damaged (Bad CRC-32 for file 'x_test.npy')" in said
     assert f"the trained network is in {tmp_path / 'o'} all the same" in said
@@ -351,7 +355,11 @@ def test_a_search_whose_test_split_cannot_be_read_ends_once_it_is_repaired(
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["train", "tiny", "--data", "digits", "--out", "here"], "stopped"),
+        (["evaluate", "tiny", "--data", "digits"], "stopped"),
+        (
+            ["train", "tiny", "--data", "digits", "--out", "here"],
+            "stopped; the same command goes on from here",
+        ),
         (
             [*COMPRESS, "--max-parameters", 3000, "--run", "here"],
             "stopped; the same command goes on from here",

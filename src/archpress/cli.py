@@ -18,6 +18,7 @@ from archpress.arguments import (
     JsonOption,
     MaxParametersOption,
     NetArgument,
+    QuietOption,
     RunArgument,
     SeedOption,
     SizeOption,
@@ -43,7 +44,8 @@ from archpress.cli_watch import watch
 from archpress.errors import ArchpressError, EvaluationError
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
-RESUMED = {"compress", "compare", "analyse", "reproduce"}  # commands that go on from what they had
+# Commands that go on from what they had.
+RESUMED = {"compress", "compare", "analyse", "reproduce", "train"}
 
 app = typer.Typer(
     name="archpress",
@@ -112,19 +114,26 @@ def train(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a net to the end and write it as plain PyTorch: network.py, weights.pt.
+
+    The same command goes on from its last epochs after a kill.
 
     **Example:** archpress train plain6 --data fashion-mnist-sample --out runs/plain --epochs 4
     """
     from archpress.compression import MIRRORED, train_to_folder
     from archpress.evaluation import augmented, final
+    from archpress.terminal import TerminalProgress
 
     architecture, images = read_net_and_images(net, data, size, seed)
     recipe = final(epochs=epochs, flip=images.name in MIRRORED)
     if augment is not None:
         recipe = augmented(recipe, augment.value, images.input_shape)
-    accuracies = train_to_folder(architecture, images, recipe, out, seed=seed, device=device)
+    with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
+        accuracies = train_to_folder(
+            architecture, images, recipe, out, seed=seed, device=device, progress=progress
+        )
     if as_json:
         _print_json({**costs(architecture), **accuracies})
     else:

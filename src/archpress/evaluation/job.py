@@ -28,6 +28,7 @@ class Job:
         recipe: how.
         seed: of the training.
         save_weights: `.safetensors` file for the trained weights; it appears whole or not at all.
+            The state of a long training lies beside it until then, for it to go on after a kill.
         teacher_logits: `.npy` file of `2 x N x K`, float32, see `training.teacher_logits_of`.
         initial_weights: `.safetensors` file to start from; the recipe's `start` says which they
             are, so that the trial is not taken for one that started from fresh weights.
@@ -91,6 +92,7 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
         The trial, failed for any reason but the user's interruption.
     """
     started = time.perf_counter()
+    weights = job.save_weights
     try:
         logits = None if job.teacher_logits is None else _read_logits(job.teacher_logits)
         initial = None if job.initial_weights is None else _read_weights(job.initial_weights)
@@ -103,9 +105,10 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
             threads=threads,
             teacher_logits=logits,
             initial=initial,
+            checkpoint=None if weights is None else weights.with_suffix(".training"),
         )
-        if job.save_weights is not None:
-            save_weights(result.network, job.save_weights)
+        if weights is not None:
+            save_weights(result.network, weights)
     except Exception as error:  # whatever an architecture does, the other jobs go on
         return job.failed(data.key, described(error), time.perf_counter() - started)
     return _done(job, data.key, result)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from archpress.architecture.network import build, load_weights
 from archpress.data import ImageData, Split
 from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
+from archpress.evaluation.checkpoint import Checkpoint, TrainingState, fingerprint
 from archpress.evaluation.preparation import (
     Normalisation,
     Prepared,
@@ -76,6 +78,7 @@ def train(
     teacher_logits: Tensor | None = None,
     initial: Mapping[str, Tensor] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> TrainingResult:
     """Train a network.
 
@@ -95,6 +98,8 @@ def train(
             by `teacher_logits_of`; needed when the recipe distils.
         initial: the whole network's weights by name, to start from them; they stay as they are.
         on_epoch: called after each epoch.
+        checkpoint: file for the state of a long training, from which one that was killed goes on,
+            to the same weights; gone at the end.
 
     Raises:
         DivergedError: the loss became infinite or not a number.
@@ -110,8 +115,14 @@ def train(
             load_weights(network, dict(initial), where="the initial weights")
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         loop = _Loop(network, prepared, recipe, seed, teacher_logits)
+        kept = _checkpoint_of(checkpoint, start, data, recipe, seed, teacher_logits, network)
         curve: list[float] = []
-        for number in range(1, recipe.epochs + 1):
+        done, before, train_loss = 0, 0.0, math.nan
+        if (state := kept.read()) is not None:
+            loop.restore(state)
+            done, before = state.epoch, state.seconds
+            curve, train_loss = list(state.curve), state.train_loss
+        for number in range(done + 1, recipe.epochs + 1):
             train_loss = loop.run_epoch(number)
             accuracy = None
             if _is_evaluated(recipe, number):
@@ -121,8 +132,12 @@ def train(
                 curve.append(accuracy)
             if on_epoch is not None:
                 on_epoch(Epoch(number, train_loss, accuracy))
+            if kept.is_due and number < recipe.epochs:
+                seconds = before + time.perf_counter() - started
+                kept.write(loop.state(number, seconds, train_loss, curve))
         network.eval()
-    seconds = time.perf_counter() - started
+        kept.remove()
+    seconds = before + time.perf_counter() - started
     return TrainingResult(network, curve[-1], tuple(curve), train_loss, seconds)
 
 
@@ -237,6 +252,32 @@ class _Loop:
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.momentum = recipe.batch_norm_momentum
 
+    def state(
+        self, number: int, seconds: float, train_loss: float, curve: list[float]
+    ) -> TrainingState:
+        """Everything that the next epochs depend on; the arguments as `TrainingState` has them."""
+        return TrainingState(
+            number,
+            seconds,
+            train_loss,
+            curve,
+            self.network.state_dict(),
+            self.optimizer.state_dict(),
+            self.rng.get_state(),
+            _dropout_state(self.prepared.images.device),
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Be as after the epoch of a state."""
+        self.network.load_state_dict(state.network)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.rng.set_state(state.order)
+        device = self.prepared.images.device
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state.dropout, device)
+        else:
+            torch.set_rng_state(state.dropout)
+
     def run_epoch(self, number: int) -> float:
         """Train for one epoch; the mean loss of its steps."""
         self.network.train()
@@ -283,6 +324,31 @@ class _Loop:
             nn.utils.clip_grad_norm_(self.weights, recipe.clip)
         self.optimizer.step()
         return loss.detach()
+
+
+def _dropout_state(device: torch.device) -> Tensor:
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.get_rng_state()
+
+
+def _checkpoint_of(
+    path: Path | None,
+    start: Architecture | nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    seed: int,
+    teacher_logits: Tensor | None,
+    network: nn.Module,
+) -> Checkpoint:
+    """The checkpoint of just this training; arguments as of `train`, the network as it begins."""
+    about: list[object] = []
+    if path is not None:
+        design = start.key if isinstance(start, Architecture) else str(start)
+        taught = () if teacher_logits is None else (teacher_logits,)
+        begun = fingerprint([*network.state_dict().values(), *taught])
+        about = [design, data.key, recipe.key, recipe.evaluate_every, seed, begun]
+    return Checkpoint(path, about)
 
 
 def _distance(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
