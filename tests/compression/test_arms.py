@@ -7,8 +7,7 @@ from archpress.architecture import named
 from archpress.architecture.vector import has_vectors
 from archpress.compression import settings_for
 from archpress.compression.arms import default_arm, paper_arm, paper_flow_arm
-from archpress.compression.ending import HAND_MADE_FINALISTS
-from archpress.compression.first import hand_made_nets
+from archpress.compression.first import HAND_MADE_FINALISTS, hand_made_nets
 from archpress.embedding.paper import PaperSettings
 from archpress.evaluation import Trial, TrialState
 from archpress.search import Objective, Problem, run_arm

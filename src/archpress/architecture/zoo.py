@@ -125,18 +125,24 @@ def _separable(classes: int) -> list[Layer]:
     return [*body, AVERAGE, Layer("linear", channels=classes)]
 
 
-def plain(widths: Iterable[int], classes: int, readout: Readout = "average") -> list[Layer]:
-    """Conv-BN-ReLU blocks, max pools after a third and two thirds of them, a linear layer.
+def plain(
+    widths: Iterable[int],
+    classes: int,
+    readout: Readout = "average",
+    pools: tuple[int, ...] = (),
+) -> list[Layer]:
+    """Conv-BN-ReLU blocks with max pools between, and a linear layer.
 
     Args:
         widths: channels of each block.
         classes: outputs of the last layer.
         readout: what the linear layer reads: the average over the last map, that map made coarser
             by 2x2 average pooling, or the map as it is.
+        pools: after which blocks a pool stands; none: after a third and two thirds of them.
     """
     widths = list(widths)
     third = max(1, round(len(widths) / 3))
-    pools = (third, min(len(widths) - 1, 2 * third))
+    pools = pools or (third, min(len(widths) - 1, 2 * third))
     return [*blocks_and_pools(widths, pools), *READ[readout], Layer("linear", channels=classes)]
 
 
@@ -150,6 +156,7 @@ class ZooNet:
 
 
 GRAY, COLOUR = (1, 28, 28), (3, 32, 32)
+PYRAMID = (32, 64, 64, 128, 128, 256, 256), (1, 3, 5)  # widths, blocks with a pool behind them
 
 ZOO: dict[str, ZooNet] = {
     "conv7": ZooNet(_conv7, GRAY, "the paper's net for Fashion-MNIST: 7 conv-BN-ReLU blocks"),
@@ -168,6 +175,11 @@ ZOO: dict[str, ZooNet] = {
         lambda classes: plain((16, 16, 32, 32, 64, 64), classes),
         GRAY,
         "6 conv-BN-ReLU blocks, two pools, global average pooling",
+    ),
+    "pyramid7": ZooNet(
+        lambda classes: plain(PYRAMID[0], classes, pools=PYRAMID[1]),
+        COLOUR,
+        "7 conv-BN-ReLU blocks, wide where maps are small: many parameters, few multiply-adds",
     ),
     "tiny": ZooNet(lambda classes: plain((8, 16, 32), classes), GRAY, "3 blocks, for quick trials"),
 }

@@ -136,9 +136,15 @@ def _searches() -> Iterable[Contestant]:
         return Contestant(name, about, "baseline", lambda _: make())
 
     makers = {"hand-made": hand_made_arm, **SEARCHES, "reinforce": reinforce}
-    about = "the hand-made net whose last layer reads a coarse map"
-    coarse = Contestant("hand-made-coarse", about, "baseline", lambda _: hand_made_arm(1))
-    return [*(contestant(name, make) for name, make in makers.items()), coarse]
+
+    def hand_made(name: str, number: int, about: str) -> Contestant:
+        return Contestant(name, about, "baseline", lambda _: hand_made_arm(number))
+
+    return [
+        *(contestant(name, make) for name, make in makers.items()),
+        hand_made("hand-made-coarse", 1, "the hand-made net whose last layer reads a coarse map"),
+        hand_made("hand-made-pyramid", -1, "the hand-made net that is wide where maps are small"),
+    ]
 
 
 def _heirs() -> Iterable[Contestant]:

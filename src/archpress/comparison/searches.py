@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.result import Run
-from archpress.compression.ending import HAND_MADE_FINALISTS
+from archpress.compression.first import HAND_MADE_FINALISTS
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting

@@ -6,8 +6,12 @@ from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
 from archpress.architecture.vector import has_vectors, without_global_pools
-from archpress.compression.ending import HAND_MADE_FINALISTS
-from archpress.compression.first import HAND_MADE, first_candidates, hand_made_nets
+from archpress.compression.first import (
+    HAND_MADE,
+    first_candidates,
+    hand_made_finalists,
+    hand_made_nets,
+)
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
@@ -95,7 +99,7 @@ def _plain(problem: Problem[Architecture]) -> list[Architecture]:
     """
     if problem.objective.shrinks:
         return []
-    return hand_made_nets(_of_any_time(_space(problem).choices))[:HAND_MADE_FINALISTS]
+    return hand_made_finalists(_of_any_time(_space(problem).choices))
 
 
 def _of_any_time(space: SearchSpace) -> SearchSpace:

@@ -5,15 +5,13 @@ from dataclasses import dataclass, replace
 
 from archpress.architecture import Architecture
 from archpress.compression.finals import FinalTrainer, Plan
-from archpress.compression.first import hand_made_nets
+from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Search, Task, objective_of
 from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough
 from archpress.errors import SpaceError
 from archpress.search.objective import Objective
 from archpress.space import Limits
-
-HAND_MADE_FINALISTS = 2  # plain nets that are trained to the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +92,4 @@ def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Ar
             space = space.with_limits(allowed)
         except SpaceError:
             return []
-    return hand_made_nets(space)[:HAND_MADE_FINALISTS]
+    return hand_made_finalists(space)

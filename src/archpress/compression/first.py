@@ -1,11 +1,12 @@
 """What is trained before anything is known."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 from archpress.architecture import Architecture
-from archpress.architecture.zoo import Readout, plain
+from archpress.architecture.zoo import PYRAMID, Readout, plain
 from archpress.compression.settings import Settings
 from archpress.errors import ArchitectureError
 from archpress.evaluation import Candidate
@@ -19,17 +20,27 @@ from archpress.space import (
     repair,
 )
 
-HandMade = tuple[tuple[int, ...], Readout]  # widths, what the last layer reads
+
+class HandMade(NamedTuple):
+    """A plain net to be scaled; fields as the arguments of `architecture.zoo.plain`."""
+
+    widths: tuple[int, ...]
+    readout: Readout
+    pools: tuple[int, ...] = ()
+
 
 # Hand-made nets among the first trials, scaled to the limits. What five minutes of handwork find,
 # the search should start from.
 HAND_MADE: tuple[HandMade, ...] = (
-    ((16, 16, 32, 32, 64, 64), "average"),
-    ((16, 16, 24, 24, 32, 32), "coarse"),
-    ((16, 16, 24, 24, 32, 32, 48, 48), "average"),
-    ((12, 12, 16, 16, 16, 16), "map"),
-    ((16, 24, 24, 24, 16), "map"),
+    HandMade((16, 16, 32, 32, 64, 64), "average"),
+    HandMade((16, 16, 24, 24, 32, 32), "coarse"),
+    HandMade((16, 16, 24, 24, 32, 32, 48, 48), "average"),
+    HandMade((12, 12, 16, 16, 16, 16), "map"),
+    HandMade((16, 24, 24, 24, 16), "map"),
+    HandMade(PYRAMID[0], "average", PYRAMID[1]),
 )
+HAND_MADE_FINALISTS = 2  # the first so many are trained to the end
+SPARE = 2.0  # times as many parameters as the usual net, for the last to be a finalist too
 
 
 def first_candidates(
@@ -88,13 +99,24 @@ def hand_made_nets(
     nets: list[Architecture] = []
     if space.kept is not None:
         return nets
-    for widths, readout in designs:
-        layers = plain([8 * width for width in widths], space.classes, readout)
+    for widths, readout, pools in designs:
+        layers = plain([8 * width for width in widths], space.classes, readout, pools)
         try:
             wide = Architecture(space.input_shape, tuple(layers))
-        except ArchitectureError:  # two pools do not fit the smallest images
+        except ArchitectureError:  # its pools do not fit the smallest images
             continue
         fitting = narrow_to_fit(wide, space)
         if fitting is not None:
             nets.append(fitting)
     return nets
+
+
+def hand_made_finalists(space: SearchSpace) -> list[Architecture]:
+    """Hand-made nets that are worth a final training, the usual one first.
+
+    Where parameters are to spare, since multiply-adds or time are what is short, the pyramid is
+    among them: it has many more parameters for as many multiply-adds.
+    """
+    nets = hand_made_nets(space, HAND_MADE[:HAND_MADE_FINALISTS])
+    pyramids = hand_made_nets(space, HAND_MADE[-1:])
+    return nets + [net for net in pyramids if nets and net.parameters >= SPARE * nets[0].parameters]

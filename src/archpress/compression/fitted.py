@@ -15,6 +15,7 @@ from archpress.embedding import (
     Embedding,
     Labelled,
     Reconstruction,
+    begin_with_pretrained,
     fit_unlabelled,
     reconstruction,
 )
@@ -78,21 +79,23 @@ def fitted_embedding(
 
     def drawn(count: int, stage: int) -> list[Architecture]:
         """As many nets of the space as there are, then others: some spaces have few."""
-        nets = _pool(source, space, settings.paper_share, (seed, stage), count, check)
+        nets = draw_pool(source, space, settings.paper_share, (seed, stage), count, check)
         missing = count - len(nets) if space != plain else 0
-        return nets + _pool(source, plain, settings.paper_share, (seed, stage), missing, check)
+        return nets + draw_pool(source, plain, settings.paper_share, (seed, stage), missing, check)
 
     pool = drawn(settings.pool, 0)  # also for an embedding that was read: the refits' nets, again
     if embedding is None:
-        embedding = Embedding(space, settings.size, seed)
+        embedding, fit = Embedding(space, settings.size, seed), settings.fit
+        if fit.pretrained and begin_with_pretrained(embedding):
+            fit = fit.of_the_rest()
         rng = np.random.default_rng([seed, 1])
-        fit_unlabelled(embedding, pool, settings.fit, rng, progress=check)
+        fit_unlabelled(embedding, pool, fit, rng, progress=check)
         with whole_file(path) as unfinished:
             embedding.save(unfinished)
     known = {net.key for net in pool}
     unseen = [net for net in drawn(UNSEEN, 2) if net.key not in known]
     if not unseen:  # the pool has all nets of a small space
-        unseen = _pool(source, plain, settings.paper_share, (seed, 2), UNSEEN, check)
+        unseen = draw_pool(source, plain, settings.paper_share, (seed, 2), UNSEEN, check)
     restored = reconstruction(embedding, unseen, known, np.random.default_rng([seed, 3]))
     return Fitted(embedding, pool[:REFIT_POOL], restored)
 
@@ -131,13 +134,13 @@ def _read(path: Path, space: SearchSpace) -> Embedding | None:
         return None
 
 
-def _pool(
+def draw_pool(
     source: Architecture,
     space: SearchSpace,
     paper_share: float,
     seed: tuple[int, int],
     count: int,
-    check: Callable[[], None],
+    check: Callable[[], None] = lambda: None,
 ) -> list[Architecture]:
     """Neighbours of the source of all sizes, and the paper's samples, in random order."""
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,7 +19,7 @@ from archpress.errors import EmbeddingError
 from archpress.space import Repaired, SearchSpace, repair
 
 BATCH = 512  # architectures encoded or decoded at once
-FORMAT, FORMAT_VERSION = "archpress-embedding", 1
+FORMAT, FORMAT_VERSION = "archpress-embedding", 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,36 @@ class Scale:
 
 def _unit(*shape: int) -> Scale:
     return Scale(torch.zeros(shape), torch.ones(shape))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingFile:
+    """What lies in a file of `Embedding.save`."""
+
+    alphabet: Alphabet
+    size: ModelSize
+    tensors: dict[str, Tensor]
+
+
+def read_file(path: Path | str) -> EmbeddingFile:
+    """What `Embedding.save` wrote, of whatever search space.
+
+    Raises:
+        EmbeddingError: no such file, no embedding, or another version.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            head = json.loads((file.metadata() or {}).get("archpress", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise EmbeddingError(f"cannot read embedding {path}: {error}") from None
+    if head.get("format") != FORMAT or head.get("version") != FORMAT_VERSION:
+        raise EmbeddingError(f"{path} is no embedding that this version of archpress reads")
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in head["alphabet"].items()
+    }
+    return EmbeddingFile(Alphabet(**values), ModelSize(**head["size"]), tensors)
 
 
 @dataclass(eq=False)
@@ -171,18 +202,11 @@ class Embedding:
         """Read what `save` wrote, for the same search space.
 
         Raises:
-            EmbeddingError: no such file, no embedding, a newer version, or another alphabet.
+            EmbeddingError: no such file, no embedding, another version, or another alphabet.
         """
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                head = json.loads((file.metadata() or {}).get("archpress", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
-            raise EmbeddingError(f"cannot read embedding {path}: {error}") from None
-        if head.get("format") != FORMAT or head.get("version", 0) > FORMAT_VERSION:
-            raise EmbeddingError(f"{path} is no embedding that this version of archpress reads")
-        embedding = cls(space, ModelSize(**head["size"]))
-        if json.loads(json.dumps(asdict(embedding.alphabet))) != head["alphabet"]:
+        file = read_file(path)
+        embedding, tensors = cls(space, file.size), dict(file.tensors)
+        if embedding.alphabet != file.alphabet:
             raise EmbeddingError(f"{path} was fitted for another search space")
         embedding.cost_scale = Scale(
             tensors.pop("scale.costs.mean"), tensors.pop("scale.costs.std")

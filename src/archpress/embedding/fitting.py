@@ -1,7 +1,8 @@
 """Fitting an embedding: long on unlabelled architectures, then short on each round of trials."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ class FitSettings:
         body_rate: of encoder, decoder and cost head in a refit; a tenth, so that what they learned
             from the unlabelled stays.
         bagging: share of the trials that each head sees.
+        pretrained: whether the unlabelled fit begins with the weights that ship with the package,
+            for half of the steps at half of the rate; they know most of it (docs/choices.md).
     """
 
     steps: int = 600
@@ -42,6 +45,11 @@ class FitSettings:
     head_rate: float = 2e-3
     body_rate: float = 2e-4
     bagging: float = 0.8
+    pretrained: bool = True
+
+    def of_the_rest(self) -> "FitSettings":
+        """What the unlabelled fit still needs after the shipped weights."""
+        return replace(self, steps=ceil(self.steps / 2), learning_rate=self.learning_rate / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,10 @@ def fit_unlabelled(
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     model = embedding.model.train()
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.15
@@ -179,4 +190,4 @@ def _refit_optimizer(embedding: Embedding, settings: FitSettings) -> torch.optim
         {"params": list(model.accuracy.parameters()), "lr": settings.head_rate},
         {"params": body, "lr": settings.body_rate},
     ]
-    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)

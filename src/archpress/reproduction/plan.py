@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from archpress.architecture import Architecture
-from archpress.compression.ending import HAND_MADE_FINALISTS
-from archpress.compression.first import hand_made_nets
+from archpress.compression.first import HAND_MADE_FINALISTS, hand_made_nets
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
 from archpress.data.split import VALIDATION_FRACTION
@@ -31,7 +30,7 @@ TIMED_NETS = 12  # of each method's candidates
 TIMED_WORK = 6 * 10**9  # multiply-adds of a timing's forward passes, about
 FEWEST_TIMED, MOST_TIMED = 16, 1024  # images
 WITHOUT_SEARCH = {
-    *("hand-made", "hand-made-coarse", "narrowing"),
+    *("hand-made", "hand-made-coarse", "hand-made-pyramid", "narrowing"),
     *("distillation", "fitnet", "pruning-l1", "pruning-bn"),
 }
 FORWARD = 1 / 3  # of the work of a training step is done in an evaluation too
