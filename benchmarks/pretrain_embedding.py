@@ -3,7 +3,7 @@
     python benchmarks/pretrain_embedding.py src/archpress/embedding/pretrained.safetensors
 
 For each source, at each size of images and number of classes, neighbours of all sizes and samples
-of the paper's sampler, as a run would draw them. No image is needed. Half an hour of one core.
+of the paper's sampler, as a run would draw them. No image is needed. About 25 minutes of one core.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def widest(spaces: list[SearchSpace]) -> SearchSpace:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the embedding that ships with the package.")
     parser.add_argument("file", type=Path)
-    parser.add_argument("--pool", type=int, default=2000, help="nets around each source")
+    parser.add_argument("--pool", type=int, default=1000, help="nets around each source")
     parser.add_argument("--steps", type=int, default=12_000)
     given = parser.parse_args()
     nets = sources()

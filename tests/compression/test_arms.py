@@ -7,7 +7,7 @@ from archpress.architecture import named
 from archpress.architecture.vector import has_vectors
 from archpress.compression import settings_for
 from archpress.compression.arms import default_arm, paper_arm, paper_flow_arm
-from archpress.compression.first import HAND_MADE_FINALISTS, hand_made_nets
+from archpress.compression.first import hand_made_finalists
 from archpress.embedding.paper import PaperSettings
 from archpress.evaluation import Trial, TrialState
 from archpress.search import Objective, Problem, run_arm
@@ -82,7 +82,7 @@ def test_among_the_best_are_the_plain_nets_that_are_finalists_of_compress(tmp_pa
     limits = Limits(max_parameters=3500)  # of nets that take more time than the space allows
     space = Neighbourhood(TINY, space_around(TINY, limits))
     problem = Problem(space, Objective(limits), budget=16, batch=3)
-    plain = hand_made_nets(replace(space.choices, most_activations=None))[:HAND_MADE_FINALISTS]
+    plain = hand_made_finalists(replace(space.choices, most_activations=None))
     assert not all(map(space.choices.contains, plain))
     arm = default_arm(SETTINGS, tmp_path)
     best = arm.rank(problem, run_arm(arm, problem, look_up), 5)

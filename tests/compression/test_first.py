@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from archpress.architecture import named
-from archpress.compression.first import HAND_MADE, hand_made_finalists, hand_made_nets
+from archpress.compression.first import COARSE, PYRAMID, USUAL, hand_made_finalists, hand_made_nets
 from archpress.space import Limits, space_around
 
 
@@ -14,7 +14,7 @@ def space(**limits):
 def test_where_multiply_adds_are_short_the_pyramid_is_a_finalist():
     short = space(max_macs=15_000_000)
     usual, coarse, pyramid = hand_made_finalists(short)
-    assert [usual, coarse] == hand_made_nets(short, HAND_MADE[:2])
+    assert [usual, coarse] == hand_made_nets(short, [USUAL, COARSE])
     assert pyramid.macs <= 15_000_000
     assert pyramid.macs > 0.8 * usual.macs
     assert pyramid.parameters > 2 * usual.parameters
@@ -26,5 +26,5 @@ def test_where_parameters_are_short_it_is_not():
 
 def test_designs_that_do_not_fit_the_images_are_left_out():
     small = space_around(named("plain6", (1, 6, 6)))
-    assert hand_made_nets(small, HAND_MADE[-1:]) == []
+    assert hand_made_nets(small, [PYRAMID]) == []
     assert len(hand_made_finalists(small)) == 1  # two pools fit, a coarser map does not

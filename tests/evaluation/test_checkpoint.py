@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from archpress.architecture import Layer, chain
+from archpress.compression import train_to_folder
 from archpress.evaluation import Candidate, Job, checkpoint, run_job, train
+from archpress.search import Silent
 
 WITH_DROPOUT = chain(
     (1, 8, 8),
@@ -73,7 +75,39 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert numbers == [4, 5]  # the third was the last that was written
     assert same(whole.network, rest.network)
     assert (rest.curve, rest.train_loss) == (whole.curve, whole.train_loss)
-    assert not path.exists()
+
+
+def test_a_training_that_is_killed_twice_goes_on_twice(file, data, recipe):
+    longer = []
+    with pytest.raises(KilledError):
+        train(WITH_DROPOUT, data, recipe, 3, checkpoint=file, on_epoch=killed_after(5))
+    rest = train(WITH_DROPOUT, data, recipe, 3, checkpoint=file, on_epoch=longer.append)
+    assert [epoch.number for epoch in longer] == [5]
+    assert same(train(WITH_DROPOUT, data, recipe, 3).network, rest.network)
+
+
+def test_a_student_goes_on_only_with_the_same_teacher(every_epoch, data, recipe, tmp_path):
+    path, taught = tmp_path / "unfinished.training", replace(recipe, distillation=0.5, flip=False)
+    teachers = [torch.randn(2, len(data.train), 4) for _ in range(2)]
+
+    def student(teacher, on_epoch):
+        return train(
+            WITH_DROPOUT,
+            data,
+            taught,
+            3,
+            teacher_logits=teachers[teacher],
+            checkpoint=path,
+            on_epoch=on_epoch,
+        )
+
+    for teacher, begins in ((0, 4), (1, 1)):
+        path.unlink(missing_ok=True)
+        with pytest.raises(KilledError):
+            student(0, killed_after(4))
+        seen = []
+        student(teacher, seen.append)
+        assert seen[0].number == begins
 
 
 @pytest.mark.parametrize("other", ["seed", "recipe", "architecture"])
@@ -119,6 +153,74 @@ def test_brief_trainings_write_nothing(data, recipe, tmp_path):
         on_epoch=lambda _: seen.append(path.exists()),
     )
     assert not any(seen)
+
+
+def test_a_state_of_another_device_is_passed_over(file, data, recipe, monkeypatch):
+    found = torch.load(file, weights_only=True)
+    found["state"]["dropout"] = torch.zeros(16, dtype=torch.uint8)  # as a GPU's generator has it
+    about = checkpoint.Checkpoint(file, ["on a GPU"])._about
+    torch.save({**found, "about": about}, file)
+    assert run_job(Job(Candidate(WITH_DROPOUT, "net"), recipe, 3), data).done
+    whole = train(WITH_DROPOUT, data, recipe, 3)
+    assert same(whole.network, train(WITH_DROPOUT, data, recipe, 3, checkpoint=file).network)
+
+
+def test_weights_that_cannot_be_saved_do_not_cost_the_training(
+    every_epoch, data, recipe, tmp_path, monkeypatch
+):
+    job = Job(Candidate(WITH_DROPOUT, "net"), recipe, 0, tmp_path / "net.safetensors")
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("archpress.evaluation.job.save_weights", full)
+        assert not run_job(job, data).done
+    assert [path.name for path in tmp_path.iterdir()] == ["net.training"]
+    assert run_job(job, data).done
+    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+def test_a_training_that_diverges_leaves_nothing(every_epoch, data, recipe, tmp_path):
+    wild = replace(recipe, optimizer="sgd", learning_rate=1e30, clip=None)
+    job = Job(Candidate(WITH_DROPOUT, "net"), wild, 0, tmp_path / "net.safetensors")
+    assert "Diverged" in run_job(job, data).error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_file_of_a_killed_process_is_cleared_away(data, recipe, tmp_path):
+    half = tmp_path / "net.training.123.unfinished"
+    half.write_bytes(b"half")
+    job = Job(Candidate(WITH_DROPOUT, "net"), recipe, 0, tmp_path / "net.safetensors")
+    assert run_job(job, data).done
+    assert not half.exists()
+
+
+def test_archpress_train_goes_on_and_says_so(every_epoch, data, recipe, tmp_path, monkeypatch):
+    class Listener(Silent):
+        def __init__(self):
+            self.heard = []
+
+        def stage(self, name, total):
+            self.heard.append((name, total))
+
+        def say(self, text):
+            self.heard.append(text)
+
+        def advance(self, done, note=""):
+            self.heard.append(done)
+            if done == stops_at:
+                raise KilledError
+
+    stops_at, first, second = 4, Listener(), Listener()
+    with pytest.raises(KilledError):
+        train_to_folder(WITH_DROPOUT, data, recipe, tmp_path / "out", progress=first)
+    assert first.heard == [("epochs", 5), 1, 2, 3, 4]
+    stops_at = 0
+    train_to_folder(WITH_DROPOUT, data, recipe, tmp_path / "out", progress=second)
+    said = "Goes on after epoch 3 of 5."
+    assert second.heard == [("epochs", 5), said, ("epochs left", 2), 1, 2]
+    assert list((tmp_path / "out" / "weights").iterdir()) == []
 
 
 def test_a_job_keeps_its_state_beside_its_weights_until_they_are_there(

@@ -156,7 +156,12 @@ class ZooNet:
 
 
 GRAY, COLOUR = (1, 28, 28), (3, 32, 32)
-PYRAMID = (32, 64, 64, 128, 128, 256, 256), (1, 3, 5)  # widths, blocks with a pool behind them
+# Widths, what the last layer reads, blocks with a pool behind them: arguments of `plain`.
+PYRAMID_FORM: tuple[tuple[int, ...], Readout, tuple[int, ...]] = (
+    (32, 64, 64, 128, 128, 256, 256),
+    "average",
+    (1, 3, 5),
+)
 
 ZOO: dict[str, ZooNet] = {
     "conv7": ZooNet(_conv7, GRAY, "the paper's net for Fashion-MNIST: 7 conv-BN-ReLU blocks"),
@@ -177,7 +182,7 @@ ZOO: dict[str, ZooNet] = {
         "6 conv-BN-ReLU blocks, two pools, global average pooling",
     ),
     "pyramid7": ZooNet(
-        lambda classes: plain(PYRAMID[0], classes, pools=PYRAMID[1]),
+        lambda classes: plain(PYRAMID_FORM[0], classes, *PYRAMID_FORM[1:]),
         COLOUR,
         "7 conv-BN-ReLU blocks, wide where maps are small: many parameters, few multiply-adds",
     ),

@@ -12,8 +12,9 @@ from archpress.architecture.network import Network, build, load_weights
 from archpress.data import ImageData, require_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation import DivergedError, Recipe
+from archpress.evaluation.loop import optimizer_of
 from archpress.evaluation.preparation import Prepared, augment, prepare
-from archpress.evaluation.training import isolated, optimizer_of
+from archpress.evaluation.training import isolated
 
 HINT_SHARE = 0.25  # of the recipe's epochs, one at least; the paper trains until it stops helping
 FOLLOWERS = {"batch_norm", *ACTIVATIONS}  # belong to the convolution before them

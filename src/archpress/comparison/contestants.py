@@ -130,6 +130,7 @@ def _searches() -> Iterable[Contestant]:
     from archpress.baselines import SEARCHES
     from archpress.baselines.reinforce import reinforce
     from archpress.compression.arms import hand_made_arm
+    from archpress.compression.first import COARSE, PYRAMID, HandMade
 
     def contestant(name: str, make: Callable[[], Arm[Architecture]]) -> Contestant:
         about = (make.__doc__ or "search").strip().splitlines()[0].rstrip(".")
@@ -137,13 +138,14 @@ def _searches() -> Iterable[Contestant]:
 
     makers = {"hand-made": hand_made_arm, **SEARCHES, "reinforce": reinforce}
 
-    def hand_made(name: str, number: int, about: str) -> Contestant:
-        return Contestant(name, about, "baseline", lambda _: hand_made_arm(number))
+    def hand_made(name: str, design: HandMade, about: str) -> Contestant:
+        text = f"the hand-made net {about}"
+        return Contestant(name, text, "baseline", lambda _: hand_made_arm(design))
 
     return [
         *(contestant(name, make) for name, make in makers.items()),
-        hand_made("hand-made-coarse", 1, "the hand-made net whose last layer reads a coarse map"),
-        hand_made("hand-made-pyramid", -1, "the hand-made net that is wide where maps are small"),
+        hand_made("hand-made-coarse", COARSE, "whose last layer reads a coarse map"),
+        hand_made("hand-made-pyramid", PYRAMID, "that is wide where maps are small"),
     ]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.result import Run
-from archpress.compression.first import HAND_MADE_FINALISTS
+from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Task, objective_of
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting
@@ -95,7 +95,8 @@ class Searcher:
     @property
     def finalists(self) -> int:
         """Nets of a search that get a final training each, where an arm has finalists."""
-        wanted = self.conditions.settings.finalists + HAND_MADE_FINALISTS  # as `compress` has them
+        plain = hand_made_finalists(replace(self.space, most_activations=None))
+        wanted = self.conditions.settings.finalists + len(plain)  # as `compress` has them
         return min(wanted, self.budget // LEAST_BRIEF)
 
     def run(

@@ -7,7 +7,8 @@ from pathlib import Path
 from archpress.architecture import Architecture, simplify
 from archpress.architecture.vector import has_vectors, without_global_pools
 from archpress.compression.first import (
-    HAND_MADE,
+    USUAL,
+    HandMade,
     first_candidates,
     hand_made_finalists,
     hand_made_nets,
@@ -78,16 +79,16 @@ def default_arm(
     return Arm("default", ask, rank)
 
 
-def hand_made_arm(number: int = 0) -> Arm[Architecture]:
+def hand_made_arm(design: HandMade = USUAL) -> Arm[Architecture]:
     """A plain net of conv-BN-ReLU blocks, as wide as the limits allow: five minutes of handwork.
 
     Args:
-        number: which of `HAND_MADE`.
+        design: which form it has.
     """
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         space = _of_any_time(_space(problem).choices)
-        yield [Candidate(net, "hand-made") for net in hand_made_nets(space, [HAND_MADE[number]])]
+        yield [Candidate(net, "hand-made") for net in hand_made_nets(space, [design])]
 
     return Arm("hand-made", ask)
 
@@ -185,7 +186,7 @@ def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
     Source:
         Sections 4.4, 5 and 9.
     """
-    settings = replace(settings, paper_share=1.0)
+    settings = replace(settings, paper_share=1.0, fit=replace(settings.fit, pretrained=0))
     walking = settings.proposals.descent or DescentSettings()
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:

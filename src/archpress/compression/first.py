@@ -1,12 +1,13 @@
 """What is trained before anything is known."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from archpress.architecture import Architecture
-from archpress.architecture.zoo import PYRAMID, Readout, plain
+from archpress.architecture.zoo import PYRAMID_FORM, Readout, plain
 from archpress.compression.settings import Settings
 from archpress.errors import ArchitectureError
 from archpress.evaluation import Candidate
@@ -29,18 +30,21 @@ class HandMade(NamedTuple):
     pools: tuple[int, ...] = ()
 
 
+USUAL = HandMade((16, 16, 32, 32, 64, 64), "average")
+COARSE = HandMade((16, 16, 24, 24, 32, 32), "coarse")
+PYRAMID = HandMade(*PYRAMID_FORM)
+
 # Hand-made nets among the first trials, scaled to the limits. What five minutes of handwork find,
 # the search should start from.
 HAND_MADE: tuple[HandMade, ...] = (
-    HandMade((16, 16, 32, 32, 64, 64), "average"),
-    HandMade((16, 16, 24, 24, 32, 32), "coarse"),
+    USUAL,
+    COARSE,
     HandMade((16, 16, 24, 24, 32, 32, 48, 48), "average"),
     HandMade((12, 12, 16, 16, 16, 16), "map"),
     HandMade((16, 24, 24, 24, 16), "map"),
-    HandMade(PYRAMID[0], "average", PYRAMID[1]),
+    PYRAMID,
 )
-HAND_MADE_FINALISTS = 2  # the first so many are trained to the end
-SPARE = 2.0  # times as many parameters as the usual net, for the last to be a finalist too
+PYRAMID_FROM = 2.0  # times the usual net's parameters: then the pyramid is trained to the end too
 
 
 def first_candidates(
@@ -117,6 +121,6 @@ def hand_made_finalists(space: SearchSpace) -> list[Architecture]:
     Where parameters are to spare, since multiply-adds or time are what is short, the pyramid is
     among them: it has many more parameters for as many multiply-adds.
     """
-    nets = hand_made_nets(space, HAND_MADE[:HAND_MADE_FINALISTS])
-    pyramids = hand_made_nets(space, HAND_MADE[-1:])
-    return nets + [net for net in pyramids if nets and net.parameters >= SPARE * nets[0].parameters]
+    nets = hand_made_nets(space, [USUAL, COARSE])
+    wanted = PYRAMID_FROM * nets[0].parameters if nets else math.inf
+    return nets + [net for net in hand_made_nets(space, [PYRAMID]) if net.parameters >= wanted]

@@ -23,7 +23,7 @@ def train_to_folder(
 ) -> dict[str, float | None]:
     """Train, write network and weights, and measure on the test images where there are any.
 
-    A training that was killed after a minute or more goes on from its last epochs.
+    A training that was killed goes on from the last epoch that was kept, one a minute at most.
 
     Args:
         architecture: fresh weights are drawn from the seed.
@@ -46,9 +46,18 @@ def train_to_folder(
     require_shape(data, architecture.input_shape, architecture.classes)
     chosen, listener = choose_device(device), progress or Silent()
 
+    unfinished = folder / "weights" / "unfinished.training"
+    begun: list[int] = []  # the first epoch that is trained here
+
     def tell(epoch: Epoch) -> None:
+        if not begun:
+            begun.append(epoch.number)
+            if epoch.number > 1:
+                listener.say(f"Goes on after epoch {epoch.number - 1} of {recipe.epochs}.")
+                listener.stage("epochs left", recipe.epochs - epoch.number + 1)
         accuracy = "" if epoch.accuracy is None else f", validation {epoch.accuracy:.2%}"
-        listener.advance(epoch.number, f"loss {epoch.train_loss:.3f}{accuracy}")
+        note = f"loss {epoch.train_loss:.3f}{accuracy}"
+        listener.advance(epoch.number - begun[0] + 1, note)
 
     with alone_in(open_folder(folder)):
         listener.stage("epochs", recipe.epochs)
@@ -59,11 +68,12 @@ def train_to_folder(
             seed,
             device=chosen,
             on_epoch=tell,
-            checkpoint=folder / "weights" / "unfinished.training",
+            checkpoint=unfinished,
         )
         network = result.network.cpu()
         assert isinstance(network, Network)
         write_network(folder, architecture, network, data, recipe, split_seed=seed)
+        unfinished.unlink(missing_ok=True)
     test, split = None, test_split(data, folder)
     if split is not None:
         test = accuracy_of(network, split, Normalisation.of(data, recipe), device=chosen)

@@ -32,8 +32,9 @@ class FitSettings:
         body_rate: of encoder, decoder and cost head in a refit; a tenth, so that what they learned
             from the unlabelled stays.
         bagging: share of the trials that each head sees.
-        pretrained: whether the unlabelled fit begins with the weights that ship with the package,
-            for half of the steps at half of the rate; they know most of it (docs/choices.md).
+        pretrained: which edition of the weights that ship with the package the unlabelled fit
+            begins with, for half of the steps at half of the rate, as they know most of it
+            (docs/choices.md); 0: it begins with fresh ones.
     """
 
     steps: int = 600
@@ -45,7 +46,7 @@ class FitSettings:
     head_rate: float = 2e-3
     body_rate: float = 2e-4
     bagging: float = 0.8
-    pretrained: bool = True
+    pretrained: int = 1  # counted up with the file
 
     def of_the_rest(self) -> "FitSettings":
         """What the unlabelled fit still needs after the shipped weights."""

@@ -34,7 +34,8 @@ def begin_with_pretrained(embedding: Embedding, path: Path = PRETRAINED) -> bool
         EmbeddingError: the file cannot be read.
     """
     file = read_file(path)
-    if file.size != embedding.size:
+    size, other = embedding.size, file.size
+    if (size.dimensions, size.width) != (other.dimensions, other.width):
         return False
     shared = _shared(embedding.alphabet, file.alphabet, embedding.size.width)
     for name, fresh in embedding.model.state_dict().items():

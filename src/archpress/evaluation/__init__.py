@@ -26,6 +26,7 @@ from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
+from archpress.evaluation.loop import DivergedError
 from archpress.evaluation.measure_on_target import this_machine
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.pools import driver_device, open_pool, workers_at_once
@@ -41,7 +42,6 @@ from archpress.evaluation.ray_pool import RayPool, connect
 from archpress.evaluation.recipe import AUGMENTATIONS, Recipe, augmented, final, paper, quick
 from archpress.evaluation.table import TableEvaluator
 from archpress.evaluation.training import (
-    DivergedError,
     Epoch,
     TrainingResult,
     accuracy_of,

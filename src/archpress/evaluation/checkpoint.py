@@ -29,7 +29,7 @@ class TrainingState:
         network: its weights and running statistics.
         optimizer: its state.
         order: state of the generator of batches and augmentation.
-        dropout: state of torch's global generator on the training's device.
+        dropout: state of torch's global generator: that of the GPU where the training is on CUDA.
     """
 
     epoch: int
@@ -43,7 +43,7 @@ class TrainingState:
 
 
 class Checkpoint:
-    """A file that is written now and then and is gone when the training has ended.
+    """A file that is written after an epoch, at most once a minute.
 
     A file that cannot be written or read costs the training nothing but the time it would save.
 
@@ -56,13 +56,16 @@ class Checkpoint:
         self._path = path
         self._about = hashlib.sha256(repr([torch.__version__, *about]).encode()).hexdigest()
         self._written = time.monotonic()
+        for half in () if path is None else path.parent.glob(f"{path.name}.*.unfinished"):
+            with suppress(OSError):  # of a process that was killed while it wrote
+                half.unlink(missing_ok=True)
 
     def read(self) -> TrainingState | None:
         """What an earlier training of the same left; None where there is nothing."""
         if self._path is None or not self._path.exists():
             return None
         try:
-            found = torch.load(self._path, weights_only=True)
+            found = torch.load(self._path, map_location="cpu", weights_only=True)
             return TrainingState(**found["state"]) if found["about"] == self._about else None
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError):
             return None
@@ -80,7 +83,7 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """The training has ended."""
+        """It is of no use any more."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)

@@ -28,7 +28,6 @@ class Job:
         recipe: how.
         seed: of the training.
         save_weights: `.safetensors` file for the trained weights; it appears whole or not at all.
-            The state of a long training lies beside it until then, for it to go on after a kill.
         teacher_logits: `.npy` file of `2 x N x K`, float32, see `training.teacher_logits_of`.
         initial_weights: `.safetensors` file to start from; the recipe's `start` says which they
             are, so that the trial is not taken for one that started from fresh weights.
@@ -79,7 +78,9 @@ def longest_first(jobs: Sequence[Job], data: ImageData) -> list[Job]:
     return sorted(jobs, key=cost, reverse=True)
 
 
-def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1) -> Trial:
+def run_job(
+    job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1, resumes: bool = True
+) -> Trial:
     """Train what a job asks for.
 
     Args:
@@ -87,12 +88,15 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
         data: on what.
         device: as `choose_device` names it, not "auto".
         threads: of torch, on a CPU.
+        resumes: whether a training whose weights are saved leaves its state beside them until then,
+            and goes on from what a killed one left there.
 
     Returns:
         The trial, failed for any reason but the user's interruption.
     """
     started = time.perf_counter()
     weights = job.save_weights
+    checkpoint = weights.with_suffix(".training") if weights and resumes else None
     try:
         logits = None if job.teacher_logits is None else _read_logits(job.teacher_logits)
         initial = None if job.initial_weights is None else _read_weights(job.initial_weights)
@@ -105,10 +109,12 @@ def run_job(job: Job, data: ImageData, *, device: str = "cpu", threads: int = 1)
             threads=threads,
             teacher_logits=logits,
             initial=initial,
-            checkpoint=None if weights is None else weights.with_suffix(".training"),
+            checkpoint=checkpoint,
         )
         if weights is not None:
             save_weights(result.network, weights)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
     except Exception as error:  # whatever an architecture does, the other jobs go on
         return job.failed(data.key, described(error), time.perf_counter() - started)
     return _done(job, data.key, result)

@@ -119,7 +119,7 @@ def _run(order: Order, data: ImageData) -> Trial:
             _limited_time(order.time_limit),
             limited_memory(limit or 0) if limited else nullcontext(),
         ):
-            return run_job(job, data, device=order.device)
+            return run_job(job, data, device=order.device, resumes=False)  # its folder goes
     except TimeLimitError as error:  # it ended in that very moment
         return job.failed(data.key, f"TimeLimit: {error}", order.time_limit or 0.0)
 

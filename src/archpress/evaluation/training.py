@@ -8,29 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import build, load_weights
 from archpress.data import ImageData, Split
 from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
-from archpress.evaluation.checkpoint import Checkpoint, TrainingState, fingerprint
+from archpress.evaluation.checkpoint import Checkpoint, fingerprint
+from archpress.evaluation.loop import DivergedError, Loop
 from archpress.evaluation.preparation import (
     Normalisation,
     Prepared,
-    augment,
     prepare,
     used_images,
 )
 from archpress.evaluation.recipe import Recipe
 
 EVALUATION_BATCH = 256  # images; larger ones were no faster on a CPU and need more memory
-
-
-class DivergedError(EvaluationError):
-    """The loss of a training became infinite or not a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ def train(
         initial: the whole network's weights by name, to start from them; they stay as they are.
         on_epoch: called after each epoch.
         checkpoint: file for the state of a long training, from which one that was killed goes on,
-            to the same weights; gone at the end.
+            to the same weights (on MPS with other dropout). Who saves the weights removes it then.
 
     Raises:
         DivergedError: the loss became infinite or not a number.
@@ -114,7 +109,7 @@ def train(
         if initial is not None:
             load_weights(network, dict(initial), where="the initial weights")
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        loop = _Loop(network, prepared, recipe, seed, teacher_logits)
+        loop = Loop(network, prepared, recipe, seed, teacher_logits)
         kept = _checkpoint_of(checkpoint, start, data, recipe, seed, teacher_logits, network)
         curve: list[float] = []
         done, before, train_loss = 0, 0.0, math.nan
@@ -123,7 +118,11 @@ def train(
             done, before = state.epoch, state.seconds
             curve, train_loss = list(state.curve), state.train_loss
         for number in range(done + 1, recipe.epochs + 1):
-            train_loss = loop.run_epoch(number)
+            try:
+                train_loss = loop.run_epoch(number)
+            except DivergedError:
+                kept.remove()
+                raise
             accuracy = None
             if _is_evaluated(recipe, number):
                 accuracy = _accuracy(
@@ -136,7 +135,6 @@ def train(
                 seconds = before + time.perf_counter() - started
                 kept.write(loop.state(number, seconds, train_loss, curve))
         network.eval()
-        kept.remove()
     seconds = before + time.perf_counter() - started
     return TrainingResult(network, curve[-1], tuple(curve), train_loss, seconds)
 
@@ -230,108 +228,6 @@ def teacher_logits_of(
     )
 
 
-class _Loop:
-    """Optimizer, order of the images and schedule of one training."""
-
-    def __init__(
-        self,
-        network: nn.Module,
-        prepared: Prepared,
-        recipe: Recipe,
-        seed: int,
-        teacher_logits: Tensor | None,
-    ) -> None:
-        self.network, self.prepared, self.recipe = network, prepared, recipe
-        self.weights = [weight for weight in network.parameters() if weight.requires_grad]
-        self.optimizer = optimizer_of(self.weights, recipe)
-        self.rng = Generator().manual_seed(seed)  # apart from dropout: same order for every net
-        self.teacher_logits = None
-        if recipe.distillation > 0 and teacher_logits is not None:
-            self.teacher_logits = teacher_logits.to(prepared.images.device)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                module.momentum = recipe.batch_norm_momentum
-
-    def state(
-        self, number: int, seconds: float, train_loss: float, curve: list[float]
-    ) -> TrainingState:
-        """Everything that the next epochs depend on; the arguments as `TrainingState` has them."""
-        return TrainingState(
-            number,
-            seconds,
-            train_loss,
-            curve,
-            self.network.state_dict(),
-            self.optimizer.state_dict(),
-            self.rng.get_state(),
-            _dropout_state(self.prepared.images.device),
-        )
-
-    def restore(self, state: TrainingState) -> None:
-        """Be as after the epoch of a state."""
-        self.network.load_state_dict(state.network)
-        self.optimizer.load_state_dict(state.optimizer)
-        self.rng.set_state(state.order)
-        device = self.prepared.images.device
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(state.dropout, device)
-        else:
-            torch.set_rng_state(state.dropout)
-
-    def run_epoch(self, number: int) -> float:
-        """Train for one epoch; the mean loss of its steps."""
-        self.network.train()
-        batches = self._batches()
-        total = torch.zeros((), device=self.prepared.images.device)
-        for step, chosen in enumerate(batches):
-            progress = (number - 1 + step / len(batches)) / self.recipe.epochs
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.rate_at(progress)
-            total += self._step(chosen)
-        mean = float(total) / len(batches)
-        if not math.isfinite(mean):
-            raise DivergedError(
-                f"the loss became {mean} in epoch {number} of {self.recipe.epochs} "
-                f"at a learning rate of up to {self.recipe.learning_rate:g}"
-            )
-        return mean
-
-    def _batches(self) -> list[Tensor]:
-        order = torch.randperm(len(self.prepared.labels), generator=self.rng)
-        batches = list(torch.split(order, self.recipe.batch_size))
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            batches.pop()  # batch norm cannot train on one image; the next epoch leaves out another
-        return batches
-
-    def _step(self, chosen: Tensor) -> Tensor:
-        recipe = self.recipe
-        mirrored = None
-        if recipe.flip:
-            mirrored = torch.rand(len(chosen), generator=self.rng) < 0.5
-        chosen = chosen.to(self.prepared.images.device)
-        images = augment(self.prepared.images[chosen], mirrored, recipe.crop, self.rng)
-        logits = self.network(images)  # B x K
-        loss = F.cross_entropy(
-            logits, self.prepared.labels[chosen], label_smoothing=recipe.label_smoothing
-        )
-        if self.teacher_logits is not None:
-            side = torch.zeros_like(chosen) if mirrored is None else mirrored.to(chosen)
-            taught = _distance(logits, self.teacher_logits[side, chosen], recipe.temperature)
-            loss = (1 - recipe.distillation) * loss + recipe.distillation * taught
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.weights, recipe.clip)
-        self.optimizer.step()
-        return loss.detach()
-
-
-def _dropout_state(device: torch.device) -> Tensor:
-    if device.type == "cuda":
-        return torch.cuda.get_rng_state(device)
-    return torch.get_rng_state()
-
-
 def _checkpoint_of(
     path: Path | None,
     start: Architecture | nn.Module,
@@ -347,40 +243,9 @@ def _checkpoint_of(
         design = start.key if isinstance(start, Architecture) else str(start)
         taught = () if teacher_logits is None else (teacher_logits,)
         begun = fingerprint([*network.state_dict().values(), *taught])
-        about = [design, data.key, recipe.key, recipe.evaluate_every, seed, begun]
+        device = next(network.parameters()).device.type
+        about = [design, data.key, recipe.key, recipe.evaluate_every, seed, begun, device]
     return Checkpoint(path, about)
-
-
-def _distance(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(teacher || student)` of softened outputs, `B x K` each (Hinton et al. 2015)."""
-    return temperature**2 * F.kl_div(
-        F.log_softmax(logits / temperature, 1),
-        F.log_softmax(teacher / temperature, 1),
-        reduction="batchmean",
-        log_target=True,
-    )
-
-
-def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """A recipe's optimizer; weights of two or more dimensions decay, others do not."""
-    decayed = [weight for weight in weights if weight.dim() >= 2]
-    others = [weight for weight in weights if weight.dim() < 2]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    rate, betas = recipe.learning_rate, (recipe.momentum, 0.999)
-    match recipe.optimizer:
-        case "sgd":
-            nesterov = recipe.momentum > 0
-            return torch.optim.SGD(
-                groups, lr=rate, momentum=recipe.momentum, nesterov=nesterov, fused=True
-            )
-        case "adam":
-            return torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
 
 
 def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:

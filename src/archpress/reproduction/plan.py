@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from archpress.architecture import Architecture
-from archpress.compression.first import HAND_MADE_FINALISTS, hand_made_nets
+from archpress.compression.first import hand_made_finalists
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
 from archpress.data.split import VALIDATION_FRACTION
@@ -126,8 +126,8 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
     scale, seeds = experiment.scale, experiment.runs
     settings, source = scale.settings, experiment.row.source
     space = space_around(source, experiment.limits)
-    plain = hand_made_nets(replace(space, most_activations=None))[:1]
-    results = [net for net in (*plain, narrow_to_fit(source, space)) if net is not None]
+    plain = hand_made_finalists(replace(space, most_activations=None))
+    results = [net for net in (*plain[:1], narrow_to_fit(source, space)) if net is not None]
     finals = 0
     contestants = experiment.contestants()
     names = {one.name for one in contestants}
@@ -137,7 +137,7 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
             continue
         finals += seeds
         if contestant.name not in WITHOUT_SEARCH and contestant.searches_as not in names:
-            kept = settings.finalists + HAND_MADE_FINALISTS if contestant.has_finalists else 0
+            kept = settings.finalists + len(plain) if contestant.has_finalists else 0
             finals += seeds * kept
             trainings = seeds * (scale.nets - kept) * settings.initialisations
             nets = _candidates(contestant.name, source, space, scale)
