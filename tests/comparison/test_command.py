@@ -45,6 +45,8 @@ def test_a_signal_stops_it_and_the_same_command_goes_on(tmp_path, capsys, how):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # also where the tests run in the background of a shell, which ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while len(trials_in(tmp_path)) < 2 and time.monotonic() < deadline:
