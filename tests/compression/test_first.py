@@ -28,3 +28,13 @@ def test_designs_that_do_not_fit_the_images_are_left_out():
     small = space_around(named("plain6", (1, 6, 6)))
     assert hand_made_nets(small, [PYRAMID]) == []
     assert len(hand_made_finalists(small)) == 1  # two pools fit, a coarser map does not
+
+
+def test_finalists_may_take_more_time_than_the_nets_of_the_search():
+    limits = Limits(max_parameters=93_000)
+    bounded = space_around(named("conv7"), limits)
+    usual, coarse = hand_made_finalists(bounded)
+    assert not bounded.contains(coarse)
+    assert replace(bounded, most_activations=None).contains(coarse)
+    assert usual.parameters > 90_000
+    assert coarse.parameters > 90_000

@@ -156,12 +156,7 @@ class ZooNet:
 
 
 GRAY, COLOUR = (1, 28, 28), (3, 32, 32)
-# Widths, what the last layer reads, blocks with a pool behind them: arguments of `plain`.
-PYRAMID_FORM: tuple[tuple[int, ...], Readout, tuple[int, ...]] = (
-    (32, 64, 64, 128, 128, 256, 256),
-    "average",
-    (1, 3, 5),
-)
+PYRAMID_WIDTHS, PYRAMID_POOLS = (32, 64, 64, 128, 128, 256, 256), (1, 3, 5)
 
 ZOO: dict[str, ZooNet] = {
     "conv7": ZooNet(_conv7, GRAY, "the paper's net for Fashion-MNIST: 7 conv-BN-ReLU blocks"),
@@ -182,7 +177,7 @@ ZOO: dict[str, ZooNet] = {
         "6 conv-BN-ReLU blocks, two pools, global average pooling",
     ),
     "pyramid7": ZooNet(
-        lambda classes: plain(PYRAMID_FORM[0], classes, *PYRAMID_FORM[1:]),
+        lambda classes: plain(PYRAMID_WIDTHS, classes, pools=PYRAMID_POOLS),
         COLOUR,
         "7 conv-BN-ReLU blocks, wide where maps are small: many parameters, few multiply-adds",
     ),

@@ -95,7 +95,7 @@ class Searcher:
     @property
     def finalists(self) -> int:
         """Nets of a search that get a final training each, where an arm has finalists."""
-        plain = hand_made_finalists(replace(self.space, most_activations=None))
+        plain = hand_made_finalists(self.space)
         wanted = self.conditions.settings.finalists + len(plain)  # as `compress` has them
         return min(wanted, self.budget // LEAST_BRIEF)
 

@@ -85,7 +85,7 @@ def finish(
 
 def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Architecture]:
     """Plain nets under the same limits, or of the found size where size is the aim."""
-    space = replace(task.space, most_activations=None)
+    space = task.space
     if objective.shrinks:
         allowed = replace(space.limits, max_parameters=max(found.parameters, 1))
         try:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from archpress.architecture import Architecture
-from archpress.architecture.zoo import PYRAMID_FORM, Readout, plain
+from archpress.architecture.zoo import PYRAMID_POOLS, PYRAMID_WIDTHS, Readout, plain
 from archpress.compression.settings import Settings
 from archpress.errors import ArchitectureError
 from archpress.evaluation import Candidate
@@ -32,7 +33,7 @@ class HandMade(NamedTuple):
 
 USUAL = HandMade((16, 16, 32, 32, 64, 64), "average")
 COARSE = HandMade((16, 16, 24, 24, 32, 32), "coarse")
-PYRAMID = HandMade(*PYRAMID_FORM)
+PYRAMID = HandMade(PYRAMID_WIDTHS, "average", PYRAMID_POOLS)
 
 # Hand-made nets among the first trials, scaled to the limits. What five minutes of handwork find,
 # the search should start from.
@@ -118,9 +119,11 @@ def hand_made_nets(
 def hand_made_finalists(space: SearchSpace) -> list[Architecture]:
     """Hand-made nets that are worth a final training, the usual one first.
 
-    Where parameters are to spare, since multiply-adds or time are what is short, the pyramid is
-    among them: it has many more parameters for as many multiply-adds.
+    They keep the limits, not the space's bound on the time that a training takes. Where parameters
+    are to spare, since multiply-adds or time are what is short, the pyramid is among them: it has
+    many more parameters for as many multiply-adds.
     """
+    space = replace(space, most_activations=None)
     nets = hand_made_nets(space, [USUAL, COARSE])
     wanted = PYRAMID_FROM * nets[0].parameters if nets else math.inf
     return nets + [net for net in hand_made_nets(space, [PYRAMID]) if net.parameters >= wanted]

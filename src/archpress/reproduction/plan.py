@@ -126,7 +126,7 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
     scale, seeds = experiment.scale, experiment.runs
     settings, source = scale.settings, experiment.row.source
     space = space_around(source, experiment.limits)
-    plain = hand_made_finalists(replace(space, most_activations=None))
+    plain = hand_made_finalists(space)
     results = [net for net in (*plain[:1], narrow_to_fit(source, space)) if net is not None]
     finals = 0
     contestants = experiment.contestants()
