@@ -28,6 +28,7 @@ ROOMS = (
     "reproduction",
     "terminal",
     "amounts",
+    "options",
     "arguments",
     "cli_compress",
     "cli_inspect",

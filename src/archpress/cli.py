@@ -5,25 +5,14 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from archpress.arguments import (
-    AugmentOption,
-    DataOption,
-    DeviceOption,
-    JsonOption,
-    MaxParametersOption,
-    NetArgument,
-    QuietOption,
-    RunArgument,
-    SeedOption,
-    SizeOption,
-    SortKey,
-    StoreArgument,
+    chosen_precision,
     costs,
     most_parameters,
     read_net_and_images,
@@ -42,6 +31,22 @@ from archpress.cli_reproduce import reproduce
 from archpress.cli_table import table as table_command
 from archpress.cli_watch import watch
 from archpress.errors import ArchpressError, EvaluationError
+from archpress.options import (
+    AugmentOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    MaxParametersOption,
+    NetArgument,
+    PrecisionName,
+    PrecisionOption,
+    QuietOption,
+    RunArgument,
+    SeedOption,
+    SizeOption,
+    SortKey,
+    StoreArgument,
+)
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
 # Commands that go on from what they had.
@@ -113,6 +118,7 @@ def train(
     size: SizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -130,6 +136,7 @@ def train(
     recipe = final(epochs=epochs, flip=images.name in MIRRORED)
     if augment is not None:
         recipe = augmented(recipe, augment.value, images.input_shape)
+    recipe = replace(recipe, precision=chosen_precision(precision, device))
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
         accuracies = train_to_folder(
             architecture, images, recipe, out, seed=seed, device=device, progress=progress

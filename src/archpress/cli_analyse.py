@@ -1,11 +1,14 @@
 """The command `analyse`."""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from archpress.arguments import (
+from archpress.arguments import chosen_precision, read_limits, read_net_and_images
+from archpress.errors import ArchpressError
+from archpress.options import (
     ClusterOption,
     DataOption,
     DeviceOption,
@@ -13,15 +16,14 @@ from archpress.arguments import (
     MaxMacsOption,
     MaxParametersOption,
     NetArgument,
+    PrecisionName,
+    PrecisionOption,
     QuietOption,
     RunOption,
     SizeOption,
     StoreOption,
     WorkersOption,
-    read_limits,
-    read_net_and_images,
 )
-from archpress.errors import ArchpressError
 
 
 def analyse(
@@ -38,6 +40,7 @@ def analyse(
     trial_images: Annotated[int, typer.Option(help="That each training uses.")] = 2000,
     size: SizeOption = None,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
     workers: WorkersOption = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
@@ -77,9 +80,10 @@ def analyse(
     typed = read_limits(max_parameters=max_parameters, max_macs=max_macs)
     source, images = read_net_and_images(net, data, size, seed=0)
     limits = typed.of(source)
+    trial = quick(epochs=trial_epochs, train_images=trial_images, spare_images=3000)
     settings = AnalysisSettings(
         nets,
-        quick(epochs=trial_epochs, train_images=trial_images, spare_images=3000),
+        replace(trial, precision=chosen_precision(precision, device, cluster)),
         PaperSettings(iterations=iterations),
         trained_a_descent=trained,
         seeds=seeds,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import (
+from archpress.arguments import chosen_precision, read_limits, read_net_and_images
+from archpress.options import (
     ClusterOption,
     DataOption,
     DeviceOption,
@@ -20,13 +21,13 @@ from archpress.arguments import (
     MaxPeakMemoryOption,
     MinAccuracyOption,
     NetArgument,
+    PrecisionName,
+    PrecisionOption,
     QuietOption,
     RunOption,
     SizeOption,
     StoreOption,
     WorkersOption,
-    read_limits,
-    read_net_and_images,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def compare(
     ] = None,
     size: SizeOption = None,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
     workers: WorkersOption = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
@@ -97,6 +99,7 @@ def compare(
     source, images = read_net_and_images(net, data, size, seed=0)
     limits = typed.of(source)
     settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
+    settings = settings.in_precision(chosen_precision(precision, device, cluster))
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
         result = comparison.compare(
             source,

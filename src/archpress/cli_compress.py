@@ -7,6 +7,14 @@ from typing import Annotated
 import typer
 
 from archpress.arguments import (
+    chosen_precision,
+    names,
+    net_name,
+    read_limits,
+    read_source_and_images,
+    with_latency,
+)
+from archpress.options import (
     AugmentOption,
     Backend,
     ClusterOption,
@@ -30,6 +38,8 @@ from archpress.arguments import (
     MinAccuracyOption,
     NetArgument,
     OnlyOption,
+    PrecisionName,
+    PrecisionOption,
     QuietOption,
     RoundChannelsOption,
     RunOption,
@@ -38,11 +48,6 @@ from archpress.arguments import (
     StoreOption,
     WidthsOnlyOption,
     WorkersOption,
-    names,
-    net_name,
-    read_limits,
-    read_source_and_images,
-    with_latency,
 )
 
 MET, NOT_MET = 0, 3  # exit codes
@@ -98,6 +103,7 @@ def compress(
     input_shape: InputOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
     workers: WorkersOption = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
@@ -167,6 +173,7 @@ def compress(
         distillation=distillation,
         inheritance=inherit,
     )
+    settings = settings.in_precision(chosen_precision(precision, device, cluster))
     if augment is not None:
         varied = augmented(settings.final, augment.value, images.input_shape)
         settings = replace(settings, final=varied, augmentations=())

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archpress.arguments import (
+from archpress.arguments import read_limits, read_net, shape_of
+from archpress.errors import ArchpressError, SpaceError
+from archpress.options import (
     ClassesOption,
     InputOption,
     JsonOption,
@@ -18,11 +20,7 @@ from archpress.arguments import (
     MaxPeakMemoryOption,
     NetArgument,
     SeedOption,
-    read_limits,
-    read_net,
-    shape_of,
 )
-from archpress.errors import ArchpressError, SpaceError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import NET, ClassesOption, InputOption, JsonOption, read_net, shape_of
+from archpress.arguments import read_net, shape_of
+from archpress.options import NET, ClassesOption, InputOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

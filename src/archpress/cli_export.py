@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import IMAGES, ExportForm, JsonOption, RunArgument
+from archpress.options import IMAGES, ExportForm, JsonOption, RunArgument
 
 if TYPE_CHECKING:
     from archpress.data import ImageData

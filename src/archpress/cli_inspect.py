@@ -6,15 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archpress.arguments import (
-    ClassesOption,
-    InputOption,
-    JsonOption,
-    NetArgument,
-    costs,
-    shape_of,
-)
+from archpress.arguments import costs, shape_of
 from archpress.errors import ArchpressError
+from archpress.options import ClassesOption, InputOption, JsonOption, NetArgument
 
 NOT_READ_RIGHT = 3  # exit code: outputs differ
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import JsonOption, store_place
+from archpress.arguments import store_place
+from archpress.options import JsonOption
 
 if TYPE_CHECKING:
     from archpress.store import Merged

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archpress.arguments import (
+from archpress.arguments import read_net, shape_of
+from archpress.errors import ArchpressError
+from archpress.options import (
     Backend,
     ClassesOption,
     InputOption,
@@ -15,10 +17,7 @@ from archpress.arguments import (
     NetArgument,
     QuietOption,
     SeedOption,
-    read_net,
-    shape_of,
 )
-from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture

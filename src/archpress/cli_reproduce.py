@@ -1,22 +1,24 @@
 """The command `reproduce`."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import (
+from archpress.arguments import chosen_precision, read_limits
+from archpress.options import (
     ClusterOption,
     DeviceOption,
     JsonOption,
     MaxParametersOption,
+    PrecisionName,
+    PrecisionOption,
     QuietOption,
     StoreOption,
     WorkersOption,
-    read_limits,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def reproduce(
     max_parameters: MaxParametersOption = None,
     seeds: Annotated[int | None, typer.Option(help="Runs of each method.")] = None,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
     workers: WorkersOption = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
@@ -81,9 +84,11 @@ def reproduce(
 
     typed = read_limits(max_parameters=max_parameters)
     row = reproduction.TABLE_ONE[data.value]
+    how_much = reproduction.scale_of(scale.value, row)
+    computing = chosen_precision(precision, device, cluster)
     experiment = reproduction.Experiment(
         row,
-        reproduction.scale_of(scale.value, row),
+        replace(how_much, settings=how_much.settings.in_precision(computing)),
         [name.strip() for name in methods.split(",") if name.strip()],
         typed.of(row.source).max_parameters,
         seeds,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import JsonOption, QuietOption
 from archpress.errors import ArchpressError
+from archpress.options import JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from archpress.search.problem import Arm

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from archpress.arguments import RunArgument
+from archpress.options import RunArgument
 
 
 def watch(

@@ -28,6 +28,7 @@ OTHER_VALUES = {
     "temperature": 2.0,
     "teacher": "someone",
     "start": "pruned",
+    "precision": "bfloat16",
 }
 
 

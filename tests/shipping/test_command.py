@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from archpress.arguments import ExportForm
 from archpress.cli import main
+from archpress.options import ExportForm
 from archpress.shipping import FORMS
 
 

@@ -8,7 +8,7 @@ from archpress.data.named import SAMPLE
 from archpress.embedding import FitSettings, ModelSize
 from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
-from archpress.evaluation import AUGMENTATIONS, Recipe, averaged_key, final, quick
+from archpress.evaluation import AUGMENTATIONS, Precision, Recipe, averaged_key, final, quick
 from archpress.search.descent import DescentSettings
 from archpress.search.proposals import ProposalSettings
 
@@ -90,6 +90,14 @@ class Settings:
             distillation=0.0,
             inheritance=False,
             augmentations=(),
+        )
+
+    def in_precision(self, precision: Precision) -> "Settings":
+        """With trials and final trainings that compute in it."""
+        return replace(
+            self,
+            trial=replace(self.trial, precision=precision),
+            final=replace(self.final, precision=precision),
         )
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ from archpress.evaluation.loop import DivergedError
 from archpress.evaluation.measure_on_target import this_machine
 from archpress.evaluation.pool import ProcessPool
 from archpress.evaluation.pools import driver_device, open_pool, workers_at_once
+from archpress.evaluation.precision import Precision, choose_precision
 from archpress.evaluation.preparation import Normalisation, usual_normalisations
 from archpress.evaluation.profiling import (
     BACKENDS,
@@ -64,6 +65,7 @@ __all__ = [
     "Latency",
     "Normalisation",
     "Pool",
+    "Precision",
     "ProcessPool",
     "RayPool",
     "Recipe",
@@ -77,6 +79,7 @@ __all__ = [
     "averaged",
     "averaged_key",
     "choose_device",
+    "choose_precision",
     "connect",
     "cores",
     "driver_device",

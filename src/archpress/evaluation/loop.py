@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 
 from archpress.errors import EvaluationError
 from archpress.evaluation.checkpoint import TrainingState
+from archpress.evaluation.precision import computing
 from archpress.evaluation.preparation import Prepared, augment
 from archpress.evaluation.recipe import Recipe
 
@@ -96,7 +97,8 @@ class Loop:
             mirrored = torch.rand(len(chosen), generator=self.rng) < 0.5
         chosen = chosen.to(self.prepared.images.device)
         images = augment(self.prepared.images[chosen], mirrored, recipe.crop, self.rng)
-        logits = self.network(images)  # B x K
+        with computing(self.network, recipe.precision, images.device):
+            logits = self.network(images).float()  # B x K
         loss = F.cross_entropy(
             logits, self.prepared.labels[chosen], label_smoothing=recipe.label_smoothing
         )

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from archpress.data.images import InputShape
 from archpress.errors import EvaluationError
+from archpress.evaluation.precision import Precision
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["one-cycle", "steps"]
@@ -15,6 +16,8 @@ NormalisationRule = Literal["data", "half"]
 # Counted up whenever the training loop changes what a recipe gives, so that old trials in a store
 # are not taken for new ones.
 LOOP_VERSION = 1
+# Fields that came later: with these values a recipe's key is as before there was such a field.
+NEWER = {"precision": "float32", "start": ""}
 
 AUGMENTATIONS = ("none", "shift", "mirror", "mirror-shift")
 SHIFT = 10  # an image is shifted by this part of its shorter side at most
@@ -54,6 +57,7 @@ class Recipe:
     distillation: float = 0.0  # weight of the teacher's part of the loss, in [0, 1]
     temperature: float = 4.0  # softens teacher's and student's logits alike
     teacher: str = ""  # which teacher, e.g. its architecture's key: the result depends on it
+    precision: Precision = "float32"  # of the passes through the network; weights are float32
     start: str = ""  # which weights it starts from, e.g. "pruned by l1"; "" is fresh ones
     evaluate_every: int = 1  # epochs between points of the curve; 0: only the last. Not in the key
 
@@ -85,6 +89,7 @@ class Recipe:
             "batch_norm_momentum": 0 < self.batch_norm_momentum <= 1,
             "distillation": 0 <= self.distillation <= 1,
             "temperature": self.temperature > 0,
+            "precision": self.precision in get_args(Precision),
             "evaluate_every": self.evaluate_every >= 0,
         }
 
@@ -93,8 +98,9 @@ class Recipe:
         """16 hex digits over every field that changes a result; the same on every machine."""
         fields = asdict(self)
         del fields["name"], fields["evaluate_every"]
-        if not self.start:  # as before there was such a field, so that stored trials are found
-            del fields["start"]
+        for name, usual in NEWER.items():
+            if fields[name] == usual:
+                del fields[name]
         text = json.dumps([LOOP_VERSION, fields], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -17,6 +17,7 @@ from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation.checkpoint import Checkpoint, fingerprint
 from archpress.evaluation.loop import DivergedError, Loop
+from archpress.evaluation.precision import Precision, computing
 from archpress.evaluation.preparation import (
     Normalisation,
     Prepared,
@@ -126,7 +127,10 @@ def train(
             accuracy = None
             if _is_evaluated(recipe, number):
                 accuracy = _accuracy(
-                    network, prepared.validation_images, prepared.validation_labels
+                    network,
+                    prepared.validation_images,
+                    prepared.validation_labels,
+                    recipe.precision,
                 )
                 curve.append(accuracy)
             if on_epoch is not None:
@@ -248,10 +252,10 @@ def _checkpoint_of(
     return Checkpoint(path, about)
 
 
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def _accuracy(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision) -> float:
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
-    with torch.inference_mode():
+    with torch.inference_mode(), computing(network, precision, images.device):
         batches = torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH)
         for batch, expected in zip(*batches, strict=True):
             right += (network(batch).argmax(1) == expected).sum()
