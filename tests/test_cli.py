@@ -694,3 +694,10 @@ def test_the_makefile_has_the_two_commands():
     text = (Path(__file__).parents[1] / "Makefile").read_text()
     assert "\ndemo:" in text
     assert "\ntest:" in text
+
+
+def test_a_folder_with_the_name_of_a_known_set_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run("evaluate", "tiny", "--data", "digits", "--json") == 0
+    assert "digits is a named set; for what lies here write ./digits" in capsys.readouterr().err

@@ -268,3 +268,8 @@ def test_a_function_may_import_its_neighbours_when_it_is_called(tmp_path):
         "def make():\n    from neighbour import Net\n    return Net()\n"
     )
     assert type(module_at(f"{tmp_path}/late.py:make")).__name__ == "Flatten"
+
+
+def test_the_folder_of_a_user_who_is_not_there_is_told(capsys):
+    assert run("inspect", "~nobody-of-this-name/net.json") == 2
+    assert "~nobody-of-this-name/net.json" in capsys.readouterr().err

@@ -9,6 +9,7 @@ ROOMS = (
     "errors",
     "version",
     "whole_files",
+    "paths",
     "architecture",
     "space",
     "data",

@@ -9,6 +9,7 @@ import typer
 from archpress.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amount
 from archpress.errors import ArchpressError
 from archpress.options import PrecisionName
+from archpress.paths import typed_path
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
@@ -72,7 +73,7 @@ def read_source_and_images(
     """
     from archpress.architecture.heads import with_classes
     from archpress.architecture.state_dicts import with_weights
-    from archpress.data import load_data
+    from archpress.data import NAMES, load_data
     from archpress.store.nets import open_net
 
     wanted, stated = shape_of(size, "--size"), shape_of(input_shape, "--input")
@@ -80,7 +81,9 @@ def read_source_and_images(
     if weights is not None:
         source = with_weights(source, weights)
     read = source.read() if source.fixed_shape else None
-    if wanted is None and Path(data).is_dir():
+    if data in NAMES and Path(data).exists():
+        typer.echo(f"{data} is a named set; for what lies here write ./{data}", err=True)
+    elif wanted is None and typed_path(data).is_dir():
         wanted = source.fixed_shape or stated
     images = load_data(data, seed=seed, input_shape=wanted)
     if stated not in (None, images.input_shape):

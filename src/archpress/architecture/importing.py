@@ -11,6 +11,7 @@ from types import ModuleType
 from torch import nn
 
 from archpress.errors import ArchitectureError, told
+from archpress.paths import typed_path
 
 
 def names_a_module(text: str) -> bool:
@@ -58,7 +59,7 @@ def module_at(text: str) -> nn.Module:
 
 def _code(place: str) -> ModuleType:
     is_file = place.endswith(".py")
-    path = Path(place).expanduser()
+    path = typed_path(place)
     if is_file and not path.is_file():
         raise ArchitectureError(f"there is no file {place}")
     with _importing_from(_folder(place)):
@@ -70,7 +71,7 @@ def _code(place: str) -> ModuleType:
 
 def _folder(place: str) -> Path:
     """Of a file, or the current one, where a package is looked for."""
-    return Path(place).expanduser().parent.resolve() if place.endswith(".py") else Path.cwd()
+    return typed_path(place).parent.resolve() if place.endswith(".py") else Path.cwd()
 
 
 def _of_file(path: Path) -> ModuleType:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from archpress.architecture.state_dicts import StateDict, network_with
 from archpress.architecture.tracing import Agreement, agreement, trace
 from archpress.architecture.zoo import ZOO, InputShape, named
 from archpress.errors import ArchitectureError
+from archpress.paths import typed_path
 
 _WEIGHTS_ALONE = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".pkl")
 
@@ -149,7 +149,7 @@ def open_source(net: str) -> NamedSource:
     Raises:
         ArchitectureError: there is no such net, or it cannot be opened.
     """
-    path = Path(net).expanduser()
+    path = typed_path(net)
     suffix = path.suffix.lower()
     if net in ZOO:
         return NamedSource(net, None, None)

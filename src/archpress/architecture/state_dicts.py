@@ -16,6 +16,7 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.blocks import as_built, as_written
 from archpress.architecture.network import Network, build
 from archpress.errors import ArchitectureError, told
+from archpress.paths import typed_path
 
 if TYPE_CHECKING:
     from archpress.architecture.sources import NamedSource
@@ -74,7 +75,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         ArchitectureError: there is no file, or it holds no state dict.
     """
-    path = path.expanduser()
+    path = typed_path(path)
     if not path.is_file():
         raise ArchitectureError(f"there is no file {path}")
     if path.suffix.lower() == ".safetensors":

@@ -9,6 +9,7 @@ from archpress.data.named import NAMES, named_source
 from archpress.data.npz import npz_source
 from archpress.data.split import VALIDATION_FRACTION, Source, divide
 from archpress.errors import DataError
+from archpress.paths import typed_path
 
 
 def load_data(
@@ -50,7 +51,7 @@ def _source(spec: str | Path, input_shape: InputShape | None) -> Source:
         source = named_source(spec)
         check_shape(source.train.shape, input_shape, spec)
         return source
-    path = Path(spec).expanduser()
+    path = typed_path(spec)
     if path.is_dir():
         return folder_source(path, input_shape=input_shape)
     if path.suffix == ".npz":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archpress.errors import DataError
+from archpress.paths import typed_path
 
 VARIABLE = "ARCHPRESS_DATA"
 SYSTEM = Path("/usr/share/datasets")  # Debian's packages dataset-*
@@ -83,7 +84,7 @@ def given_folder() -> Path | None:
     value = os.environ.get(VARIABLE)
     if not value:
         return None
-    folder = Path(value).expanduser()
+    folder = typed_path(value)
     if not folder.is_dir():
         raise DataError(f"{VARIABLE} is set to {value}, but there is no such folder")
     return folder

@@ -6,6 +6,7 @@ from pathlib import Path
 from archpress.architecture import Architecture
 from archpress.architecture.sources import NamedSource, open_source
 from archpress.errors import StoreError
+from archpress.paths import typed_path
 from archpress.store.store import Store
 from archpress.store.tables import STORE_FILE, TrialFilter
 
@@ -42,7 +43,7 @@ def open_net(net: str) -> NamedSource:
 
 def _place_and_key(net: str) -> tuple[Path, str] | None:
     place, _, key = net.rpartition(":")
-    path = Path(place).expanduser()
+    path = typed_path(place)
     if path.is_dir():
         path /= STORE_FILE
     if not place or not _KEY.fullmatch(key) or path.suffix == ".py" or not path.is_file():
