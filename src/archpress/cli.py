@@ -115,6 +115,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for network.py and the weights.")],
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 12,
     augment: AugmentOption = None,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Share of the target that is spread over all classes.")
+    ] = 0.0,
     size: SizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -136,7 +139,11 @@ def train(
     recipe = final(epochs=epochs, flip=images.name in MIRRORED)
     if augment is not None:
         recipe = augmented(recipe, augment.value, images.input_shape)
-    recipe = replace(recipe, precision=chosen_precision(precision, device))
+    recipe = replace(
+        recipe,
+        label_smoothing=label_smoothing,
+        precision=chosen_precision(precision, device),
+    )
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
         accuracies = train_to_folder(
             architecture, images, recipe, out, seed=seed, device=device, progress=progress

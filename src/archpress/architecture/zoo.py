@@ -181,6 +181,11 @@ ZOO: dict[str, ZooNet] = {
         COLOUR,
         "7 conv-BN-ReLU blocks, wide where maps are small: many parameters, few multiply-adds",
     ),
+    "vgg7": ZooNet(
+        lambda classes: plain((32, 64, 64, *(192,) * 4), classes, pools=(2, 4, 6)),
+        COLOUR,
+        "7 conv-BN-ReLU blocks, 192 wide: as many parameters as pyramid7, more multiply-adds",
+    ),
     "tiny": ZooNet(lambda classes: plain((8, 16, 32), classes), GRAY, "3 blocks, for quick trials"),
 }
 
