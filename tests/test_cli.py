@@ -697,7 +697,28 @@ def test_the_makefile_has_the_two_commands():
 
 
 def test_a_folder_with_the_name_of_a_known_set_is_told(tmp_path, monkeypatch, capsys):
-    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "one").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert run("evaluate", "tiny", "--data", "digits", "--json") == 0
-    assert "digits is a named set; for what lies here write ./digits" in capsys.readouterr().err
+    told = "digits is a named set; for the folder here write ./digits"
+    command = ["evaluate", "tiny", "--data", "digits", "--json"]
+    assert run(*command) == 0
+    assert told not in capsys.readouterr().err
+    Image.new("L", (8, 8)).save(tmp_path / "digits" / "one" / "1.png")
+    assert run(*command) == 0
+    assert told in capsys.readouterr().err
+
+
+def test_the_precision_of_a_training_is_asked_for_and_written(tmp_path, capsys):
+    folder = tmp_path / "o"
+    command = ["train", "tiny", "--data", "digits", "--epochs", "1", "--out", folder]
+    assert run(*command, "--precision", "bfloat16", "--label-smoothing", "0.1") == 0
+    assert run(*command, "--precision", "auto", "--quiet") == 0
+    assert "trainings compute in " in capsys.readouterr().err
+    assert run(*command, "--label-smoothing", "1.5") == 2
+    assert "label_smoothing cannot be 1.5" in capsys.readouterr().err
+
+
+def test_auto_is_refused_where_other_machines_train(tmp_path, capsys):
+    options = ["--max-parameters", "50%", "--run", tmp_path / "r", "--cluster", "auto"]
+    assert run(*COMPRESS, *options, "--precision", "auto") == 2
+    assert "with --cluster say float32 or bfloat16" in capsys.readouterr().err

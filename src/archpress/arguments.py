@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from archpress.space import LatencyConditions, Limits
 
 
-def chosen_precision(name: PrecisionName, device: str, cluster: str | None = None) -> "Precision":
-    """The precision that was asked for, "auto" decided by what this process trains on."""
-    from archpress.evaluation import choose_precision, driver_device
+def read_precision(name: PrecisionName, device: str, cluster: str | None = None) -> "Precision":
+    """The precision to train in; what "auto" came to is told.
 
-    return choose_precision(name.value, driver_device(device, cluster))
+    Raises:
+        ArchpressError: "auto" with a cluster, whose machines this one does not know.
+    """
+    from archpress.evaluation import choose_device, choose_precision
+
+    if name is PrecisionName.AUTO and cluster is not None:
+        raise ArchpressError(
+            "--precision auto looks at this machine; with --cluster say float32 or bfloat16"
+        )
+    precision = choose_precision(name.value, "cpu" if cluster else choose_device(device))
+    if name is PrecisionName.AUTO:
+        typer.echo(f"trainings compute in {precision}", err=True)
+    return precision
 
 
 def read_net(
@@ -74,6 +85,7 @@ def read_source_and_images(
     from archpress.architecture.heads import with_classes
     from archpress.architecture.state_dicts import with_weights
     from archpress.data import NAMES, load_data
+    from archpress.data.folder import has_classes
     from archpress.store.nets import open_net
 
     wanted, stated = shape_of(size, "--size"), shape_of(input_shape, "--input")
@@ -81,8 +93,8 @@ def read_source_and_images(
     if weights is not None:
         source = with_weights(source, weights)
     read = source.read() if source.fixed_shape else None
-    if data in NAMES and Path(data).exists():
-        typer.echo(f"{data} is a named set; for what lies here write ./{data}", err=True)
+    if data in NAMES and has_classes(Path(data)):
+        typer.echo(f"{data} is a named set; for the folder here write ./{data}", err=True)
     elif wanted is None and typed_path(data).is_dir():
         wanted = source.fixed_shape or stated
     images = load_data(data, seed=seed, input_shape=wanted)

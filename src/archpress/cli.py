@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from archpress.arguments import (
-    chosen_precision,
     costs,
     most_parameters,
     read_net_and_images,
+    read_precision,
     store_place,
 )
 from archpress.cli_analyse import analyse
@@ -76,6 +76,7 @@ def evaluate(
     size: SizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = PrecisionName.FLOAT32,
     as_json: JsonOption = False,
 ) -> None:
     """Train a net briefly, as a search does, and tell its validation accuracy.
@@ -87,7 +88,8 @@ def evaluate(
     from archpress.store import Store, evaluate_once
 
     architecture, images = read_net_and_images(net, data, size, seed)
-    evaluator = SerialEvaluator(images, settings_of(images).trial, device=device)
+    settings = settings_of(images).in_precision(read_precision(precision, device))
+    evaluator = SerialEvaluator(images, settings.trial, device=device)
     with Store(store) as opened:
         candidates = [Candidate(architecture, "by hand")]
         (outcome,) = evaluate_once(
@@ -142,7 +144,7 @@ def train(
     recipe = replace(
         recipe,
         label_smoothing=label_smoothing,
-        precision=chosen_precision(precision, device),
+        precision=read_precision(precision, device),
     )
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
         accuracies = train_to_folder(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archpress.arguments import chosen_precision, read_limits, read_net_and_images
+from archpress.arguments import read_limits, read_net_and_images, read_precision
 from archpress.errors import ArchpressError
 from archpress.options import (
     ClusterOption,
@@ -83,7 +83,7 @@ def analyse(
     trial = quick(epochs=trial_epochs, train_images=trial_images, spare_images=3000)
     settings = AnalysisSettings(
         nets,
-        replace(trial, precision=chosen_precision(precision, device, cluster)),
+        replace(trial, precision=read_precision(precision, device, cluster)),
         PaperSettings(iterations=iterations),
         trained_a_descent=trained,
         seeds=seeds,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import chosen_precision, read_limits, read_net_and_images
+from archpress.arguments import read_limits, read_net_and_images, read_precision
 from archpress.options import (
     ClusterOption,
     DataOption,
@@ -99,7 +99,7 @@ def compare(
     source, images = read_net_and_images(net, data, size, seed=0)
     limits = typed.of(source)
     settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
-    settings = settings.in_precision(chosen_precision(precision, device, cluster))
+    settings = settings.in_precision(read_precision(precision, device, cluster))
     with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
         result = comparison.compare(
             source,

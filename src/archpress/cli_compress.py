@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from archpress.arguments import (
-    chosen_precision,
     names,
     net_name,
     read_limits,
+    read_precision,
     read_source_and_images,
     with_latency,
 )
@@ -173,7 +173,7 @@ def compress(
         distillation=distillation,
         inheritance=inherit,
     )
-    settings = settings.in_precision(chosen_precision(precision, device, cluster))
+    settings = settings.in_precision(read_precision(precision, device, cluster))
     if augment is not None:
         varied = augmented(settings.final, augment.value, images.input_shape)
         settings = replace(settings, final=varied, augmentations=())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import chosen_precision, read_limits
+from archpress.arguments import read_limits, read_precision
 from archpress.options import (
     ClusterOption,
     DeviceOption,
@@ -85,10 +85,10 @@ def reproduce(
     typed = read_limits(max_parameters=max_parameters)
     row = reproduction.TABLE_ONE[data.value]
     how_much = reproduction.scale_of(scale.value, row)
-    computing = chosen_precision(precision, device, cluster)
+    numbers = read_precision(precision, device, cluster)
     experiment = reproduction.Experiment(
         row,
-        replace(how_much, settings=how_much.settings.in_precision(computing)),
+        replace(how_much, settings=how_much.settings.in_precision(numbers)),
         [name.strip() for name in methods.split(",") if name.strip()],
         typed.of(row.source).max_parameters,
         seeds,

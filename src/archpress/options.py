@@ -1,4 +1,4 @@
-"""What a user types: the options and arguments that several commands have."""
+"""What a user types: the options and arguments of the commands."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -80,8 +80,8 @@ PrecisionOption = Annotated[
     PrecisionName,
     typer.Option(
         "--precision",
-        help="Of trainings: float32, bfloat16, or auto, which is bfloat16 where the processor has "
-        "units for it.",
+        help="Of trainings: float32, bfloat16, or auto, which is bfloat16 where this machine has "
+        "matrix units for it: AMX, or CUDA from Ampere on.",
     ),
 ]
 WorkersOption = Annotated[

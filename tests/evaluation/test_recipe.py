@@ -50,6 +50,7 @@ def test_the_key_of_a_recipe_stays_the_same_from_version_to_version():
         ("epochs", 0),
         ("batch_size", 1),
         ("optimizer", "lion"),
+        ("precision", "float16"),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("momentum", 1.0),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from archpress.errors import EvaluationError
@@ -37,6 +39,13 @@ def test_the_paper_scale_is_what_the_paper_says(data):
     assert scale.settings.trial.rate_at(0.99) == scale.settings.trial.rate_at(0)  # no decay in 5
     assert whole.limits.max_macs is None
     assert next(iter(whole.contestants())).name == "base"
+
+
+def test_another_precision_is_told_and_changes_nothing_else():
+    row = TABLE_ONE["svhn"]
+    scale = scale_of("paper", row)
+    rounded = replace(scale, settings=scale.settings.in_precision("bfloat16"))
+    assert Experiment(row, rounded).left_out == ["trainings compute in bfloat16"]
 
 
 def test_smaller_scales_say_what_they_leave_out():

@@ -13,6 +13,7 @@ from archpress.data import ImageData, require_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation import DivergedError, Recipe
 from archpress.evaluation.loop import optimizer_of
+from archpress.evaluation.precision import computing, precision_of
 from archpress.evaluation.preparation import Prepared, augment, prepare
 from archpress.evaluation.training import isolated
 
@@ -115,7 +116,8 @@ class _Imitation(nn.Module):
         """
         with torch.no_grad():
             wanted = self._map(self.hint, images)
-        return F.mse_loss(self.regressor(self._map(self.guided, images)), wanted) / 2
+        given = self.regressor(self._map(self.guided, images))
+        return F.mse_loss(given.float(), wanted.float()) / 2
 
     def _map(self, part: Network, images: Tensor) -> Tensor:
         values = part(images).unflatten(1, part.architecture.shapes[-1])  # B x CHW -> B x C x H x W
@@ -129,6 +131,7 @@ def _imitate(pair: _Imitation, prepared: Prepared, recipe: Recipe, seed: int) ->
     pair.hint.eval()
     weights = [*pair.guided.parameters(), *pair.regressor.parameters()]
     optimizer = optimizer_of(weights, recipe)
+    precision = precision_of(pair, recipe.precision, prepared.images.device)
     rng = torch.Generator().manual_seed(seed)
     steps = list(_batches(len(prepared.labels), recipe, rng))
     for number, chosen in enumerate(steps):
@@ -136,7 +139,8 @@ def _imitate(pair: _Imitation, prepared: Prepared, recipe: Recipe, seed: int) ->
             group["lr"] = recipe.rate_at(number / len(steps))
         mirrored = torch.rand(len(chosen), generator=rng) < 0.5 if recipe.flip else None
         chosen = chosen.to(prepared.images.device)
-        loss = pair.loss(augment(prepared.images[chosen], mirrored, recipe.crop, rng))
+        with computing(precision, prepared.images.device):
+            loss = pair.loss(augment(prepared.images[chosen], mirrored, recipe.crop, rng))
         if not math.isfinite(value := float(loss.detach())):
             raise DivergedError(f"the loss of the hints became {value} in step {number + 1}")
         optimizer.zero_grad(set_to_none=True)

@@ -126,7 +126,8 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     def training(recipe: Mapping[str, Any]) -> str:
         count = min(recipe["train_images"] or data["train"], data["train"])
         epochs = "epoch" if recipe["epochs"] == 1 else "epochs"
-        return f"{recipe['epochs']} {epochs} of {wording.count(count)} images"
+        rounded = "" if recipe["precision"] == "float32" else f", in {recipe['precision']}"
+        return f"{recipe['epochs']} {epochs} of {wording.count(count)} images{rounded}"
 
     return [
         (

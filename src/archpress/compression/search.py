@@ -265,7 +265,10 @@ def _journal(task: Task, limits: Limits) -> Journal:
     settings = task.settings.of_search()
     about = (task.source.key, limits, settings, task.evaluator.data_key, task.seed)
     device = repr((limits.max_latency, limits.latency)) if limits.max_latency else ""
-    return Journal(task.folder / "search.jsonl", repr(about) + device + task.space.form_text)
+    precision = settings.trial.precision
+    rounded = "" if precision == "float32" else precision
+    text = repr(about) + device + task.space.form_text + rounded
+    return Journal(task.folder / "search.jsonl", text)
 
 
 # --- small machinery ---------------------------------------------------------------------------

@@ -145,6 +145,13 @@ def unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: cannot be read as an image; truncated or damaged? ({reason})")
 
 
+def has_classes(path: Path) -> bool:
+    """Whether images lie there in folders of classes, in `path/train` or in `path`."""
+    if not path.is_dir():
+        return False
+    return any(map(_images, _folders(path / "train" if _is_divided(path) else path)))
+
+
 def _is_divided(path: Path) -> bool:
     """Whether `train` is a split rather than a class of that name: it holds folders, no images."""
     train = path / "train"

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from archpress.errors import EvaluationError
 from archpress.evaluation.checkpoint import TrainingState
-from archpress.evaluation.precision import computing
+from archpress.evaluation.precision import computing, precision_of
 from archpress.evaluation.preparation import Prepared, augment
 from archpress.evaluation.recipe import Recipe
 
@@ -31,6 +31,7 @@ class Loop:
         self.network, self.prepared, self.recipe = network, prepared, recipe
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         self.optimizer = optimizer_of(self.weights, recipe)
+        self.precision = precision_of(network, recipe.precision, prepared.images.device)
         self.rng = Generator().manual_seed(seed)  # apart from dropout: same order for every net
         self.teacher_logits = None
         if recipe.distillation > 0 and teacher_logits is not None:
@@ -97,7 +98,7 @@ class Loop:
             mirrored = torch.rand(len(chosen), generator=self.rng) < 0.5
         chosen = chosen.to(self.prepared.images.device)
         images = augment(self.prepared.images[chosen], mirrored, recipe.crop, self.rng)
-        with computing(self.network, recipe.precision, images.device):
+        with computing(self.precision, images.device):
             logits = self.network(images).float()  # B x K
         loss = F.cross_entropy(
             logits, self.prepared.labels[chosen], label_smoothing=recipe.label_smoothing

@@ -6,50 +6,68 @@ from typing import Literal, cast, get_args
 import torch
 from torch import nn
 
+from archpress.architecture.frozen import Frozen
 from archpress.errors import EvaluationError
 
 Precision = Literal["float32", "bfloat16"]
-PRECISIONS = ("auto", *get_args(Precision))
-AMPERE = (8, 0)  # first of NVIDIA's with units for bfloat16
+PRECISION_NAMES = ("auto", *get_args(Precision))
+AMPERE = (8, 0)  # compute capability of NVIDIA's first with units for bfloat16
 
 
 def choose_precision(name: str, device: str = "cpu") -> Precision:
     """The precision to train in.
 
     Args:
-        name: "float32", "bfloat16", or "auto": bfloat16 where the device has units for it.
+        name: "float32", "bfloat16", or "auto": bfloat16 where the device has matrix units for it,
+            which are AMX of a CPU and those of NVIDIA's from Ampere on.
         device: as `choose_device` names it, not "auto".
 
     Raises:
         EvaluationError: another name, or bfloat16 on MPS.
     """
-    if name not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
+    if name not in PRECISION_NAMES:
+        known = ", ".join(PRECISION_NAMES)
         raise EvaluationError(f"no precision is called {name!r}; known are {known}")
-    if name == "bfloat16" and device == "mps":
-        raise EvaluationError("bfloat16 is for cpu and cuda; on mps nets train in float32")
     if name == "auto":
         return "bfloat16" if _has_units(device) else "float32"
-    return cast("Precision", name)
+    precision = cast("Precision", name)
+    _refuse_mps(precision, device)
+    return precision
 
 
-def computing(
-    network: nn.Module, precision: Precision, device: torch.device
-) -> AbstractContextManager[object]:
-    """Where a network's forward pass computes in a precision; its weights stay float32.
+def precision_of(network: nn.Module, precision: Precision, device: torch.device) -> Precision:
+    """What a network computes in where its recipe says a precision.
 
-    Depthwise and other grouped convolutions are slower in bfloat16 on a CPU (a third less images a
-    second in a net of them), so a network that has one computes in float32 there.
+    Parts that stay as they are (`Frozen`) may not bear mixed numbers, and depthwise and other
+    grouped convolutions took 1.3 to 1.6 times as long in bfloat16 on a CPU: such networks compute
+    in float32.
+
+    Raises:
+        EvaluationError: bfloat16 on MPS.
     """
-    if precision == "float32" or device.type == "mps":
+    _refuse_mps(precision, device.type)
+    for module in network.modules():
+        is_grouped = isinstance(module, nn.Conv2d) and module.groups > 1
+        if isinstance(module, Frozen) or (is_grouped and device.type == "cpu"):
+            return "float32"
+    return precision
+
+
+def computing(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Where forward passes compute in a precision of `precision_of`; weights stay float32."""
+    if precision == "float32":
         return nullcontext()
-    is_slower = device.type == "cpu" and any(
-        isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules()
-    )
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=not is_slower)
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def _has_units(device: str) -> bool:
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= AMPERE
-    return device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    told = getattr(torch.cpu, "get_capabilities", dict)  # older torch does not tell
+    capabilities: dict[str, object] = told()
+    return device == "cpu" and bool(capabilities.get("amx_bf16"))
+
+
+def _refuse_mps(precision: Precision, device: str) -> None:
+    if precision == "bfloat16" and device == "mps":
+        raise EvaluationError("bfloat16 is for cpu and cuda; on mps nets train in float32")

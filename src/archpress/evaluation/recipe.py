@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from archpress.data.images import InputShape
@@ -16,8 +16,7 @@ NormalisationRule = Literal["data", "half"]
 # Counted up whenever the training loop changes what a recipe gives, so that old trials in a store
 # are not taken for new ones.
 LOOP_VERSION = 1
-# Fields that came later: with these values a recipe's key is as before there was such a field.
-NEWER = {"precision": "float32", "start": ""}
+LATER_FIELDS = ("precision", "start")  # at their defaults a key is as before there was such a field
 
 AUGMENTATIONS = ("none", "shift", "mirror", "mirror-shift")
 SHIFT = 10  # an image is shifted by this part of its shorter side at most
@@ -57,16 +56,17 @@ class Recipe:
     distillation: float = 0.0  # weight of the teacher's part of the loss, in [0, 1]
     temperature: float = 4.0  # softens teacher's and student's logits alike
     teacher: str = ""  # which teacher, e.g. its architecture's key: the result depends on it
-    precision: Precision = "float32"  # of the passes through the network; weights are float32
+    # Of the passes that train; weights are float32. Not in the text, which names journals.
+    precision: Precision = field(default="float32", repr=False)
     start: str = ""  # which weights it starts from, e.g. "pruned by l1"; "" is fresh ones
     evaluate_every: int = 1  # epochs between points of the curve; 0: only the last. Not in the key
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for field, good in self._ranges().items():
+        for name, good in self._ranges().items():
             if not good:
                 raise EvaluationError(
-                    f"recipe {self.name!r}: {field} cannot be {getattr(self, field)!r}"
+                    f"recipe {self.name!r}: {name} cannot be {getattr(self, name)!r}"
                 )
 
     def _ranges(self) -> dict[str, bool]:
@@ -96,12 +96,12 @@ class Recipe:
     @property
     def key(self) -> str:
         """16 hex digits over every field that changes a result; the same on every machine."""
-        fields = asdict(self)
-        del fields["name"], fields["evaluate_every"]
-        for name, usual in NEWER.items():
-            if fields[name] == usual:
-                del fields[name]
-        text = json.dumps([LOOP_VERSION, fields], sort_keys=True)
+        values = asdict(self)
+        del values["name"], values["evaluate_every"]
+        for one in fields(self):
+            if one.name in LATER_FIELDS and values[one.name] == one.default:
+                del values[one.name]
+        text = json.dumps([LOOP_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def rate_at(self, progress: float) -> float:

@@ -17,7 +17,6 @@ from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation.checkpoint import Checkpoint, fingerprint
 from archpress.evaluation.loop import DivergedError, Loop
-from archpress.evaluation.precision import Precision, computing
 from archpress.evaluation.preparation import (
     Normalisation,
     Prepared,
@@ -127,10 +126,7 @@ def train(
             accuracy = None
             if _is_evaluated(recipe, number):
                 accuracy = _accuracy(
-                    network,
-                    prepared.validation_images,
-                    prepared.validation_labels,
-                    recipe.precision,
+                    network, prepared.validation_images, prepared.validation_labels
                 )
                 curve.append(accuracy)
             if on_epoch is not None:
@@ -252,10 +248,10 @@ def _checkpoint_of(
     return Checkpoint(path, about)
 
 
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor, precision: Precision) -> float:
+def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
-    with torch.inference_mode(), computing(network, precision, images.device):
+    with torch.inference_mode():
         batches = torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH)
         for batch, expected in zip(*batches, strict=True):
             right += (network(batch).argmax(1) == expected).sum()

@@ -18,12 +18,15 @@ class Training:
 
     data: str
     epochs: int | None
+    precision: str = "float32"
 
     @classmethod
     def of(cls, result: ResultRecord) -> "Training":
         """That of a run which has ended."""
-        epochs = result.recipes.get("final", {}).get("epochs")
-        return cls(result.data.name, epochs if isinstance(epochs, int) else None)
+        recipe = result.recipes.get("final", {})
+        epochs = recipe.get("epochs")
+        precision = recipe.get("precision", "float32")
+        return cls(result.data.name, epochs if isinstance(epochs, int) else None, precision)
 
     @property
     def needs_data(self) -> bool:
@@ -39,4 +42,5 @@ class Training:
         """
         data = "DATA" if self.needs_data else shlex.quote(self.data)
         how_long = "" if self.epochs is None else f" --epochs {self.epochs}"
-        return f"archpress train {net} --data {data}{how_long} --out trained-{name}"
+        rounded = "" if self.precision == "float32" else f" --precision {self.precision}"
+        return f"archpress train {net} --data {data}{how_long}{rounded} --out trained-{name}"

@@ -87,7 +87,8 @@ def scale_of(name: str, row: TableOneRow) -> Scale:
 
 
 def _differences(scale: Scale, full: Scale) -> Iterator[str]:
-    here, there = scale.settings, full.settings
+    here = scale.settings
+    there = full.settings.in_precision(here.trial.precision)
     if scale.nets < full.nets:
         yield f"{scale.nets} architectures a method instead of {full.nets:,}"
     if here.initialisations < there.initialisations:
@@ -99,6 +100,8 @@ def _differences(scale: Scale, full: Scale) -> Iterator[str]:
         yield f"trials: {_told(here.trial)} instead of {_told(there.trial)}"
     if here.final != there.final:
         yield f"final trainings: {_told(here.final)} instead of {_told(there.final)}"
+    if here.trial.precision != full.settings.trial.precision:
+        yield f"trainings compute in {here.trial.precision}"
     fit, whole_fit = here.paper.iterations, there.paper.iterations
     if fit < whole_fit:
         yield f"{fit:,} iterations of the fit instead of {whole_fit:,}"

@@ -116,7 +116,8 @@ class _State:
         self._others = OtherLimits(learner, trials, plan.aimed, rng)
         shown = [*self._others.tried.values(), learner.origin]
         self._plane = Plane.of(learner.embedding, shown)
-        self._training = Training(plan.data_name, plan.settings.final.epochs)
+        final = plan.settings.final
+        self._training = Training(plan.data_name, final.epochs, final.precision)
         self._told: dict[int, dict[str, Any]] = {}
 
     def overview(self) -> dict[str, Any]:
