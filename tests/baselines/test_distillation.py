@@ -102,8 +102,10 @@ def test_the_teacher_and_torchs_generator_stay_as_they_were(images, teacher):
     assert same(first, hint_weights(teacher, TEACHER, slim(), images, RECIPE, seed=0))
 
 
-def test_both_stages_together_train_a_student(images, teacher):
-    recipe = replace(RECIPE, epochs=20, distillation=0.5, teacher=TEACHER.key, start="hints")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_both_stages_together_train_a_student(images, teacher, precision):
+    taught = {"distillation": 0.5, "teacher": TEACHER.key, "start": "hints"}
+    recipe = replace(RECIPE, epochs=20, precision=precision, **taught)
     weights = hint_weights(teacher, TEACHER, slim(), images, recipe, seed=0)
     logits = teacher_logits_of(teacher, images, recipe)
     result = train(slim(), images, recipe, 0, teacher_logits=logits, initial=weights)
