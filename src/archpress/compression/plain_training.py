@@ -7,7 +7,15 @@ from archpress.architecture.network import Network
 from archpress.compression.measuring import test_split
 from archpress.compression.run_folder import alone_in, open_folder, write_network
 from archpress.data import ImageData, require_shape
-from archpress.evaluation import Epoch, Normalisation, Recipe, accuracy_of, choose_device, train
+from archpress.evaluation import (
+    Epoch,
+    Normalisation,
+    Recipe,
+    accuracy_of,
+    choose_device,
+    cores,
+    train,
+)
 from archpress.search import Progress, Silent
 
 
@@ -23,6 +31,7 @@ def train_to_folder(
 ) -> dict[str, float | None]:
     """Train, write network and weights, and measure on the test images where there are any.
 
+    On a CPU with all its cores: with another number of them weights differ by rounding.
     A training that was killed goes on from the last epoch that was kept, one a minute at most.
 
     Args:
@@ -67,6 +76,7 @@ def train_to_folder(
             recipe,
             seed,
             device=chosen,
+            threads=cores(),
             on_epoch=tell,
             checkpoint=unfinished,
         )
