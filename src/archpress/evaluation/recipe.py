@@ -56,7 +56,7 @@ class Recipe:
     distillation: float = 0.0  # weight of the teacher's part of the loss, in [0, 1]
     temperature: float = 4.0  # softens teacher's and student's logits alike
     teacher: str = ""  # which teacher, e.g. its architecture's key: the result depends on it
-    # Of the passes that train; weights are float32. Not in the text, which names journals.
+    # Of the passes that train; weights are float32. Not in repr, by which old journals are found.
     precision: Precision = field(default="float32", repr=False)
     start: str = ""  # which weights it starts from, e.g. "pruned by l1"; "" is fresh ones
     evaluate_every: int = 1  # epochs between points of the curve; 0: only the last. Not in the key
