@@ -10,6 +10,7 @@ ROOMS = (
     "version",
     "whole_files",
     "paths",
+    "run_files",
     "architecture",
     "space",
     "data",

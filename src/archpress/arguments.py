@@ -10,6 +10,7 @@ from archpress.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amo
 from archpress.errors import ArchpressError
 from archpress.options import PrecisionName
 from archpress.paths import typed_path
+from archpress.run_files import SOURCE_FILE, STORE_FILE
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
@@ -214,7 +215,7 @@ def most_parameters(typed: str | None, place: str) -> int | None:
         return int(amount.value)
     from archpress.architecture import Architecture
 
-    path = Path(place) / "source.json"
+    path = Path(place) / SOURCE_FILE
     if not path.exists():
         raise ArchpressError(
             f"--max-parameters {typed} is a share of the source's, but {place} is no folder of a "
@@ -237,7 +238,7 @@ def store_place(place: str, *, new: bool = False) -> str:
         return place
     path = Path(place)
     if path.is_dir():
-        path /= "trials.db"
+        path /= STORE_FILE
     if not new and not path.exists():
         raise ArchpressError(f"there is no store {path}")
     return str(path)

@@ -47,6 +47,7 @@ from archpress.options import (
     SortKey,
     StoreArgument,
 )
+from archpress.run_files import STORE_FILE
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
 # Commands that go on from what they had.
@@ -72,7 +73,7 @@ def evaluate(
     data: DataOption,
     store: Annotated[
         str, typer.Option(help="Trials are kept here: a file, or a URL of PostgreSQL.")
-    ] = "trials.db",
+    ] = STORE_FILE,
     size: SizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -304,9 +305,6 @@ def zoo(as_json: JsonOption = False) -> None:
     _console().print(table("", ["name", "parameters", "multiply-adds", "about"], rows))
 
 
-# --- printing ----------------------------------------------------------------------------------
-
-
 app.command()(inspect)
 app.command()(diff)
 app.command()(export)
@@ -317,6 +315,8 @@ app.command()(reproduce)
 app.command()(merge)
 app.command()(analyse)
 app.command("table")(table_command)
+
+# --- printing ----------------------------------------------------------------------------------
 
 
 def _console(*, stderr: bool = False) -> Any:  # noqa: ANN401

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archpress.arguments import read_limits, read_net_and_images, read_precision
+from archpress.arguments import net_name, read_limits, read_net_and_images, read_precision
 from archpress.errors import ArchpressError
 from archpress.options import (
     ClusterOption,
@@ -95,7 +95,7 @@ def analyse(
             limits,
             settings,
             run=run,
-            name=net,
+            name=net_name(net),
             device=device,
             workers=workers,
             store=store,

@@ -1,12 +1,17 @@
 """The command `compare`."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import read_limits, read_net_and_images, read_precision
+from archpress.arguments import (
+    names,
+    net_name,
+    read_limits,
+    read_net_and_images,
+    read_precision,
+)
 from archpress.options import (
     ClusterOption,
     DataOption,
@@ -86,8 +91,8 @@ def compare(
     from archpress.comparison.page import PAGE
     from archpress.terminal import TerminalProgress, table
 
-    names = [name.strip() for name in arms.split(",") if name.strip()]
-    comparison.pick(names)  # an unknown arm is told before images are read
+    chosen = names([arms])
+    comparison.pick(chosen)  # an unknown arm is told before images are read
     typed = read_limits(
         max_parameters=max_parameters,
         max_macs=max_macs,
@@ -106,12 +111,12 @@ def compare(
             images,
             limits,
             run=run,
-            arms=names,
+            arms=chosen,
             budget=budget,
             seeds=seeds,
             first_seed=first_seed,
             settings=settings,
-            name=Path(net).stem,
+            name=net_name(net),
             device=device,
             workers=workers,
             store=store,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import read_limits, read_precision
+from archpress.arguments import names, read_limits, read_precision
 from archpress.options import (
     ClusterOption,
     DeviceOption,
@@ -89,7 +89,7 @@ def reproduce(
     experiment = reproduction.Experiment(
         row,
         replace(how_much, settings=how_much.settings.in_precision(numbers)),
-        [name.strip() for name in methods.split(",") if name.strip()],
+        names([methods]),
         typed.of(row.source).max_parameters,
         seeds,
     )

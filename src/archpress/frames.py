@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from archpress.errors import EvaluationError, StoreError
 from archpress.evaluation.trial import Trial
-from archpress.store import STORE_FILE, Store
+from archpress.run_files import STORE_FILE
+from archpress.store import Store
 
 if TYPE_CHECKING:
     import pandas

@@ -55,6 +55,7 @@ class SortKey(StrEnum):
     ACCURACY = "accuracy"
     PARAMETERS = "parameters"
     MACS = "macs"
+    PEAK_MEMORY = "peak_memory"
     SECONDS = "seconds"
     CREATED = "created"
     ROUND = "round"

@@ -3,7 +3,7 @@
 import pytest
 
 from archpress.architecture import named
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.data import ImageData
 from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, Trial, TrialState
@@ -51,19 +51,19 @@ def trainer(images, tmp_path):
 def test_weights_of_other_images_are_not_taken_for_ones_own(trainer, images):
     classes = images.class_names
     other = ImageData.of("the other split", images.validation, images.train, classes)
-    plan = Plan(TINY, RECIPE, (0,), "source")
+    entrant = Entrant(TINY, RECIPE, (0,), "source")
     for data in (images, other, images):
         one = trainer(data)
-        assert one.train([plan], "training") == [plan]
-        assert one.weights(plan, 0).read_text() == data.key
+        assert one.train([entrant], "training") == [entrant]
+        assert one.weights(entrant, 0).read_text() == data.key
     assert one.pool.jobs == []
 
 
 def test_what_fails_is_left_out_as_long_as_something_is_trained(trainer):
-    plans = [Plan(net, RECIPE, (0, 1), "finalist") for net in (PLAIN, TINY)]
+    entrants = [Entrant(net, RECIPE, (0, 1), "finalist") for net in (PLAIN, TINY)]
     one = trainer(failing=[PLAIN])
-    assert one.train(plans, "training finalists") == plans[1:]
+    assert one.train(entrants, "training finalists") == entrants[1:]
     assert len(one.pool.jobs) == 4
     with pytest.raises(EvaluationError, match="training of the final finalist failed: Diverged"):
-        one.train(plans[:1], "training the result")
-    assert trainer().train(plans, "again") == plans
+        one.train(entrants[:1], "training the result")
+    assert trainer().train(entrants, "again") == entrants

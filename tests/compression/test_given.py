@@ -14,7 +14,7 @@ from archpress.architecture.network import build
 from archpress.architecture.sources import NamedSource
 from archpress.architecture.tracing import trace
 from archpress.compression import LimitCheck, Measured, Spread
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.given import (
     digest_of,
     measure_given,
@@ -198,15 +198,15 @@ def refuse(jobs):
 def test_a_given_source_is_measured_taught_from_and_never_trained(brightness, trainer):
     given = measured(ByBrightness(), brightness)
     net = trace(ByBrightness(), (1, 4, 4)).architecture
-    plan = Plan(net, Recipe("final", 1), (0,), "source", given)
-    trainer.train([plan], "training the source")
-    assert trainer.validation(plan) == Spread(1.0, 0.0, 1)
-    assert trainer.test(plan, brightness.read_test()) == Spread(1.0, 0.0, 1)
-    student = Recipe("distilled", 1, distillation=0.5, teacher=plan.teacher)
-    logits = torch.from_numpy(np.load(trainer.teach(plan, student)))
+    entrant = Entrant(net, Recipe("final", 1), (0,), "source", given)
+    trainer.train([entrant], "training the source")
+    assert trainer.validation(entrant) == Spread(1.0, 0.0, 1)
+    assert trainer.test(entrant, brightness.read_test()) == Spread(1.0, 0.0, 1)
+    student = Recipe("distilled", 1, distillation=0.5, teacher=entrant.teacher)
+    logits = torch.from_numpy(np.load(trainer.teach(entrant, student)))
     # The first image is 40 everywhere: 2 * 40 / 255 - 1 = -0.6863, and the head gives -x and x.
     assert logits[0, 0].tolist() == pytest.approx([0.6863, -0.6863], abs=1e-4)
-    own = teacher_logits_of(trainer.network(plan, 0), brightness, student)
+    own = teacher_logits_of(trainer.network(entrant, 0), brightness, student)
     assert not torch.allclose(own, logits)
 
 
@@ -215,12 +215,12 @@ def test_other_weights_and_normalisations_are_other_teachers(brightness):
     scaled = ByBrightness()
     with torch.no_grad():
         scaled.head.weight.mul_(2)
-    plans = [
-        Plan(net, Recipe("final", 1), (0,), "source", measured(module, brightness, how))
+    entrants = [
+        Entrant(net, Recipe("final", 1), (0,), "source", measured(module, brightness, how))
         for module, how in ((ByBrightness(), None), (scaled, None), (scaled, "0.5/0.25"))
     ]
-    assert len({plan.teacher for plan in plans}) == 3
-    assert all(plan.teacher.startswith(net.key) for plan in plans)
+    assert len({entrant.teacher for entrant in entrants}) == 3
+    assert all(entrant.teacher.startswith(net.key) for entrant in entrants)
 
 
 def test_the_digest_is_of_names_and_values():
@@ -231,13 +231,13 @@ def test_the_digest_is_of_names_and_values():
 
 
 def test_a_folder_with_other_weights_says_so():
-    plan = {"source": "net", "source_weights": "aa", "source_normalisation": "unit"}
-    assert told_of_others({}, plan) is None
-    assert told_of_others(plan, plan) is None
-    assert told_of_others({**plan, "source": "another"}, plan) is None
-    other = told_of_others({**plan, "source_weights": "bb"}, plan)
+    entrant = {"source": "net", "source_weights": "aa", "source_normalisation": "unit"}
+    assert told_of_others({}, entrant) is None
+    assert told_of_others(entrant, entrant) is None
+    assert told_of_others({**entrant, "source": "another"}, entrant) is None
+    other = told_of_others({**entrant, "source_weights": "bb"}, entrant)
     assert "other weights of the source (bb unit; now aa unit)" in other
-    assert "none, it was trained here; now aa unit" in told_of_others({"source": "net"}, plan)
+    assert "none, it was trained here; now aa unit" in told_of_others({"source": "net"}, entrant)
 
 
 def test_the_sentence_says_that_the_source_was_not_trained_here():
@@ -294,10 +294,10 @@ def test_a_result_begins_with_slices_of_the_given_source(brightness, trainer):
     given = measured(ByBrightness(), brightness)
     weights = {name: value + 7.0 for name, value in build(source).state_dict().items()}
     given = replace(given, weights=weights, normalisation=usual_normalisations(brightness)["data"])
-    plan = Plan(small, Recipe("final", 1), (0, 1), "compressed")
-    begun = begun_with(Plan(source, plan.recipe, (0,), "source", given), plan, trainer)
+    entrant = Entrant(small, Recipe("final", 1), (0, 1), "compressed")
+    begun = begun_with(Entrant(source, entrant.recipe, (0,), "source", given), entrant, trainer)
     assert begun.recipe.start == f"slices of {source.key} {given.key}"
-    assert begun.recipe.key != plan.recipe.key
+    assert begun.recipe.key != entrant.recipe.key
     assert len(set(begun.starts)) == 2
     for path in begun.starts:
         taken = load_file(path)["conv1.weight"]
@@ -306,5 +306,5 @@ def test_a_result_begins_with_slices_of_the_given_source(brightness, trainer):
 
 
 def test_the_plain_source_is_still_what_it_was():
-    plan = Plan(named("tiny"), Recipe("final", 1), (0,), "source")
-    assert plan.teacher == named("tiny").key
+    entrant = Entrant(named("tiny"), Recipe("final", 1), (0,), "source")
+    assert entrant.teacher == named("tiny").key

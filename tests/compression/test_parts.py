@@ -6,15 +6,9 @@ import torch
 
 from archpress.architecture import Layer, chain, named, simplify
 from archpress.compression import (
-    DescentSettings,
-    Journal,
     LimitCheck,
     Measured,
-    Objective,
-    ProposalSettings,
     Spread,
-    descend,
-    propose,
     settings_for,
     with_counts,
 )
@@ -37,7 +31,16 @@ from archpress.embedding import (
 from archpress.embedding.fitting import fit_unlabelled, refit
 from archpress.errors import EvaluationError, StoreError
 from archpress.evaluation import Candidate, TableEvaluator, Trial, TrialState
-from archpress.search import Problem, Silent
+from archpress.search import (
+    DescentSettings,
+    Journal,
+    Objective,
+    Problem,
+    ProposalSettings,
+    Silent,
+    descend,
+    propose,
+)
 from archpress.search.descent import _loss
 from archpress.space import (
     Form,

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from archpress.architecture import named
-from archpress.compression import DescentSettings, Objective
 from archpress.compression.trust import round_errors, trust_of
 from archpress.embedding import Embedding, FitSettings, ModelSize
 from archpress.embedding.fitting import fit_unlabelled
 from archpress.evaluation import Trial, TrialState
+from archpress.search import DescentSettings, Objective
 from archpress.space import Limits, distinct, sample_neighbourhood, space_around
 
 TINY = named("tiny")

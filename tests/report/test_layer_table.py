@@ -34,11 +34,20 @@ def test_a_block_that_is_gone_is_shown_as_removed(make):
 
 
 def test_long_nets_are_aligned_as_well_as_short_ones():
-    # difflib takes what is frequent in more than 200 elements for noise unless told not to
     blocks = [Layer("conv", 3, 4, 1, 1), Layer("relu")] * 120
     one, two = chain((1, 8, 8), Layer("tanh"), *blocks), chain((1, 8, 8), *blocks)
     changes = [row.change for row in compare_layers(one, two)]
     assert changes == ["removed"] + ["same"] * 240
+
+
+def test_a_block_is_aligned_with_its_like_and_not_with_the_first_of_its_kind():
+    def net(*widths):
+        pool = Layer("max_pool", 2, stride=2)
+        layers = [Layer("conv", 3, width, 1, 1) if width else pool for width in widths]
+        return chain((1, 8, 8), *layers, Layer("linear", channels=2))
+
+    rows = compare_layers(net(16, 32, 0, 64, 64), net(16, 0, 64))
+    assert [row.change for row in rows] == ["same", "removed", "same", "same", "removed", "same"]
 
 
 def test_a_net_beside_itself_is_the_same_everywhere():

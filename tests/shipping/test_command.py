@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from archpress.cli import main
-from archpress.options import ExportForm
 from archpress.shipping import FORMS
 
 
@@ -44,7 +43,3 @@ def test_json_has_sizes_latencies_and_the_difference(folder, capsys):
 def test_a_folder_without_a_network_is_one_sentence(tmp_path, capsys):
     assert run("export", tmp_path, "--to", "onnx", "--data", "digits") == 2
     assert capsys.readouterr().err.startswith(f"archpress: {tmp_path} holds no finished compress")
-
-
-def test_the_command_knows_all_forms():
-    assert [form.value for form in ExportForm] == list(FORMS)

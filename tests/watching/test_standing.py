@@ -91,6 +91,14 @@ def test_with_limits_on_accuracy_alone_the_best_is_the_smallest(run, make):
     assert found.best == ((2, make.net(6).parameters),)
 
 
+def test_a_least_accuracy_of_final_trainings_is_not_held_against_trials(run, make):
+    make.add(run, make.trial(20, 0.91, 5, origin="source"), make.trial(7, 0.93, 6))
+    found = standing(run, min_accuracy=0.85)
+    assert found.unit == "accuracy"
+    assert found.best[-1][1] == 0.93
+    assert "the limit on accuracy is not looked at" in found.rule
+
+
 def test_reasons_are_counted_and_not_endless(run, make):
     make.add(run, *(make.trial(20 + n, None, 10 + n, error="x" * 999) for n in range(2)))
     (often, times), (_, once) = standing(run).reasons

@@ -1,7 +1,8 @@
 """The table of layer kinds: what fields a kind has, what it does to shapes, what it costs.
 
-`KINDS` has one row a kind and is the only place that knows it; checks, costs, the paper's vector,
-tokens, the built network and the exported source are all derived from its rows. Needs no torch.
+`KINDS` has one row a kind; checks, costs, the paper's vector, tokens, the built network and the
+exported source are derived from its rows. A kind that is not one call of one module has its code in
+`network` and `source_lines` as well. Needs no torch.
 
 A shape is `(C, H, W)` for a map and `(F,)` for a vector. One multiply-add counts as one; biases,
 norms, activations and pools count none, as in `torch.utils.flop_counter` (which counts two).

@@ -32,6 +32,7 @@ class Contestant:
             validation chooses; else what the arm ranks first is chosen.
         searches_as: name of the contestant whose searches it takes over; "": its own.
         needs_source: whether it cannot do without the trained source.
+        spends_budget: whether it searches until the budget is spent; else it names a net at once.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Contestant:
     has_finalists: bool = False
     searches_as: str = ""
     needs_source: bool = False
+    spends_budget: bool = True
 
 
 def contestants() -> dict[str, Contestant]:
@@ -134,13 +136,15 @@ def _searches() -> Iterable[Contestant]:
 
     def contestant(name: str, make: Callable[[], Arm[Architecture]]) -> Contestant:
         about = (make.__doc__ or "search").strip().splitlines()[0].rstrip(".")
-        return Contestant(name, about, "baseline", lambda _: make())
+        searches = name not in {"hand-made", "narrowing"}
+        return Contestant(name, about, "baseline", lambda _: make(), spends_budget=searches)
 
     makers = {"hand-made": hand_made_arm, **SEARCHES, "reinforce": reinforce}
 
     def hand_made(name: str, design: HandMade, about: str) -> Contestant:
         text = f"the hand-made net {about}"
-        return Contestant(name, text, "baseline", lambda _: hand_made_arm(design))
+        made = Contestant(name, text, "baseline", lambda _: hand_made_arm(design))
+        return replace(made, spends_budget=False)
 
     return [
         *(contestant(name, make) for name, make in makers.items()),
@@ -153,7 +157,8 @@ def _heirs() -> Iterable[Contestant]:
     """Of the trained source, without a search."""
 
     def heir(name: str, about: str, finish: Finish, arm: Check = inherited.no_search) -> Contestant:
-        return Contestant(name, about, "baseline", arm, finish, needs_source=True)
+        made = Contestant(name, about, "baseline", arm, finish, needs_source=True)
+        return replace(made, spends_budget=False)
 
     pruned = "the trained source, pruned in steps by {}, trained on"
     about, finish = pruned.format("mean absolute weight"), partial(inherited.pruned, "l1")

@@ -10,6 +10,8 @@ from scipy.stats import t as student
 from archpress.evaluation import Trial
 from archpress.search import Objective
 
+Goal = Literal["accuracy", "compression"]  # what is compared
+
 CONFIDENCE = 0.95
 
 
@@ -32,7 +34,7 @@ class Band:
 def best_so_far(
     trials: Sequence[Trial],
     objective: Objective,
-    goal: Literal["accuracy", "compression"],
+    goal: Goal,
     source_parameters: int,
 ) -> list[float | None]:
     """The best trial within all limits after each trained architecture; None while there is none.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.errors import EvaluationError
-from archpress.evaluation import Candidate, Job, Trial
+from archpress.evaluation import Job, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,24 +16,24 @@ class FinalTraining:
     """A final training to be done.
 
     Attributes:
-        plan: net, recipe and one seed.
+        entrant: net, recipe and one seed.
         start: file of weights to start from, where the recipe says so.
         teacher: file of logits, where the recipe distils.
     """
 
-    plan: Plan
+    entrant: Entrant
     start: Path | None = None
     teacher: Path | None = None
 
     @property
     def seed(self) -> int:
         """Of the training."""
-        return self.plan.seeds[0]
+        return self.entrant.seeds[0]
 
     @property
     def identity(self) -> tuple[str, str, int]:
-        """Endings with one identity are one training."""
-        return self.plan.architecture.key, self.plan.recipe.key, self.seed
+        """Those with one identity are one training."""
+        return self.entrant.architecture.key, self.entrant.recipe.key, self.seed
 
 
 @dataclass
@@ -50,14 +50,14 @@ class FinalStage:
     trainer: FinalTrainer
     trained: int = 0
 
-    def source(self) -> Plan:
+    def source(self) -> Entrant:
         """The source under the final recipe, trained once, with seed 0, for all who need it."""
-        plan = Plan(self.conditions.source, self.conditions.settings.final, (0,), "source")
-        training = FinalTraining(plan)
+        entrant = Entrant(self.conditions.source, self.conditions.settings.final, (0,), "source")
+        training = FinalTraining(entrant)
         trial = self.train([training], "training the source")[training.identity]
         if not trial.done:
             raise EvaluationError(f"the training of the source failed: {trial.error}")
-        return plan
+        return entrant
 
     def train(
         self, trainings: Sequence[FinalTraining], stage: str
@@ -67,12 +67,14 @@ class FinalStage:
         A training that failed is a trial too, and is tried again by the next call.
         """
         unique = {one.identity: one for one in trainings}
-        trials = {key: self._done(one) for key, one in unique.items()}
+        trials = {key: self.trainer.done(one.entrant, one.seed) for key, one in unique.items()}
         missing = [one for key, one in unique.items() if trials[key] is None]
         done = {key: trial for key, trial in trials.items() if trial is not None}
         if missing:
             self.trainer.progress.stage(stage, len(missing))
-        for count, trial in enumerate(self.trainer.pool.run(list(map(self._job, missing))), 1):
+        for count, trial in enumerate(
+            self.trainer.pool.run([self._job(one) for one in missing]), 1
+        ):
             self.trainer.store.add(trial, replace_failed=True)
             self.trained += 1
             done[trial.architecture.key, trial.recipe, trial.seed] = trial
@@ -81,21 +83,7 @@ class FinalStage:
         return done
 
     def _job(self, training: FinalTraining) -> Job:
-        plan = training.plan
-        return Job(
-            Candidate(plan.architecture, f"final {plan.role}"),
-            plan.recipe,
-            training.seed,
-            self.trainer.weights(plan, training.seed),
-            training.teacher,
-            training.start,
-        )
-
-    def _done(self, training: FinalTraining) -> Trial | None:
-        key, recipe, seed = training.identity
-        trial = self.trainer.store.find(key, self.conditions.images.key, recipe, seed)
-        is_whole = trial and trial.done and self.trainer.weights(training.plan, seed).exists()
-        return trial if is_whole else None
+        return self.trainer.job(training.entrant, training.seed, training.start, training.teacher)
 
 
 Finish = Callable[[FinalStage, Architecture | None, int], FinalTraining | None]
@@ -103,7 +91,7 @@ Finish = Callable[[FinalStage, Architecture | None, int], FinalTraining | None]
 
 def under_final_recipe(stage: FinalStage, net: Architecture, seed: int) -> FinalTraining:
     """A net from fresh weights under the final recipe."""
-    return FinalTraining(Plan(net, stage.conditions.settings.final, (seed,), "net"))
+    return FinalTraining(Entrant(net, stage.conditions.settings.final, (seed,), "net"))
 
 
 def from_scratch(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:

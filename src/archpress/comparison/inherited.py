@@ -17,7 +17,7 @@ from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.final_training import FinalStage, FinalTraining, from_scratch
-from archpress.compression.finals import Plan
+from archpress.compression.finals import Entrant
 from archpress.compression.settings import Settings
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe
@@ -79,7 +79,9 @@ def pruned(
     about = (f"pruned by {importance}", conditions.limits, settings.trial.key)
     start = _kept(stage, about, seed, make)
     recipe = replace(settings.final, name="final, pruned", start=start.name)
-    return FinalTraining(Plan(start.architecture, recipe, (seed,), "pruned source"), start.weights)
+    return FinalTraining(
+        Entrant(start.architecture, recipe, (seed,), "pruned source"), start.weights
+    )
 
 
 # --- distillation ------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def _student_of(
     stage: FinalStage, student: Architecture, recipe: Recipe, seed: int
 ) -> FinalTraining:
     teacher = stage.trainer.teach(stage.source(), recipe)
-    return FinalTraining(Plan(student, recipe, (seed,), "student"), teacher=teacher)
+    return FinalTraining(Entrant(student, recipe, (seed,), "student"), teacher=teacher)
 
 
 def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
@@ -147,7 +149,7 @@ def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTrainin
 
     start = _kept(stage, ("hints", student.key, recipe.key), seed, make)
     recipe = replace(recipe, name="final, after hints", start=start.name)
-    return FinalTraining(Plan(student, recipe, (seed,), "student"), start.weights, teacher)
+    return FinalTraining(Entrant(student, recipe, (seed,), "student"), start.weights, teacher)
 
 
 def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
@@ -162,7 +164,7 @@ def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTr
 
     start = _kept(stage, ("slices of the source", chosen.key), seed, make)
     recipe = replace(stage.conditions.settings.final, name="final, inherited", start=start.name)
-    return FinalTraining(Plan(chosen, recipe, (seed,), "heir"), start.weights)
+    return FinalTraining(Entrant(chosen, recipe, (seed,), "heir"), start.weights)
 
 
 # --- weights to start from ---------------------------------------------------------------------

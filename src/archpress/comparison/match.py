@@ -155,7 +155,7 @@ class Match:
         trainer.progress.stage("measuring on the test images", len(trainings))
         accuracies = {}
         for count, (identity, training) in enumerate(trainings.items(), start=1):
-            accuracies[identity] = trainer.test(training.plan, split).mean
+            accuracies[identity] = trainer.test(training.entrant, split).mean
             trainer.progress.advance(count)
         for index, run in enumerate(self.runs):
             of_run = self._trainings.get((run.arm, run.seed))

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from archpress.comparison import tables
-from archpress.comparison.curves import Band, band, best_so_far
+from archpress.comparison.curves import Band, Goal, band, best_so_far
 from archpress.comparison.figures import curve_figure, final_figure
-from archpress.comparison.result import Comparison, Goal
+from archpress.comparison.result import Comparison
 from archpress.report.drawing import Drawing, drawing
 from archpress.report.drawing import render as render_template
 from archpress.whole_files import write_text

@@ -4,17 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from archpress.comparison.contestants import OURS, UNTAUGHT, Contestant
-from archpress.comparison.curves import best_so_far
+from archpress.comparison.curves import Goal, best_so_far
 from archpress.comparison.verdict import Paired, paired, tell
 from archpress.compression.notebook import as_html
 from archpress.compression.result import Spread, versions
 from archpress.evaluation import Trial
 from archpress.search import Objective
-
-Goal = Literal["accuracy", "compression"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.result import Run
 from archpress.compression.first import hand_made_finalists
-from archpress.compression.search import Task, objective_of
+from archpress.compression.search import objective_against
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting
 from archpress.space import Limits, Neighbourhood, SearchSpace
@@ -74,23 +74,12 @@ class Searcher:
             limits: accuracies as a loss (`Limits.against`).
             seed: of the searches.
         """
-        conditions = self.conditions
-        if limits.any_accuracy:
-            self.progress.stage(f"seed {seed}, trial of the source", 1)
-            source = [Candidate(conditions.source, "source")]
-            trials = evaluate_once(self.evaluator, self.store, source, seed=seed, retry_failed=True)
-            list(trials)
-        task = Task(
-            conditions.source,
-            self.space,
-            self.evaluator,
-            self.store,
-            conditions.settings,
-            seed,
-            conditions.folder,
-            self.progress,
-        )
-        return objective_of(task, limits)
+        if not limits.any_accuracy:
+            return objective_against(None, limits)
+        self.progress.stage(f"seed {seed}, trial of the source", 1)
+        source = [Candidate(self.conditions.source, "source")]
+        (own,) = evaluate_once(self.evaluator, self.store, source, seed=seed, retry_failed=True)
+        return objective_against(own.trial, limits)
 
     @property
     def finalists(self) -> int:

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from scipy.stats import t as student
 from scipy.stats import wilcoxon
 
 from archpress.comparison.contestants import OURS
+from archpress.comparison.curves import Goal
 from archpress.compression.result import Spread
 
 LEAST_FOR_WILCOXON = 6  # pairs; with fewer no outcome can reach 5 %
@@ -68,7 +68,7 @@ def _signed_ranks(differences: list[float]) -> float | None:
 def tell(
     pair: Paired,
     others: int,
-    goal: Literal["accuracy", "compression"],
+    goal: Goal,
     images: str,
     *,
     ours: str = OURS,

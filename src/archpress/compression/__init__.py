@@ -15,36 +15,23 @@ from archpress.compression.settings import (
     with_counts,
 )
 from archpress.compression.timing import Timing, nets_to_time
-from archpress.search.descent import DescentSettings, descend
-from archpress.search.journal import Journal
-from archpress.search.objective import Objective
-from archpress.search.progress import Progress, Silent
-from archpress.search.proposals import ProposalSettings, propose
 
 __all__ = [
     "EFFORTS",
     "MIRRORED",
     "Assessment",
-    "DescentSettings",
-    "Journal",
     "LimitCheck",
     "Measured",
-    "Objective",
-    "Progress",
-    "ProposalSettings",
     "Result",
     "Search",
     "Settings",
-    "Silent",
     "Spread",
     "Task",
     "Timing",
     "assess",
     "compress",
     "default_effort",
-    "descend",
     "nets_to_time",
-    "propose",
     "search",
     "settings_for",
     "settings_of",

@@ -7,10 +7,10 @@ from pathlib import Path
 from archpress.compression.fitted import Fitted, fitted_embedding, labelled
 from archpress.compression.planned import planned
 from archpress.embedding import Labelled, Ranking, held_out_ranking
+from archpress.embedding.quality import LEAST_RANKED
 from archpress.errors import StoreError
-from archpress.store import STORE_FILE, Store
-
-LEAST_TRIALS = 10
+from archpress.run_files import STORE_FILE
+from archpress.store import Store
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ def assess(run: Path) -> Assessment:
     fitted = fitted_embedding(source, plan.settings, plan.seed, run, asked=plan.form_space)
     with Store(run / STORE_FILE) as store:
         trials = labelled(store.trials(plan.trials), fitted.embedding, source.classes)
-    if len(trials) < LEAST_TRIALS:
-        raise StoreError(f"{run} holds {len(trials)} trials; a fit needs {LEAST_TRIALS}")
+    if len(trials) < LEAST_RANKED:
+        raise StoreError(f"{run} holds {len(trials)} trials; a fit needs {LEAST_RANKED}")
     return Assessment(fitted, trials)

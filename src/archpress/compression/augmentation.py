@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from archpress.architecture import Architecture
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.first import anchor_nets, hand_made_nets
 from archpress.evaluation import Recipe, augmented
 from archpress.space import SearchSpace
@@ -33,10 +33,12 @@ def choose_augmentation(
     if len(augmentations) < 2 or small is None:
         return recipe
     recipes = {name: augmented(recipe, name, source.input_shape) for name in augmentations}
-    plans = {name: Plan(small, one, (0,), "reference") for name, one in recipes.items()}
-    trained = trainer.train(list(plans.values()), "choosing the augmentation")
+    entrants = {name: Entrant(small, one, (0,), "reference") for name, one in recipes.items()}
+    trained = trainer.train(list(entrants.values()), "choosing the augmentation")
     accuracy = {
-        name: trainer.validation(plan).mean for name, plan in plans.items() if plan in trained
+        name: trainer.validation(entrant).mean
+        for name, entrant in entrants.items()
+        if entrant in trained
     }
     best = max(accuracy, key=lambda name: accuracy[name])
     told = ", ".join(f"{name} {value:.2%}" for name, value in accuracy.items())

@@ -10,7 +10,7 @@ from archpress.architecture.state_dicts import StateDict
 from archpress.compression.augmentation import choose_augmentation
 from archpress.compression.clock import Clock
 from archpress.compression.ending import finish
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.given import (
     GivenWeights,
     Source,
@@ -47,6 +47,7 @@ from archpress.evaluation import (
     workers_at_once,
 )
 from archpress.progress_file import ProgressFile
+from archpress.run_files import SOURCE_FILE
 from archpress.search.progress import Progress, Silent, Together
 from archpress.space import Form, Limits, space_around, with_joins_of_two
 from archpress.whole_files import write_text
@@ -111,19 +112,21 @@ def compress(
     images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
     name = name or (source if isinstance(source, str) else type(source).__name__)
     listener = progress or Silent()
-    net = source_net(source, images, weights, listener)
-    measured = with_joins_of_two(net.architecture.of_logits)
-    form = (form or Form()).with_joins_of_two(net.architecture)
-    source = with_linear_head(measured, form.kept)
-    require_shape(images, source.input_shape, source.classes)
+    read = source_net(source, images, weights, listener)  # as the user's, with its weights if asked
+    form = (form or Form()).with_joins_of_two(read.architecture)
+    read = replace(read, architecture=with_joins_of_two(read.architecture))
+    baseline = read.architecture.of_logits  # what the result is held against
+    searched = with_linear_head(baseline, form.kept)  # where the search begins
+    require_shape(images, searched.input_shape, searched.classes)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
     timeless = replace(limits, max_latency=None, max_latency_share=None)
-    space_around(source, timeless, form)  # refuses what no net can keep
+    space_around(searched, timeless, form)  # refuses what no net can keep
     wanted = settings or settings_of(images, given=weights is not None)
     chosen_device = driver_device(device, cluster)
-    net = replace(net, architecture=with_joins_of_two(net.architecture))
-    given = measure_given(net, name, images, normalisation, device=chosen_device, progress=listener)
+    given = measure_given(
+        read, name, images, normalisation, device=chosen_device, progress=listener
+    )
     plan = _plan(images, wanted, limits, form, name, seed, given)
     folder = open_folder(Path(run))
     with ExitStack() as stack:
@@ -133,13 +136,13 @@ def compress(
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(listener, told)
         trials = stack.enter_context(trials_of(folder, store, images.key))
-        write_text(folder / "source.json", measured.to_json())
+        write_text(folder / SOURCE_FILE, baseline.to_json())
         if others := told_of_others(known_plan(folder), plan):
             listener.say(others)
         write_plan(folder, plan)
         timing = timing_of(limits, folder, listener)
-        aimed = with_times(limits, timing, measured, seed, form)
-        space = space_around(source, aimed, form)
+        aimed = with_times(limits, timing, baseline, seed, form)
+        space = space_around(searched, aimed, form)
 
         def pool(recipe: Recipe, *, limited: bool) -> Pool:
             return open_pool(
@@ -158,22 +161,26 @@ def compress(
                 images, workers_pool, trials, weights_folder, listener, chosen_device
             )
             clock = Clock()
-            varied = choose_augmentation(trainer, wanted.augmentations, wanted.final, source, space)
+            varied = choose_augmentation(
+                trainer, wanted.augmentations, wanted.final, searched, space
+            )
             settings = replace(wanted, final=varied)
             seeds = tuple(range(1 if given else settings.seeds))
             if wanted.augmentations:
                 clock.lap("augmentation")
-            source_plan = Plan(measured, settings.final, seeds, "source", given)
-            trainer.train([source_plan], "training the source")
+            trained_source = Entrant(baseline, settings.final, seeds, "source", given)
+            trainer.train([trained_source], "training the source")
             clock.lap("source")
         with pool(settings.trial, limited=True) as workers_pool:
             evaluator = averaged(workers_pool, settings.initialisations)
-            task = Task(source, space, evaluator, trials, settings, seed, folder, listener, timing)
-            found = search(task, aimed.against(trainer.validation(source_plan).mean))
+            task = Task(
+                searched, space, evaluator, trials, settings, seed, folder, listener, timing
+            )
+            found = search(task, aimed.against(trainer.validation(trained_source).mean))
             clock.add(found.seconds)
         with pool(settings.final, limited=False) as workers_pool:
             trainer = replace(trainer, pool=workers_pool)
-            ending = finish(trainer, task, found, aimed, source_plan)
+            ending = finish(trainer, task, found, aimed, trained_source)
             clock.lap("final training")
         best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))

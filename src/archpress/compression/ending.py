@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archpress.architecture import Architecture
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Search, Task, objective_of
 from archpress.compression.start import begun_with
@@ -25,14 +25,14 @@ class Ending:
         is_plain: whether nothing that was found is better than a hand-made net.
     """
 
-    source: Plan
-    compressed: Plan
-    reference: Plan | None
+    source: Entrant
+    compressed: Entrant
+    reference: Entrant | None
     is_plain: bool
 
 
 def finish(
-    trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Plan
+    trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Entrant
 ) -> Ending:
     """Train the finalists once; the best of them with all seeds, plain and distilled.
 
@@ -54,18 +54,20 @@ def finish(
     if task.timing and limits.limits_latency:
         finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 
-    def best(plans: Sequence[Plan]) -> Plan:
-        return min(plans, key=lambda p: objective.loss(p.architecture, trainer.validation(p).mean))
+    def best(entrants: Sequence[Entrant]) -> Entrant:
+        return min(
+            entrants, key=lambda one: objective.loss(one.architecture, trainer.validation(one).mean)
+        )
 
     seeds = tuple(range(settings.seeds))
-    references = [Plan(net, settings.final, seeds, "reference") for net in hand_made[:1]]
+    references = [Entrant(net, settings.final, seeds, "reference") for net in hand_made[:1]]
     nets = {net.key: net for net in (*hand_made, *finalists)}
     others = list(nets.values())[len(references) :]
-    plans = [Plan(net, settings.final, seeds[:1], "finalist") for net in others]
-    trained = trainer.train([*plans, *references], "training finalists")
-    references = [plan for plan in references if plan in trained]
-    plans = [replace(plan, seeds=seeds[:1]) for plan in trained]
-    chosen = [replace(best(plans), seeds=seeds, role="compressed")]
+    entrants = [Entrant(net, settings.final, seeds[:1], "finalist") for net in others]
+    trained = trainer.train([*entrants, *references], "training finalists")
+    references = [entrant for entrant in references if entrant in trained]
+    entrants = [replace(entrant, seeds=seeds[:1]) for entrant in trained]
+    chosen = [replace(best(entrants), seeds=seeds, role="compressed")]
     teacher = None
     if settings.distillation:
         distilled = replace(
@@ -77,7 +79,7 @@ def finish(
         teacher = trainer.teach(source, distilled)
         chosen.append(replace(chosen[0], recipe=distilled))
     if settings.inheritance:
-        chosen += [begun_with(source, plan, trainer) for plan in chosen]
+        chosen += [begun_with(source, entrant, trainer) for entrant in chosen]
     compressed = best(trainer.train(chosen, "training the result", teacher=teacher))
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)

@@ -16,7 +16,7 @@ from archpress.compression.other_limits import (
     PATH_EVERY,
     STARTS,
     STEPS,
-    Named,
+    GuessedNet,
     OtherLimits,
 )
 from archpress.compression.plane import Plane
@@ -152,7 +152,7 @@ def _content(
     }
 
 
-def net_told(limit: int, found: Named, place: list[float]) -> dict[str, Any]:
+def net_told(limit: int, found: GuessedNet, place: list[float]) -> dict[str, Any]:
     """The net for a limit, as the file tells it."""
     return {
         "limit": limit,

@@ -33,7 +33,7 @@ from archpress.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Entrant:
     """One architecture under one recipe, over some seeds.
 
     Attributes:
@@ -62,7 +62,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class FinalTrainer:
-    """Trains plans, each training once: weights lie in the run folder, trials in the store.
+    """Trains entrants, each training once: weights lie in the run folder, trials in the store.
 
     Attributes:
         data: all its training images are used.
@@ -81,12 +81,12 @@ class FinalTrainer:
     device: str = "cpu"
 
     def train(
-        self, plans: Sequence[Plan], stage: str, *, teacher: Path | None = None
-    ) -> list[Plan]:
+        self, entrants: Sequence[Entrant], stage: str, *, teacher: Path | None = None
+    ) -> list[Entrant]:
         """Do what was not done before; the longest first.
 
         Args:
-            plans: what to train; recipes that distil need `teacher`.
+            entrants: what to train; recipes that distil need `teacher`.
             stage: for the progress.
             teacher: file of logits, by `teach`.
 
@@ -96,20 +96,13 @@ class FinalTrainer:
         Raises:
             EvaluationError: there are none.
         """
-        jobs = [
-            Job(
-                Candidate(plan.architecture, f"final {plan.role}"),
-                plan.recipe,
-                seed,
-                self.weights(plan, seed),
-                teacher if plan.recipe.distillation else None,
-                start,
-            )
-            for plan in plans
-            if plan.given is None
-            for seed, start in zip(plan.seeds, plan.starts or repeat(None), strict=False)
+        missing = [
+            self.job(entrant, seed, start, teacher if entrant.recipe.distillation else None)
+            for entrant in entrants
+            if entrant.given is None
+            for seed, start in zip(entrant.seeds, entrant.starts or repeat(None), strict=False)
+            if self.done(entrant, seed) is None
         ]
-        missing = [job for job in jobs if not self._is_done(job)]
         self.progress.stage(stage, len(missing))
         problem = ""
         for done, trial in enumerate(self.pool.run(missing), start=1):
@@ -119,30 +112,36 @@ class FinalTrainer:
                 continue
             problem = f"the training of the {trial.origin} failed: {trial.error}"
             self.progress.say(problem)
-        trained = [plan for plan in plans if self._is_trained(plan)]
-        if plans and not trained:
+        trained = [entrant for entrant in entrants if self._is_trained(entrant)]
+        if entrants and not trained:
             raise EvaluationError(problem)
         return trained
 
-    def _is_trained(self, plan: Plan) -> bool:
-        found = (self._find(plan.architecture, plan.recipe, seed) for seed in plan.seeds)
-        return plan.given is not None or all(found)
+    def _is_trained(self, entrant: Entrant) -> bool:
+        found = (self._find(entrant.architecture, entrant.recipe, seed) for seed in entrant.seeds)
+        return entrant.given is not None or all(found)
 
     def known(self, recipe: Recipe, seed: int) -> list[Architecture]:
         """Nets whose training under a recipe was done before, and left its weights here."""
         which = TrialFilter(data=self.data.key, recipe=recipe.key, seed=seed, state=TrialState.DONE)
         nets = [trial.architecture for trial in self.store.trials(which)]
-        plans = [Plan(net, recipe, (seed,), "known") for net in nets]
-        return [plan.architecture for plan in plans if self.weights(plan, seed).exists()]
+        entrants = [Entrant(net, recipe, (seed,), "known") for net in nets]
+        return [one.architecture for one in entrants if self.weights(one, seed).exists()]
 
-    def weights(self, plan: Plan, seed: int) -> Path:
+    def weights(self, entrant: Entrant, seed: int) -> Path:
         """File of the trained weights of one training."""
-        about = (plan.architecture.key[:16], plan.recipe.key, self.data.key[:8], seed)
+        about = (entrant.architecture.key[:16], entrant.recipe.key, self.data.key[:8], seed)
         return self.folder / f"{'-'.join(map(str, about))}.safetensors"
 
-    def _is_done(self, job: Job) -> bool:
-        trial = self._find(job.candidate.architecture, job.recipe, job.seed)
-        return trial is not None and job.save_weights is not None and job.save_weights.exists()
+    def job(self, entrant: Entrant, seed: int, start: Path | None, teacher: Path | None) -> Job:
+        """One training of an entrant, for the pool."""
+        candidate = Candidate(entrant.architecture, f"final {entrant.role}")
+        return Job(candidate, entrant.recipe, seed, self.weights(entrant, seed), teacher, start)
+
+    def done(self, entrant: Entrant, seed: int) -> Trial | None:
+        """The trial of a training that was done and left its weights here."""
+        trial = self._find(entrant.architecture, entrant.recipe, seed)
+        return trial if self.weights(entrant, seed).exists() else None
 
     def _find(self, architecture: Architecture, recipe: Recipe, seed: int) -> Trial | None:
         trial = self.store.find(architecture.key, self.data.key, recipe.key, seed)
@@ -150,40 +149,46 @@ class FinalTrainer:
 
     # --- what came of it ---
 
-    def validation(self, plan: Plan) -> Spread:
-        """Accuracy on the validation images over the plan's seeds, which were trained."""
-        if plan.given:
-            return plan.given.validation
-        trials = [self._find(plan.architecture, plan.recipe, seed) for seed in plan.seeds]
+    def validation(self, entrant: Entrant) -> Spread:
+        """Accuracy on the validation images over the entrant's seeds, which were trained."""
+        if entrant.given:
+            return entrant.given.validation
+        trials = [self._find(entrant.architecture, entrant.recipe, seed) for seed in entrant.seeds]
         return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
 
-    def best_seed(self, plan: Plan) -> int:
+    def best_seed(self, entrant: Entrant) -> int:
         """The seed with the best validation accuracy."""
-        one = {seed: self.validation(replace(plan, seeds=(seed,))).mean for seed in plan.seeds}
+        one = {
+            seed: self.validation(replace(entrant, seeds=(seed,))).mean for seed in entrant.seeds
+        }
         return max(one, key=lambda seed: one[seed])
 
-    def network(self, plan: Plan, seed: int) -> Network:
+    def network(self, entrant: Entrant, seed: int) -> Network:
         """The trained network of one training, in evaluation mode."""
-        network = build(plan.architecture)
-        path = self.weights(plan, seed)
-        weights = dict(plan.given.weights) if plan.given else load_file(path)
+        network = build(entrant.architecture)
+        path = self.weights(entrant, seed)
+        weights = dict(entrant.given.weights) if entrant.given else load_file(path)
         load_weights(network, weights, where=str(path))
         return network.eval()
 
-    def normalisation(self, plan: Plan) -> Normalisation:
-        """Of the images that the plan's networks read."""
-        return plan.given.normalisation if plan.given else Normalisation.of(self.data, plan.recipe)
+    def normalisation(self, entrant: Entrant) -> Normalisation:
+        """Of the images that the entrant's networks read."""
+        return (
+            entrant.given.normalisation
+            if entrant.given
+            else Normalisation.of(self.data, entrant.recipe)
+        )
 
-    def test(self, plan: Plan, split: Split) -> Spread:
-        """Accuracy on the test images over the plan's seeds."""
-        normalisation = self.normalisation(plan)
+    def test(self, entrant: Entrant, split: Split) -> Spread:
+        """Accuracy on the test images over the entrant's seeds."""
+        normalisation = self.normalisation(entrant)
         with torch_threads(cores()):
-            networks = [self.network(plan, seed) for seed in plan.seeds]
+            networks = [self.network(entrant, seed) for seed in entrant.seeds]
             return Spread.of(
                 [accuracy_of(one, split, normalisation, device=self.device) for one in networks]
             )
 
-    def teach(self, teacher: Plan, recipe: Recipe) -> Path:
+    def teach(self, teacher: Entrant, recipe: Recipe) -> Path:
         """The outputs of the teacher's best network on the training images, in a file.
 
         Args:

@@ -113,8 +113,8 @@ def measure_given(
         source: whose architecture fits the data.
         name: of the source, for people.
         data: to measure on.
-        normalisation: that its images need, as `normalisation_of` takes it; None: the usual one
-            under which it is most accurate.
+        normalisation: that its images need, as a value, the name of a usual one, or MEAN/STD;
+            None: the usual one under which it is most accurate.
         device: as `choose_device` names it, not "auto".
         progress: is told what was found.
 

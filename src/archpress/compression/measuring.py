@@ -6,7 +6,7 @@ from pathlib import Path
 from archpress.architecture import Architecture
 from archpress.compression.ending import Ending
 from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.result import LimitCheck, Measured, Result, versions
 from archpress.compression.search import Search, Task
 from archpress.compression.sentence import tell
@@ -46,8 +46,8 @@ def measure(
     trainer.progress.stage("measuring on the test images", 1)
     split = test_split(data, task.folder)
 
-    def measured(plan: Plan, called: str, latency: Latency) -> Measured:
-        net = plan.architecture
+    def measured(entrant: Entrant, called: str, latency: Latency) -> Measured:
+        net = entrant.architecture
         return Measured(
             called,
             net.parameters,
@@ -55,19 +55,20 @@ def measure(
             net.peak_memory,
             len(net.layers),
             asdict(latency),
-            trainer.validation(plan),
-            trainer.test(plan, split) if split is not None else None,
-            distilled=plan.recipe.distillation > 0,
-            given=plan.given.about if plan.given else None,
+            trainer.validation(entrant),
+            trainer.test(entrant, split) if split is not None else None,
+            distilled=entrant.recipe.distillation > 0,
+            given=entrant.given.about if entrant.given else None,
         )
 
-    plans = [(ending.source, name), (ending.compressed, f"compressed {name}")]
+    entrants = [(ending.source, name), (ending.compressed, f"compressed {name}")]
     if ending.reference:
-        plans.append((ending.reference, "plain hand-made net"))
-    networks = [trainer.network(plan, plan.seeds[0]) for plan, _ in plans]
+        entrants.append((ending.reference, "plain hand-made net"))
+    networks = [trainer.network(entrant, entrant.seeds[0]) for entrant, _ in entrants]
     times = latencies(networks, task.source.input_shape, timing)
     source, compressed, *rest = (
-        measured(plan, called, time) for (plan, called), time in zip(plans, times, strict=True)
+        measured(entrant, called, time)
+        for (entrant, called), time in zip(entrants, times, strict=True)
     )
     reference = rest[0] if rest else None
     checks = (

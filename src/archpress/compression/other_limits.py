@@ -22,7 +22,7 @@ BEST_TRIALS = 4  # where descents start, besides the source and the best net so 
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class GuessedNet:
     """A net, and the accuracy that its brief trial is guessed to have.
 
     Attributes:
@@ -107,7 +107,7 @@ class OtherLimits:
             embedding.space = usual
         self._learn(map(simplify, met))
 
-    def best(self, limit: int) -> Named | None:
+    def best(self, limit: int) -> GuessedNet | None:
         """The best guess among the nets within a limit, the smaller of equals."""
         within = [net for net in self._known.values() if net.parameters <= limit]
         found = min(
@@ -117,7 +117,7 @@ class OtherLimits:
         )
         if found is None:
             return None
-        return Named(found, *self._guesses[found.key], found.key in self.tried)
+        return GuessedNet(found, *self._guesses[found.key], found.key in self.tried)
 
     def path(self, limit: int | None) -> Tensor:
         """Embeddings on one descent from the source, `S x D`: at its beginning, then every 4 steps.

@@ -9,6 +9,7 @@ from archpress.compression.run_folder import read_plan
 from archpress.compression.settings import Settings, settings_for
 from archpress.compression.timing import TIMES, aimed_at
 from archpress.evaluation import load_times
+from archpress.run_files import SOURCE_FILE
 from archpress.space import Form, LatencyModel, Limits, Neighbourhood, SearchSpace, space_around
 from archpress.store import TrialFilter
 
@@ -77,7 +78,7 @@ def planned(folder: Path) -> Planned:
     plan = read_plan(folder)
     form = Form.of_dict(plan)
     return Planned(
-        source=with_linear_head(Architecture.load(folder / "source.json"), form.kept),
+        source=with_linear_head(Architecture.load(folder / SOURCE_FILE), form.kept),
         form=form,
         limits=Limits.of_dict(plan["limits"]),
         settings=settings_for(plan["effort"]),

@@ -16,6 +16,7 @@ from archpress.architecture.blocks import as_built
 from archpress.architecture.network import Network, build, load_weights
 from archpress.compression.notebook import result_html
 from archpress.errors import StoreError
+from archpress.run_files import COMPRESSED_FILE, RESULT_FILE
 from archpress.version import __version__
 
 FORMAT, FORMAT_VERSION = "archpress-result", 1
@@ -138,7 +139,7 @@ class Result:
     @property
     def architecture(self) -> Architecture:
         """The compressed architecture."""
-        return Architecture.load(self.folder / "compressed.json")
+        return Architecture.load(self.folder / COMPRESSED_FILE)
 
     def build(self) -> Network:
         """The compressed network with its trained weights, in evaluation mode."""
@@ -163,7 +164,7 @@ class Result:
         Raises:
             StoreError: there is none, or it is not one that this version reads.
         """
-        path = Path(folder) / "result.json"
+        path = Path(folder) / RESULT_FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

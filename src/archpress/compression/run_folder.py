@@ -20,7 +20,8 @@ from archpress.compression.result import Result
 from archpress.data import ImageData
 from archpress.errors import StoreError
 from archpress.evaluation import Normalisation, Recipe
-from archpress.store import STORE_FILE, Store, TrialFilter
+from archpress.run_files import COMPRESSED_FILE, PLAN_FILE, RESULT_FILE, STORE_FILE
+from archpress.store import Store, TrialFilter
 from archpress.whole_files import whole_file, write_text
 
 LOCK_FILE = ".lock"
@@ -109,11 +110,11 @@ def write_network(
         split_seed: by which the images were divided; the weights' file tells it, so that nobody
             takes training images for validation images later.
     """
-    for name in ("result.json", "report.html"):
+    for name in (RESULT_FILE, "report.html"):
         (folder / name).unlink(missing_ok=True)
     normalisation = Normalisation.of(data, recipe)
     preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
-    write_text(folder / "compressed.json", architecture.to_json())
+    write_text(folder / COMPRESSED_FILE, architecture.to_json())
     write_text(folder / "network.py", to_source(architecture, preprocessing))
     state = as_written(architecture, network.state_dict())
     weights = {name: value.contiguous() for name, value in state.items()}
@@ -133,7 +134,7 @@ def write_network(
 
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:
     """`run.json`: what the run set out to do, for commands that look at it before it ends."""
-    write_text(folder / "run.json", json.dumps(plan, indent=1) + "\n")
+    write_text(folder / PLAN_FILE, json.dumps(plan, indent=1) + "\n")
 
 
 def known_plan(folder: Path) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     Raises:
         StoreError: the folder is no run.
     """
-    path = folder / "run.json"
+    path = folder / PLAN_FILE
     try:
         plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -160,4 +161,4 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 def write_result(folder: Path, result: Result) -> None:
     """`result.json`."""
-    write_text(folder / "result.json", json.dumps(result.to_dict(), indent=1) + "\n")
+    write_text(folder / RESULT_FILE, json.dumps(result.to_dict(), indent=1) + "\n")

@@ -18,6 +18,7 @@ from archpress.compression.settings import Settings
 from archpress.compression.timing import Timing
 from archpress.compression.trust import Trust, trust_of
 from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ranking
+from archpress.embedding.quality import LEAST_RANKED
 from archpress.errors import EvaluationError
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import (
@@ -31,8 +32,6 @@ from archpress.search import (
 )
 from archpress.space import Limits, Neighbourhood, SearchSpace
 from archpress.store import Store, TrialFilter, evaluate_once
-
-LEAST_RANKED = 10  # trials, below which a rank correlation says nothing
 
 
 @dataclass
@@ -96,6 +95,8 @@ class Task:
 
 def search(task: Task, limits: Limits) -> Search:
     """Find architectures that meet the limits, by trials.
+
+    The loop of `compress`; that of comparisons and tables is `archpress.search.rounds`.
 
     Args:
         task: what to search and with what.
@@ -223,14 +224,23 @@ def _ranking(embedding: Embedding, trials: Sequence[Trial], task: Task) -> Ranki
 
 
 def objective_of(task: Task, limits: Limits) -> Objective:
+    """What candidates of a task are judged by, see `objective_against`."""
+    return objective_against(_own_trial(task), limits)
+
+
+def objective_against(own: Trial | None, limits: Limits) -> Objective:
     """A limit on the loss of accuracy as one on trials: relative to the source's own trial.
 
+    Args:
+        own: the source's trial; None: there is none.
+        limits: the user's.
+
     Raises:
-        EvaluationError: that trial failed, so there is nothing to compare with.
+        EvaluationError: the accuracy is limited and there is no such trial, or it failed, so there
+            is nothing to compare with.
     """
     if limits.max_accuracy_loss is None:
         return Objective(limits)
-    own = _own_trial(task)
     if own is None or own.accuracy is None:
         why = own.error if own else "there is none"
         raise EvaluationError(

@@ -10,34 +10,34 @@ from torch import Tensor
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.architecture.network import layer_names
-from archpress.compression.finals import FinalTrainer, Plan
+from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.evaluation import Normalisation
 from archpress.whole_files import whole_file
 
 
-def begun_with(source: Plan, plan: Plan, trainer: FinalTrainer) -> Plan:
-    """The plan, begun with the source's weights where layers correspond, the rest fresh.
+def begun_with(source: Entrant, entrant: Entrant, trainer: FinalTrainer) -> Entrant:
+    """The entrant, begun with the source's weights where layers correspond, the rest fresh.
 
     Args:
         source: was trained, or came with weights.
-        plan: to be trained under a recipe of its own name.
+        entrant: to be trained under a recipe of its own name.
         trainer: in whose folder the weights to start from are kept.
     """
     seed = trainer.best_seed(source)
     start = f"slices of {source.teacher}" if source.given else f"slices of {source.teacher}, {seed}"
-    recipe = replace(plan.recipe, name=f"{plan.recipe.name}, inherited", start=start)
+    recipe = replace(entrant.recipe, name=f"{entrant.recipe.name}, inherited", start=start)
     weights = renormalised(
         source.architecture,
         trainer.network(source, seed).state_dict(),
         trainer.normalisation(source),
         Normalisation.of(trainer.data, recipe),
     )
-    begun = replace(plan, recipe=recipe)
+    begun = replace(entrant, recipe=recipe)
     paths = []
-    for one in plan.seeds:
+    for one in entrant.seeds:
         path = trainer.weights(begun, one)
         path = path.with_name(f"start-{path.name}")
-        found = inherit(plan.architecture, source.architecture, weights, seed=one).weights
+        found = inherit(entrant.architecture, source.architecture, weights, seed=one).weights
         _write(found, path)
         paths.append(path)
     return replace(begun, starts=tuple(paths))

@@ -168,7 +168,7 @@ class Embedding:
     # --- predictions ---
 
     def predict_costs(self, embeddings: Tensor) -> Tensor:
-        """Natural logarithms of the costs in `LEARNED_COSTS`, `B x 3`; differentiable."""
+        """Natural logarithms of 1 + the costs in `LEARNED_COSTS`, `B x 3`; differentiable."""
         return self.cost_scale.restore(self.model.costs(embeddings))
 
     def predict_accuracy_logits(self, embeddings: Tensor) -> Tensor:

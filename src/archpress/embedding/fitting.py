@@ -70,7 +70,7 @@ class Labelled:
         return torch.logit(values.clamp(LOGIT_FLOOR, 1 - LOGIT_FLOOR))
 
 
-Progress = Callable[[int, int], None]  # (steps done, steps in all)
+OnStep = Callable[[int, int], None]  # (steps done, steps in all)
 
 
 def log_costs(architectures: Sequence[Architecture]) -> Tensor:
@@ -84,7 +84,7 @@ def fit_unlabelled(
     pool: Sequence[Architecture],
     settings: FitSettings,
     rng: np.random.Generator,
-    progress: Progress | None = None,
+    progress: OnStep | None = None,
 ) -> list[float]:
     """Train encoder, decoder and cost head on architectures alone; the loss of each step.
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from archpress.architecture import Architecture
 from archpress.architecture.kinds import PAPER_KINDS
 from archpress.architecture.vector import from_vectors, to_vectors
-from archpress.embedding.fitting import Progress
+from archpress.embedding.fitting import OnStep
 from archpress.embedding.paper_coding import TYPES, Types, coding_of
 from archpress.space import SearchSpace
 
@@ -199,7 +199,7 @@ class PaperEmbedding:
         nets: Sequence[Architecture],
         accuracies: Sequence[float],
         *,
-        progress: Progress | None = None,
+        progress: OnStep | None = None,
     ) -> list[float]:
         """Train encoder, decoder and regressors together; the loss of each iteration.
 
@@ -227,7 +227,7 @@ class PaperEmbedding:
         accuracies: Sequence[float],
         iterations: int,
         rate: float,
-        progress: Progress | None = None,
+        progress: OnStep | None = None,
     ) -> list[float]:
         settings, model = self.settings, self.model.train()
         written = [_vectors(net) for net in nets]

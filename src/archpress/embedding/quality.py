@@ -10,10 +10,11 @@ from scipy.stats import kendalltau
 from archpress.architecture import Architecture
 from archpress.embedding.embedding import Embedding
 from archpress.embedding.fitting import Labelled
-from archpress.embedding.losses import chooses_channels
+from archpress.embedding.losses import NOISE, chooses_channels
 from archpress.embedding.surrogate import MOST, Inputs, WarpedProcess
 
 FOLDS = 5
+LEAST_RANKED = 10  # trials, below which a rank correlation says nothing
 HALF = 0.674  # standard deviations that hold 50 % of a normal distribution
 
 
@@ -95,7 +96,7 @@ def reconstruction(
     pool_keys: set[str],
     rng: np.random.Generator,
     *,
-    noise: float = 0.25,
+    noise: float = NOISE,
 ) -> Reconstruction:
     """Decode what was encoded, and count.
 

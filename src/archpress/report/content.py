@@ -11,7 +11,13 @@ from archpress.architecture import Architecture
 from archpress.evaluation.trial import Trial
 from archpress.report import wording
 from archpress.report.layer_table import LayerRow, compare_layers
-from archpress.report.record import NetRecord, ResultRecord, Spread, SurrogateRecord, TrustRecord
+from archpress.report.record import (
+    NetRecord,
+    ResultRecord,
+    SpreadRecord,
+    SurrogateRecord,
+    TrustRecord,
+)
 from archpress.report.trials import (
     BestSoFar,
     RankAgreement,
@@ -189,7 +195,7 @@ def _net_table(result: ResultRecord) -> NetTable:
     )
 
 
-def _accuracy(net: NetRecord, found: Spread | None) -> Cell:
+def _accuracy(net: NetRecord, found: SpreadRecord | None) -> Cell:
     value, note = wording.accuracy(found)
     return Cell(value, wording.AS_GIVEN if net.given and found else note)
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from itertools import groupby, zip_longest
+from itertools import groupby
 from typing import Literal
 
 from archpress.architecture import KINDS, Architecture
+from archpress.architecture.difference import difference
 from archpress.architecture.frozen_program import told_program
 from archpress.architecture.layers import Joining
 from archpress.report import wording
@@ -35,7 +35,7 @@ class LayerRow:
 
 
 def compare_layers(source: Architecture, compressed: Architecture) -> tuple[LayerRow, ...]:
-    """The layers of both, aligned on their kinds.
+    """The layers of both, aligned as `archpress diff` aligns them.
 
     >>> from archpress.architecture import Layer, chain
     >>> last = Layer("linear", channels=2)
@@ -44,13 +44,8 @@ def compare_layers(source: Architecture, compressed: Architecture) -> tuple[Laye
     >>> [row.change for row in compare_layers(one, two)]
     ['changed', 'removed', 'same']
     """
-    kinds = [[layer.kind for layer in net.layers] for net in (source, compressed)]
-    rows: list[LayerRow] = []
-    matcher = SequenceMatcher(a=kinds[0], b=kinds[1], autojunk=False)
-    for _, start, stop, other_start, other_stop in matcher.get_opcodes():
-        pairs = zip_longest(range(start, stop), range(other_start, other_stop))
-        rows.extend(_row(source, compressed, left, right) for left, right in pairs)
-    return tuple(rows)
+    pairs = difference(source, compressed).pairs
+    return tuple(_row(source, compressed, left, right) for left, right in pairs)
 
 
 def layer_cells(architecture: Architecture) -> list[LayerCell]:

@@ -21,7 +21,8 @@ from archpress.report.themes import Theme
 from archpress.report.training import Training
 from archpress.report.trials import Cost, front
 from archpress.report.values import page_values
-from archpress.store import STORE_FILE, Store, TrialFilter
+from archpress.run_files import COMPRESSED_FILE, SOURCE_FILE, STORE_FILE
+from archpress.store import Store, TrialFilter
 from archpress.whole_files import write_text
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ LIMITS: dict[Cost, str] = {
     "milliseconds": "max_latency",
 }
 REPORT_FILE = "report.html"
-SOURCE_FILE, COMPRESSED_FILE = "source.json", "compressed.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archpress.errors import StoreError
+from archpress.run_files import RESULT_FILE
 
 FORMAT_VERSION = 1
-RESULT_FILE = "result.json"
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Spread(_Record):
-    """A mean over n trainings; std is None where n is 1."""
+class SpreadRecord(_Record):
+    """A mean over n trainings, as fractions; a std of 0 says nothing where n is 1."""
 
     mean: float
     std: float | None = None
     n: int
 
 
-class Latency(_Record):
+class LatencyRecord(_Record):
     """Time of one forward pass of `batch` images."""
 
     median_seconds: float
@@ -51,9 +51,9 @@ class NetRecord(_Record):
     macs: int  # one image
     peak_memory: int  # bytes of activations, one float32 image
     layers: int
-    latency: Latency | None = None
-    validation_accuracy: Spread | None = None
-    test_accuracy: Spread | None = None
+    latency: LatencyRecord | None = None
+    validation_accuracy: SpreadRecord | None = None
+    test_accuracy: SpreadRecord | None = None
     distilled: bool = False
     given: GivenRecord | None = None
 
@@ -138,7 +138,6 @@ class TimesRecord(_Record):
     """
 
     conditions: str = ""
-    elsewhere: bool = False
     error: float | None = None
     within: float | None = None
     kendall: float | None = None

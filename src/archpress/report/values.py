@@ -13,7 +13,7 @@ from archpress.report.layer_table import layer_cells
 from archpress.report.record import ResultRecord
 from archpress.report.training import Training
 from archpress.report.trials import TrialPoint
-from archpress.store import STORE_FILE
+from archpress.run_files import STORE_FILE
 
 KEY_DIGITS = 12  # of a key in a command: two of a million trials begin alike once in 500 runs
 

@@ -1,6 +1,6 @@
 """Numbers as a person reads them: with units, n and spread."""
 
-from archpress.report.record import GivenRecord, Latency, LimitRecord, Spread
+from archpress.report.record import GivenRecord, LatencyRecord, LimitRecord, SpreadRecord
 
 MISSING = "not measured"
 AS_GIVEN = "as given, not trained here"
@@ -56,12 +56,12 @@ def points(fraction: float) -> str:
     return f"{100 * fraction:.2f} points"
 
 
-def accuracy(spread: Spread | None) -> tuple[str, str]:
+def accuracy(spread: SpreadRecord | None) -> tuple[str, str]:
     """The value, and its n and spread.
 
-    >>> accuracy(Spread(mean=0.9, std=0.002, n=3))
+    >>> accuracy(SpreadRecord(mean=0.9, std=0.002, n=3))
     ('90.00 % ± 0.20', 'n = 3 trainings')
-    >>> accuracy(Spread(mean=0.9, n=1))
+    >>> accuracy(SpreadRecord(mean=0.9, n=1))
     ('90.00 %', 'n = 1 training, so no spread')
     """
     if spread is None:
@@ -111,7 +111,7 @@ def milliseconds(value: float) -> str:
     return duration(value / 1e3)
 
 
-def latency(measured: Latency | None) -> tuple[str, str]:
+def latency(measured: LatencyRecord | None) -> tuple[str, str]:
     """The median, and how it was measured."""
     if measured is None:
         return MISSING, ""

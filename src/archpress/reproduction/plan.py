@@ -12,7 +12,8 @@ from archpress.compression.first import hand_made_finalists
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
 from archpress.data.split import VALIDATION_FRACTION
-from archpress.evaluation import Recipe, choose_device, cores, train
+from archpress.evaluation import Recipe, choose_device, train
+from archpress.evaluation.pool import default_workers
 from archpress.reproduction.experiment import BASE, Experiment
 from archpress.reproduction.scales import Scale
 from archpress.search import Progress, Silent
@@ -29,10 +30,6 @@ from archpress.space import (
 TIMED_NETS = 12  # of each method's candidates
 TIMED_WORK = 6 * 10**9  # multiply-adds of a timing's forward passes, about
 FEWEST_TIMED, MOST_TIMED = 16, 1024  # images
-WITHOUT_SEARCH = {
-    *("hand-made", "hand-made-coarse", "hand-made-pyramid", "narrowing"),
-    *("distillation", "fitnet", "pruning-l1", "pruning-bn"),
-}
 FORWARD = 1 / 3  # of the work of a training step is done in an evaluation too
 # What a GPU does with nets this small, several at once: a guess, used where there is none to time.
 GPU_MACS_PER_SECOND = 2e12
@@ -95,7 +92,7 @@ def plan(
     validation = round(VALIDATION_FRACTION * official)
     kinds = list(_kinds(experiment))
     device = choose_device(device)
-    count = workers or (cores() if device == "cpu" else 1)
+    count = workers or default_workers(device)
     listener = progress or Silent()
     listener.stage("timing", len(kinds))
     stages = []
@@ -136,7 +133,7 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
             yield _Kind("base", seeds, settings.final, [source])
             continue
         finals += seeds
-        if contestant.name not in WITHOUT_SEARCH and contestant.searches_as not in names:
+        if contestant.spends_budget and contestant.searches_as not in names:
             kept = settings.finalists + len(plain) if contestant.has_finalists else 0
             finals += seeds * kept
             trainings = seeds * (scale.nets - kept) * settings.initialisations

@@ -18,7 +18,8 @@ def rounds(
 ) -> Asking[D]:
     """Ask for the first designs, then for what the learner finds most promising, round by round.
 
-    Ends where nothing promises anything any more.
+    Ends where nothing promises anything any more. `compression.search` is the same for one run that
+    keeps a journal and times its nets.
     """
     trials = list((yield first))
     for number in count(1):

@@ -14,6 +14,7 @@ from archpress.architecture.network import Network, build, load_weights
 from archpress.compression.run_folder import SPLIT_SEED
 from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation import Normalisation
+from archpress.run_files import COMPRESSED_FILE
 from archpress.version import __version__
 
 
@@ -60,7 +61,7 @@ def read_trained(folder: Path) -> TrainedNet:
         ArchitectureError: the files do not fit together.
     """
     _check_files(folder)
-    architecture = Architecture.load(folder / "compressed.json")
+    architecture = Architecture.load(folder / COMPRESSED_FILE)
     try:
         preprocessing = read_preprocessing((folder / "network.py").read_text(encoding="utf-8"))
     except (ArchitectureError, UnicodeDecodeError) as error:
@@ -96,6 +97,6 @@ def split_seed(folder: Path) -> int:
 
 
 def _check_files(folder: Path) -> None:
-    for name in ("compressed.json", "weights.safetensors", "network.py"):
+    for name in (COMPRESSED_FILE, "weights.safetensors", "network.py"):
         if not (folder / name).is_file():
             raise StoreError(f"{folder} holds no finished compress or train: it has no {name}")

@@ -19,11 +19,10 @@ What a store promises:
 from archpress.store.merging import Merged
 from archpress.store.once import Outcome, evaluate_once
 from archpress.store.store import Store
-from archpress.store.tables import SORT_KEYS, STORE_FILE, TrialFilter
+from archpress.store.tables import SORT_KEYS, TrialFilter
 
 __all__ = [
     "SORT_KEYS",
-    "STORE_FILE",
     "Merged",
     "Outcome",
     "Store",

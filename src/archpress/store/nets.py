@@ -7,8 +7,9 @@ from archpress.architecture import Architecture
 from archpress.architecture.sources import NamedSource, open_source
 from archpress.errors import StoreError
 from archpress.paths import typed_path
+from archpress.run_files import STORE_FILE
 from archpress.store.store import Store
-from archpress.store.tables import STORE_FILE, TrialFilter
+from archpress.store.tables import TrialFilter
 
 _KEY = re.compile(r"[0-9a-f]{6,32}")  # six: among a thousand trials one in a hundred clashes
 

@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from archpress.errors import EvaluationError, StoreError
-from archpress.evaluation.trial import Trial, TrialState
+from archpress.evaluation.trial import Trial
 from archpress.evaluation.trial_files import write_trials
 from archpress.store import tables
 from archpress.store.database import Database
@@ -92,9 +92,7 @@ class Store:
             nonlocal tries
             tries += 1
             if replace_failed:
-                failed = tables.trials.c.state == TrialState.FAILED.value
-                same = tables.same(tables.trials, identity)
-                connection.execute(sql.delete(tables.trials).where(failed, *same))
+                connection.execute(tables.without_failed(identity))
             connection.execute(sql.insert(tables.trials).values(**tables.row_of(trial)))
             self.leases.end_all(connection, [identity])
 

@@ -11,7 +11,6 @@ from archpress.architecture import Architecture
 from archpress.errors import StoreError
 from archpress.evaluation.trial import Trial, TrialState
 
-STORE_FILE = "trials.db"  # in the folder of a run
 SCHEMA_VERSION = 1  # of the trials; leases come and go, so their table is made where it is missing
 
 Identity = tuple[str, str, str, int]  # key of the architecture, data, recipe, seed
@@ -112,6 +111,12 @@ def identity(trial: Trial) -> Identity:
 def same(table: sql.Table, identity: Identity) -> list[sql.ColumnElement[bool]]:
     """Conditions on the one row of a table that is of this identity."""
     return [table.c[name] == value for name, value in zip(IDENTITY, identity, strict=True)]
+
+
+def without_failed(identity: Identity) -> sql.Delete:
+    """Takes away the failed trial of this identity, if there is one."""
+    failed = trials.c.state == TrialState.FAILED.value
+    return sql.delete(trials).where(failed, *same(trials, identity))
 
 
 def row_of(trial: Trial) -> dict[str, object]:

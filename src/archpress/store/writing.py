@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from archpress.evaluation.trial import Trial, TrialState
+from archpress.evaluation.trial import Trial
 from archpress.store import tables
 from archpress.store.database import Database
 from archpress.store.leases import Leases
@@ -101,8 +100,6 @@ class Writer:
                 connection.execute(statement, [tables.row_of(one.trial) for one in some])
                 continue
             for one in some:
-                failed = tables.trials.c.state == TrialState.FAILED.value
-                same = tables.same(tables.trials, tables.identity(one.trial))
-                connection.execute(sql.delete(tables.trials).where(failed, *same))
+                connection.execute(tables.without_failed(tables.identity(one.trial)))
                 connection.execute(statement, tables.row_of(one.trial))
         self._leases.end_all(connection, [tables.identity(one.trial) for one in batch])

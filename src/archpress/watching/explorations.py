@@ -12,7 +12,7 @@ from archpress.architecture import Architecture, simplify
 from archpress.compression.explorer import net_told
 from archpress.compression.fitted import encodable, fitted_embedding
 from archpress.compression.learner import EmbeddingLearner
-from archpress.compression.other_limits import Named, OtherLimits
+from archpress.compression.other_limits import GuessedNet, OtherLimits
 from archpress.compression.plane import Plane
 from archpress.compression.planned import Planned, planned
 from archpress.errors import ArchpressError, SpaceError, told
@@ -20,7 +20,7 @@ from archpress.evaluation import Trial, TrialState
 from archpress.report.explorer import NetRecord, shown
 from archpress.report.training import Training
 from archpress.report.values import KEY_DIGITS, layer_rows, panel_item
-from archpress.store import STORE_FILE
+from archpress.run_files import STORE_FILE
 from archpress.watching.rows import Tried, Which, read_tried
 
 FEWEST_TRIALS = 8  # done ones, from which an embedding learns something
@@ -151,7 +151,7 @@ class _State:
             self._told[limit] = self._tell(limit, found)
         return self._told[limit]
 
-    def _tell(self, limit: int, found: Named) -> dict[str, Any]:
+    def _tell(self, limit: int, found: GuessedNet) -> dict[str, Any]:
         record = NetRecord(**net_told(limit, found, self._places([found.net])[0]))
         reached = {
             trial.architecture.key: (number, trial.metrics["accuracy"])

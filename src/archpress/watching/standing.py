@@ -10,7 +10,8 @@ from archpress.watching.rows import TrialRow, Which
 
 Unit = Literal["accuracy", "parameters"]
 JUDGED = ("max_parameters", "max_macs", "max_peak_memory")  # limits that a row can be held against
-COST_LIMITS = (*JUDGED, "max_file_size", "max_latency", "max_latency_share")
+# A least accuracy speaks of final trainings: what it asks of a trial hangs on the source's own.
+PLAN_LIMITS = (*JUDGED, "max_file_size", "max_latency", "max_latency_share", "min_accuracy")
 LATEST, REASONS, REASON_LENGTH = 12, 20, 300  # rows of the tables; characters of a reason
 
 
@@ -96,10 +97,10 @@ def front(points: Sequence[TrialRow], cost: str) -> tuple[int, ...]:
 def _best(
     points: Sequence[TrialRow], limits: Mapping[str, float]
 ) -> tuple[str, Unit, Iterator[tuple[int, float]]]:
-    """As the search itself compares trials."""
+    """As the search itself compares trials, as far as the plan and they tell."""
     source = next((p.accuracy for p in points if p.origin == "source"), None)
-    costs = [name for name in COST_LIMITS if name in limits]
-    if limits and not costs and source is not None:
+    others = [name for name in PLAN_LIMITS if name in limits]
+    if limits and not others and source is not None:
         least = source - limits.get("max_accuracy_loss", 0.0)
         sizes = [-p.parameters if (p.accuracy or 0.0) >= least else None for p in points]
         rule = (
@@ -108,10 +109,10 @@ def _best(
         )
         return rule, "parameters", ((n, -value) for n, value in _rises(sizes))
     rule = "Highest accuracy of a trial"
-    if judged := [name for name in costs if name in JUDGED]:
+    if judged := [name for name in others if name in JUDGED]:
         rule += " that keeps to the limits on costs"
-    if unjudged := [name for name in costs if name not in JUDGED]:
-        told = " and ".join(name.removeprefix("max_").replace("_", " ") for name in unjudged)
+    if unjudged := [name for name in others if name not in JUDGED]:
+        told = " and ".join(name.split("_", 1)[1].replace("_", " ") for name in unjudged)
         rule += f"; the limit on {told} is not looked at here"
     accuracies = [
         p.accuracy if all(_cost(p, name) <= limits[name] for name in judged) else None

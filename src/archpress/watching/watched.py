@@ -13,11 +13,11 @@ from typing import Any
 
 from archpress.errors import StoreError
 from archpress.progress_file import PROGRESS_FILE, RunProgress, read_progress
+from archpress.run_files import PLAN_FILE, RESULT_FILE, STORE_FILE
 from archpress.watching.condition import MISSING, State, condition_of
 from archpress.watching.rows import TrialRow, read_rows
 from archpress.watching.standing import Standing, limits_of, standing_of
 
-STORE, PLAN, RESULT = "trials.db", "run.json", "result.json"
 PAGES = {"report.html": "report", "compare.html": "comparison"}  # file -> what it is
 LOOK_SECONDS = 1.0  # between two looks at the folder, however many viewers ask
 BODIES = 16  # answers that are kept for viewers who know as much as others
@@ -92,7 +92,7 @@ class Watched:
 
     def _store_name(self) -> str:
         """Of the file: points of another one are no part of what a viewer knows."""
-        stamp = self._stamps.get(STORE)
+        stamp = self._stamps.get(STORE_FILE)
         return f"{self._session}-{stamp[0] if stamp else 0}"
 
     # --- looking ---
@@ -102,12 +102,12 @@ class Watched:
             before, self._progress = self._progress, read_progress(self.folder)
             if self._progress and _step(before) != _step(self._progress):
                 self._stepped = self._progress.updated
-        is_new_plan = self._has_changed(PLAN)
+        is_new_plan = self._has_changed(PLAN_FILE)
         if is_new_plan:
-            self._plan = _read_json(self.folder / PLAN)
-        if self._has_changed(RESULT):
-            self._result = _read_json(self.folder / RESULT)
-        is_new_store = [self._has_changed(name) for name in (STORE, f"{STORE}-wal")]
+            self._plan = _read_json(self.folder / PLAN_FILE)
+        if self._has_changed(RESULT_FILE):
+            self._result = _read_json(self.folder / RESULT_FILE)
+        is_new_store = [self._has_changed(name) for name in (STORE_FILE, f"{STORE_FILE}-wal")]
         if any(is_new_store) or is_new_plan or self._trouble:
             self._read_store()
         content = self._told()
@@ -125,7 +125,7 @@ class Watched:
 
     def _read_store(self) -> None:
         try:
-            self._rows = read_rows(self.folder / STORE)
+            self._rows = read_rows(self.folder / STORE_FILE)
             self._standing = standing_of(self._rows, self._plan)
             self._ends = sorted(row.created for row in self._rows)
             self._ended = datetime.fromisoformat(self._ends[-1]).timestamp() if self._rows else 0.0
@@ -133,7 +133,7 @@ class Watched:
         except StoreError as error:
             self._trouble = f"{error}."
         except (TypeError, ValueError) as error:
-            self._trouble = f"The store {self.folder / STORE} is damaged: {error}."
+            self._trouble = f"The store {self.folder / STORE_FILE} is damaged: {error}."
 
     # --- telling ---
 
@@ -194,7 +194,7 @@ class Watched:
 
     def _outcome(self) -> str | None:
         sentence = self._result.get("sentence")
-        stamp, progress = self._stamps.get(RESULT), self._progress
+        stamp, progress = self._stamps.get(RESULT_FILE), self._progress
         if not isinstance(sentence, str) or stamp is None:
             return None
         return sentence if progress is None or stamp[2] / 1e9 >= progress.begun else None
