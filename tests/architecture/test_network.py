@@ -91,6 +91,28 @@ def test_weights_are_named_by_kind_and_number():
     assert names[-1] == "linear1.bias"
 
 
+@pytest.mark.parametrize(("channels", "size", "padding"), [(1, 32, 0), (6, 16, 0), (5, 9, 1)])
+def test_training_a_strided_pointwise_convolution_of_few_channels_stays_in_its_memory(
+    channels, size, padding
+):
+    conv = Layer("conv", 1, 12, 2, padding)
+    network = build(chain((channels, size, size), conv, Layer("linear", channels=3)))
+    images = torch.randn(32, channels, size, size)
+
+    def found(images):
+        network.zero_grad()
+        logits = network(images)
+        logits.square().sum().backward()
+        return [logits.detach(), *(weight.grad.clone() for weight in network.parameters())]
+
+    network.eval()  # as PyTorch does it, and safe: the images are contiguous
+    plain = found(images)
+    network.train().to(memory_format=torch.channels_last)
+    trained = found(images.to(memory_format=torch.channels_last))
+    for one, other in zip(plain, trained, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_a_layer_may_be_joined_with_itself():
     net = chain((1, 4, 4), Layer("relu"), Layer("add", inputs=(1, 1, 2)))
     image = torch.ones(1, 1, 4, 4)

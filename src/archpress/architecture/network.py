@@ -1,7 +1,7 @@
 """From an `Architecture` to a `torch.nn.Module` with fresh weights, and weights carried over."""
 
 from collections import Counter
-from typing import cast
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +119,8 @@ class Network(nn.Module):
         module = self.get_submodule(name)
         result: Tensor
         match layer.kind:
+            case "conv" if self.training and _is_mistrained(module):
+                result = _thinned_first(module, value)
             case "gain":
                 result = value * cast("Tensor", module.weight)
             case "offset":
@@ -133,6 +135,27 @@ class Network(nn.Module):
             case _:
                 result = module(value)
         return result
+
+
+# oneDNN on CPUs with AVX2 writes past the end of a buffer in the backward pass of strided 1x1
+# convolutions of fewer channels, channels last (torch 2.13).
+MISTRAINED_BELOW = 8
+
+
+def _is_mistrained(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels < MISTRAINED_BELOW
+    )
+
+
+def _thinned_first(conv: nn.Conv2d, value: Tensor) -> Tensor:
+    """A 1x1 convolution of the pixels that its strides meet: the same, without strides."""
+    (down, across), (high, wide) = conv.stride, cast("tuple[int, int]", conv.padding)
+    met = F.pad(value, (wide, wide, high, high))[:, :, ::down, ::across]
+    return F.conv2d(met, conv.weight, conv.bias, groups=conv.groups)
 
 
 def _last_readers(architecture: Architecture) -> dict[int, int]:
