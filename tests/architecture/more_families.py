@@ -209,6 +209,32 @@ class SpatialPyramid(nn.Module):
         return torch.softmax(self.fc(self.norm(torch.cat(parts, 1))), -1)
 
 
+def as_inception(x):
+    """From the norm of ImageNet to [-1, 1], as torchvision's Inception does with its weights."""
+    statistics = ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))
+    parts = [
+        torch.unsqueeze(x[:, channel], 1) * (std / 0.5) + (mean - 0.5) / 0.5
+        for channel, (mean, std) in enumerate(statistics)
+    ]
+    return torch.cat(parts, 1)
+
+
+class KerasFlatten(nn.Module):
+    """Ends as nets do that come from TensorFlow: flattened when the channels are last."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc, self.out = conv_norm(3, 4), nn.Linear(4 * 36, 7), nn.Linear(7, 5)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.conv(x), 2).permute(0, 2, 3, 1).contiguous()
+        return self.out(F.relu(self.fc(x.reshape(x.shape[0], -1))))
+
+
+def of_images(function):
+    return lambda: Classifier(Lambda(function), conv_norm(3, 6), channels=6)
+
+
 def with_parts(*parts, channels=6):
     return Classifier(conv_norm(3, 6), *parts, channels=channels)
 
@@ -236,6 +262,12 @@ MORE_FAMILIES = {
     "PoolFormer": lambda: with_parts(Mean()),
     "tutorial": Tutorial,
     "SPP": SpatialPyramid,
+    "Inception, transformed input": of_images(as_inception),
+    "blue first": of_images(lambda x: x[:, [2, 1, 0]]),
+    "blue first, flipped": of_images(lambda x: x.flip(1)),
+    "grey to colour": of_images(lambda x: x.mean(1, keepdim=True).repeat(1, 3, 1, 1)),
+    "viewed as it is": of_images(lambda x: x.view(-1, 3, 12, 12).reshape(-1, *x.shape[1:])),
+    "Keras, flattened": KerasFlatten,
     "AlexNet, older": lambda: with_parts(nn.LocalResponseNorm(5), nn.GLU(1), channels=3),
     "VGG of other images": lambda: with_parts(nn.AdaptiveAvgPool2d((7, 5))),
     "hourglass": lambda: with_parts(nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear")),

@@ -262,7 +262,7 @@ REFUSED = {
     "what net.onnx returns reads exp(x), which no layer computes": (
         [("Exp", "x", "y", {})], ()),
     "node n0 (Gather) takes some values of a tensor": (
-        [("Gather", "x i", "y", {"axis": 1})], [integers("i", 2, 0)]),
+        [("Gather", "x i", "y", {"axis": 2})], [integers("i", 2, 0)]),
     "node n0 (Cast) rounds a layer's output to whole numbers": (
         [("Cast", "x", "z", {"to": TensorProto.INT64}), ("Relu", "z", "y", {})], ()),
     "node n0 (Resize) resizes in a way that no layer has (cubic, half_pixel": (

@@ -312,6 +312,9 @@ def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
     assert bad.startswith("Not met: max_accuracy_loss 0.0100 but 0.0200; the closest:")
     plain = tell([met], source, compressed, is_plain=True)
     assert plain == f"{good} It is a plain hand-made net: no net of the search was better."
+    assert tell([met], source, compressed, trials={"trained": 6, "reused": 2, "failed": 2}) == good
+    broken = tell([met], source, compressed, trials={"trained": 6, "reused": 1, "failed": 2})
+    assert broken.startswith(f"{good} 2 of 7 trials failed")
 
 
 # --- what a search hangs on ---

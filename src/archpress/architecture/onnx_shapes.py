@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from archpress.architecture.operations_parts import pad, split, take
+from archpress.architecture.operations_parts import pad, picked, select, split, take
 from archpress.architecture.operations_pools import average_pool, max_pool, upsample
 from archpress.architecture.operations_shapes import squeeze, unsqueeze, view
 from archpress.architecture.operations_weights import conv, conv_over_channels
@@ -174,7 +174,10 @@ def reshaped(attributes: Attributes, x: Value, shape: object, *, batch: int) -> 
 
 
 def gathered(attributes: Attributes, x: object, places: Weight, *, batch: int) -> object:
-    """All values in their order, as exporters write a tensor whose strides are changed."""
+    """Some channels; or all values in their order, as exporters write changed strides."""
+    if isinstance(x, Value) and attributes.get("axis", 0) % 4 == 1 and x.is_map:
+        is_one = isinstance(places, Weight) and places.value.dim() == 0
+        return select(x, 1, int(places.value)) if is_one else picked(x, places, 1)
     in_order = isinstance(places, Weight) and places.value.numel() == places.value.max() + 1
     in_order = in_order and bool((places.value.flatten().diff() == 1).all())
     if not isinstance(x, Reshaped) or len(x.sizes) != 1 or not in_order:

@@ -43,8 +43,10 @@ from archpress.architecture.operations_elementwise import (
 )
 from archpress.architecture.operations_parts import (
     chunk,
+    flip,
     item,
     pad,
+    picked,
     select,
     split,
     stack,
@@ -67,9 +69,11 @@ from archpress.architecture.operations_pools import (
 )
 from archpress.architecture.operations_shapes import (
     attribute,
+    expand,
     flatten,
     permute,
     rank,
+    repeat,
     same,
     size,
     squeeze,
@@ -81,6 +85,7 @@ from archpress.architecture.operations_shapes import (
 from archpress.architecture.operations_weights import (
     addmm,
     batch_norm,
+    channels_first,
     conv,
     conv_over_channels,
     convolved,
@@ -189,7 +194,12 @@ def _softmax(module: nn.Softmax | nn.LogSoftmax, x: Value) -> Step:
 
 def _linear(module: nn.Linear, x: Value) -> Step:
     shape = (module.out_features, module.in_features)
-    return Step(linear_layer(x, shape, bias_free=module.bias is None), (x,))
+    layer = linear_layer(x, shape, bias_free=module.bias is None)
+    if not (x.flat and x.channels_last):
+        return Step(layer, (x,))
+    weights = {"weight": channels_first(module.weight, x), "bias": module.bias}
+    given = ((name, Weight("", one)) for name, one in weights.items() if one is not None)
+    return Step(layer, (x,), weights=tuple(given))
 
 
 def _frozen(module: Frozen, x: Value) -> Step:
@@ -308,6 +318,9 @@ FUNCTIONS: dict[object, Handler] = {
     "reshape_as": lambda x, other: view(x, *other.sizes),
     "size": size,
     "dim": rank,
+    "expand": expand,
+    "repeat": repeat,
+    "index_select": lambda x, dim, index: picked(x, index, dim),
     "new_zeros": lambda x, *sizes, **_: zeros(*sizes),
     "is_contiguous": lambda x, **_: True,
 }
@@ -330,6 +343,7 @@ _NAMED: dict[str, Handler] = {  # alike as functions of torch, of tensors, and i
     "chunk": chunk,
     "split": split,
     "select": select,
+    "flip": flip,
     "permute": permute,
     "transpose": transpose,
     "swapaxes": transpose,
@@ -347,7 +361,7 @@ _NAMED: dict[str, Handler] = {  # alike as functions of torch, of tensors, and i
     "log_softmax": partial(softmax, "log_softmax"),
 }
 _SAME = (
-    *("contiguous", "expand_as", "expand", "type_as", "to", "float", "clone", "detach", "cpu"),
+    *("contiguous", "expand_as", "type_as", "to", "float", "clone", "detach", "cpu"),
     *("requires_grad_", "type"),
 )
 

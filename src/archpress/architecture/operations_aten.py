@@ -21,7 +21,7 @@ from archpress.architecture.operations_elementwise import (
     softmax,
     subtract,
 )
-from archpress.architecture.operations_parts import pad, split, take
+from archpress.architecture.operations_parts import pad, picked, split, take
 from archpress.architecture.operations_pools import (
     adaptive_pool,
     average_pool,
@@ -109,6 +109,13 @@ def _size(size: Any) -> Any:  # noqa: ANN401 two numbers, or none where there ar
     return list(size) if size else None
 
 
+def _indexed(x: Value, places: list[object]) -> object:
+    """By numbers along the last of these axes, of which there is one."""
+    if any(one is not None for one in places[:-1]):
+        raise RuleError("takes values by several indices: take channels by their number")
+    return picked(x, places[-1], len(places) - 1)
+
+
 def _shuffled(x: Value, groups: int) -> object:
     return whole_again(replace(x, groups=groups, shuffled=True))
 
@@ -151,6 +158,7 @@ ATEN: dict[str, Handler] = {
     "channel_shuffle": _shuffled,
     "split_with_sizes": split,
     "slice": take,
+    "index": _indexed,
     "log_sigmoid": partial(activation, "logsigmoid"),
     "pad": pad,
     "constant_pad_nd": lambda x, sides, value=0: pad(x, sides, value=value),
@@ -170,7 +178,7 @@ ATEN: dict[str, Handler] = {
 }
 _UNCHANGED = (
     *("_to_copy", "to", "contiguous", "clone", "detach", "alias", "lift_fresh", "lift_fresh_copy"),
-    *("expand", "expand_as", "type_as", "float"),
+    *("expand_as", "type_as", "float"),
 )
 ATEN.update(dict.fromkeys(_UNCHANGED, same))
 ELEMENTWISE_ATEN = frozenset({_gelu, _elu})

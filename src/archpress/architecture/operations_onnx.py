@@ -14,6 +14,7 @@ from archpress.architecture.onnx_shapes import (
     Attributes,
     Handler,
     gathered,
+    integers,
     padded,
     parted,
     reduced,
@@ -49,7 +50,7 @@ from archpress.architecture.operations_pools import (
     mean,
     most,
 )
-from archpress.architecture.operations_shapes import flatten, permute
+from archpress.architecture.operations_shapes import expand, flatten, permute, repeat
 from archpress.architecture.operations_weights import (
     batch_norm,
     group_norm,
@@ -217,6 +218,10 @@ def _cast(attributes: Attributes, x: object) -> object:
     return x
 
 
+def _expanded(attributes: Attributes, x: object, shape: object) -> object:
+    return expand(x, integers(shape)) if isinstance(shape, Weight) else x
+
+
 _FLOATS = {1, 10, 11, 16}  # types of ONNX: float32, float16, float64, bfloat16
 ONNX: dict[str, Handler] = {
     "Conv": windowed_conv,
@@ -279,7 +284,8 @@ ONNX: dict[str, Handler] = {
     "Dropout": lambda attributes, x, *_: [x],
     "Identity": _same,
     "Cast": _cast,
-    "Expand": _same,
+    "Expand": _expanded,
+    "Tile": lambda attributes, x, times: repeat(x, *integers(times)),
 }
 _FUNCTIONS = {"Erf": torch.erf, "Exp": torch.exp, "Sqrt": torch.sqrt, "Abs": torch.abs}
 for _name, _function in _FUNCTIONS.items():

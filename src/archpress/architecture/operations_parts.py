@@ -12,6 +12,7 @@ from archpress.architecture.operations_shapes import squeeze, unsqueeze
 from archpress.architecture.pointwise import times
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
+    BATCH,
     Reshaped,
     Step,
     Value,
@@ -32,6 +33,45 @@ def part(x: Value, begin: int, end: int) -> object:
     if (begin, end) == (0, x.shape[0]):
         return x
     return Step(Layer("slice", options=options(begin=begin, end=end)), (x,))
+
+
+def in_order(x: Value, channels: Sequence[int]) -> object:
+    """These channels, each run of neighbours as one part."""
+    total = x.shape[0]
+    if not _has_channels(x) or not all(-total <= one < total for one in channels):
+        raise RuleError(f"takes the channels {list(channels)}: take those of a map")
+    runs: list[list[int]] = []
+    for one in (channel % total for channel in channels):
+        if runs and one == runs[-1][1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([one, one + 1])
+    parts = [part(x, begin, end) for begin, end in runs]
+    return parts[0] if len(parts) == 1 else Step(Layer("concat"), tuple(parts))  # type: ignore[arg-type]
+
+
+def picked(x: Value, channels: object, dim: int) -> object:
+    """`torch.index_select` of channels, whose numbers are constants."""
+    if (
+        not isinstance(channels, Weight)
+        or channels.value.is_floating_point()
+        or dim % len(x.sizes) != 1
+    ):
+        raise RuleError("takes some values of a tensor: only some of the channels, by their number")
+    return in_order(x, [int(one) for one in channels.value.flatten().tolist()])
+
+
+def one_channel(x: Value, channel: int) -> Reshaped:
+    """One channel of a map, `B x H x W`, until its axis comes back."""
+    return Reshaped(in_order(x, [channel]), (BATCH, *x.shape[1:]))  # type: ignore[arg-type]
+
+
+def flip(x: Value, *dims: Any) -> object:  # noqa: ANN401 an integer each, or one tuple
+    """`torch.flip` of the channels, as from RGB to BGR."""
+    axes = list(dims[0]) if isinstance(dims[0], tuple | list) else list(dims)
+    if [axis % len(x.sizes) for axis in axes] != [1]:
+        raise RuleError(f"flips the axes {axes}: only channels, axis 1")
+    return in_order(x, range(x.shape[0])[::-1])
 
 
 def chunk(x: Value, chunks: int, dim: int = 0) -> list[object]:
@@ -71,6 +111,11 @@ def item(x: Any, index: Any) -> object:  # noqa: ANN401 a value or a list; an in
         at = places.index(...)
         filled = [slice(None)] * (len(x.sizes) - len(places) + 1)
         places = [*places[:at], *filled, *places[at + 1 :]]
+    match places:
+        case [first, int() as one, *rest] if x.is_map and all(map(_is_whole, (first, *rest))):
+            return one_channel(x, one)
+        case [first, list() as some, *rest] if x.is_map and all(map(_is_whole, (first, *rest))):
+            return in_order(x, some)
     if places[:2] == [slice(None)] * 2 and [type(one) for one in places[2:]] == [int, int]:
         return squeeze(x, 2, 3)  # refuses all but one pixel
     if not places or places[0] != slice(None) or not all(isinstance(one, slice) for one in places):
@@ -79,6 +124,10 @@ def item(x: Any, index: Any) -> object:  # noqa: ANN401 a value or a list; an in
     for axis, one in enumerate(places):
         result = take(result, axis, one.start, one.stop, one.step or 1, like=x)
     return result
+
+
+def _is_whole(place: object) -> bool:
+    return place == slice(None)
 
 
 def _with_new_axes(x: Value, places: list[Any]) -> object:
@@ -120,7 +169,8 @@ def take(
         return x
     if _has_channels(form) and axis == 1:
         if step != 1:
-            raise RuleError(f"has step={step} along the channels: take those that lie together")
+            need(isinstance(x, Value), "one step along the channels alone", form)
+            return in_order(x, range(begin, last, step))
         return part(x, begin, last) if isinstance(x, Value) else _sliced(x, begin, last)
     if not form.is_map:
         raise RuleError("takes a part of a tensor: only some channels, rows or columns, x[:, a:b]")
@@ -153,6 +203,8 @@ def select(x: Value | Reshaped, dim: int, index: int) -> object:
         raise RuleError(f"takes one along dim={dim}: work on all images, and on whole tensors")
     if len(x.sizes) == 2 and index == 0:  # the first of two calls has done it
         return squeeze(x)
+    if x.is_map and dim % 4 == 1:
+        return one_channel(x, index)
     need(x.sizes[dim % len(x.sizes)] == 1, "one alone", x)
     return squeeze(x, dim)
 

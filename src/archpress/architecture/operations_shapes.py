@@ -10,7 +10,6 @@ from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import RuleError
 from archpress.architecture.traced_values import (
     BATCH,
-    Pointwise,
     Reshaped,
     Step,
     Value,
@@ -67,12 +66,15 @@ def _as_vector(x: Value) -> Value:
 
 def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> object:
     """All but the batch; or the groups of a shuffle, side by side again."""
+    is_whole = start_dim == 1 and end_dim % len(x.sizes) == len(x.sizes) - 1
+    if x.channels_last and is_whole:
+        return replace(x, flat=True)
     _not_turned(x)
     if x.groups and (start_dim, end_dim) == (1, 2):
         return whole_again(x)
     if x.is_map and start_dim == 2 and end_dim % 4 == 3:
         return Reshaped(x, (BATCH, x.shape[0], math.prod(x.shape[1:])))
-    if start_dim != 1 or end_dim % len(x.sizes) != len(x.sizes) - 1:
+    if not is_whole:
         raise RuleError(f"has start_dim={start_dim}, end_dim={end_dim}: flatten from 1 to the end")
     return Value(x.index, x.shape, flat=True)
 
@@ -82,12 +84,16 @@ def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH e
     wanted = list(sizes[0]) if isinstance(sizes[0], tuple | list) else list(sizes)
     if wanted == list(x.sizes):
         return x
-    _not_turned(x)
     features = math.prod(x.shape)
     whole = _filled_in(wanted, features)
+    if x.channels_last and whole == [features]:
+        return replace(x, flat=True)
+    _not_turned(x)
     if x.groups and whole == list(x.shape):
         return whole_again(x)
     if not x.groups:
+        if x.is_map and whole == list(x.shape):
+            return x
         if whole == [features]:
             return Value(x.index, x.shape, flat=True)
         if whole == [features, 1, 1]:
@@ -107,7 +113,7 @@ def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH e
 def unsqueeze(x: Value | Reshaped, dim: int) -> object:
     """The first of the two calls that make one pixel of a vector; the second finds it done."""
     if isinstance(x, Reshaped):
-        if not isinstance(x.x, Pointwise) or dim % 4 != 1:
+        if x.x.shape[0] != 1 or x.sizes != (BATCH, *x.x.shape[1:]) or dim % 4 != 1:
             raise RuleError("adds an axis to a map that is reshaped: only that of the channels")
         return x.x
     if x.pixel or (x.is_map and x.shape[1:] == (1, 1) and dim % 5 in (3, 4)):
@@ -118,6 +124,23 @@ def unsqueeze(x: Value | Reshaped, dim: int) -> object:
         return Value(x.index, x.shape, pixel=len(x.shape) == 1)
     need(len(x.sizes) == 2 and dim % 3 == 2, "a vector, at its end", x)
     return replace(x, flat=False, pixel=len(x.shape) == 1)
+
+
+def expand(x: object, *sizes: Any) -> object:  # noqa: ANN401 an integer each, or one tuple
+    """Nothing, where what reads it repeats values anyway; a grey image in several channels."""
+    wanted = list(sizes[0]) if sizes and isinstance(sizes[0], tuple | list) else list(sizes)
+    if not isinstance(x, Value) or x.index >= 0 or not x.is_map or len(wanted) != 4:
+        return x
+    copies = wanted[1] if x.shape[0] == 1 and isinstance(wanted[1], int) else -1
+    return repeat(x, 1, copies, 1, 1) if copies > 1 else x
+
+
+def repeat(x: Value, *times: Any) -> object:  # noqa: ANN401 an integer each, or one tuple
+    """All channels several times, one after the other."""
+    wanted = list(times[0]) if isinstance(times[0], tuple | list) else list(times)
+    if not x.is_map or len(wanted) != 4 or wanted[0] != 1 or wanted[2:] != [1, 1]:
+        raise RuleError(f"repeats a tensor {wanted} times: only channels, x.repeat(1, times, 1, 1)")
+    return x if wanted[1] == 1 else Step(Layer("concat"), (x,) * wanted[1])
 
 
 def squeeze(x: Value, *dims: Any) -> Value:  # noqa: ANN401 an integer each, or one tuple

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from archpress.architecture.layers import SIDES, Layer
 from archpress.architecture.shape_rules import RuleError
@@ -156,9 +157,16 @@ def _blurred(
 def linear(x: Value, weight: Weight, bias: Weight | None = None) -> Step:
     """`F.linear`; at each pixel it is a convolution of 1x1."""
     _own(weight)
-    return weighted(
-        linear_layer(x, weight.shape, bias_free=bias is None), x, weight=weight, bias=bias
-    )
+    layer = linear_layer(x, weight.shape, bias_free=bias is None)
+    if x.flat and x.channels_last:
+        weight = replace(weight, value=channels_first(weight.value, x))
+    return weighted(layer, x, weight=weight, bias=bias)
+
+
+def channels_first(weight: Tensor, x: Value) -> Tensor:
+    """Weights of what reads a map that was flattened when it was turned, for the map as it lies."""
+    channels, height, width = x.shape
+    return weight.reshape(-1, height, width, channels).permute(0, 3, 1, 2).flatten(1)
 
 
 def addmm(bias: Weight, x: Value, weight: Weight, *, beta: float = 1, alpha: float = 1) -> Step:
@@ -184,7 +192,7 @@ def turned(weight: object) -> Weight:
 
 def linear_layer(x: Value, shape: Sequence[int], *, bias_free: bool) -> Layer:
     """The layer of a linear map whose weights have this shape, `out x in`."""
-    if x.channels_last and x.sizes[-1] == shape[1]:
+    if x.channels_last and not x.flat and x.sizes[-1] == shape[1]:
         return Layer("conv", 1, shape[0], 1, 0, bias_free=bias_free)
     need(x.sizes == (BATCH, shape[1]), f"{BATCH} x {shape[1]} (flattened)", x)
     return Layer("linear", channels=shape[0], bias_free=bias_free)

@@ -23,7 +23,7 @@ class Value:
         index: of the layer.
         shape: of its output.
         flat: whether it is flattened.
-        channels_last: whether it is turned, to `B x H x W x C`.
+        channels_last: whether it is turned, to `B x H x W x C`, or was when it was flattened.
         groups: of its channels, where they stand apart: `B x groups x C / groups x H x W`.
         shuffled: whether groups and channels of a group have changed places.
         pixel: whether it is a vector that stands as one pixel, `B x C x 1 x 1`.

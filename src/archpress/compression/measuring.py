@@ -80,15 +80,16 @@ def measure(
             (source.latency["median_seconds"], compressed.latency["median_seconds"]),
         ),
     )
+    trials = {key: found.counts[key] for key in ("trained", "reused", "failed")}
     return Result(
         met=all(check.met for check in checks),
-        sentence=tell(checks, source, compressed, is_plain=ending.is_plain),
+        sentence=tell(checks, source, compressed, is_plain=ending.is_plain, trials=trials),
         limits=checks,
         source=source,
         compressed=compressed,
         reference=reference,
         compression=source.parameters / compressed.parameters,
-        trials={key: found.counts[key] for key in ("trained", "reused", "failed")},
+        trials=trials,
         seconds={},
         recipes={
             "trial": {**recipe_facts(task.settings.trial), "key": task.settings.trial_key},

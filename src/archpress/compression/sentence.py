@@ -1,22 +1,29 @@
 """The outcome in one sentence that a person would say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from archpress.compression.result import LimitCheck, Measured, Spread
 
 FASTER = 1.05  # ratios of latency below are within the noise of measuring
+MANY_FAILED = 0.25  # share of the trials of a run above which a search had little to go by
 
 
 def tell(
-    checks: Sequence[LimitCheck], source: Measured, compressed: Measured, *, is_plain: bool = False
+    checks: Sequence[LimitCheck],
+    source: Measured,
+    compressed: Measured,
+    *,
+    is_plain: bool = False,
+    trials: Mapping[str, int] | None = None,
 ) -> str:
-    """One sentence: sizes, accuracies, and what was not met.
+    """One sentence: sizes, accuracies, and what was not met; another on what is odd about it.
 
     Args:
         checks: of all limits.
         source: as it was measured.
         compressed: likewise.
         is_plain: whether the result is a hand-made net; then a second sentence says so.
+        trials: of this run, as `Result.trials`; where many failed, a last sentence says so.
     """
     test = source.test_accuracy is not None and compressed.test_accuracy is not None
     before = source.test_accuracy or source.validation_accuracy
@@ -30,11 +37,22 @@ def tell(
         f"on {'test' if test else 'validation'} images ({after} against {_before(source, before)})"
     )
     missed = [check for check in checks if not check.met]
-    origin = " It is a plain hand-made net: no net of the search was better." if is_plain else ""
+    odd = " It is a plain hand-made net: no net of the search was better." if is_plain else ""
+    odd += _failures(trials or {})
     if not missed:
-        return f"All limits met: {facts}.{origin}"
+        return f"All limits met: {facts}.{odd}"
     named = ", ".join(f"{c.name} {_told(c, c.limit)} but {_told(c, c.value)}" for c in missed)
-    return f"Not met: {named}; the closest: {facts}.{origin}"
+    return f"Not met: {named}; the closest: {facts}.{odd}"
+
+
+def _failures(trials: Mapping[str, int]) -> str:
+    failed, made = trials.get("failed", 0), trials.get("trained", 0) + trials.get("reused", 0)
+    if failed <= MANY_FAILED * made:
+        return ""
+    return (
+        f" {failed} of {made} trials failed, so the search had little to go by: `archpress trials` "
+        "tells why."
+    )
 
 
 def _before(net: Measured, accuracy: Spread) -> str:
