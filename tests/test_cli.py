@@ -523,7 +523,10 @@ def test_a_net_that_ends_in_a_mean_over_maps_is_compressed(tmp_path, capsys):
     command = ["compress", f"{tmp_path}/own.py:build", "--data", "digits", "--effort", "smoke"]
     folder = tmp_path / "run"
     assert run(*command, "--quiet", "--max-parameters", 300, "--run", folder) == 0
-    assert "100 outputs, digits 10 classes: its last layer is replaced" in capsys.readouterr().err
+    assert (
+        "100 values an image, digits has 10 classes: its last layer is replaced"
+        in capsys.readouterr().err
+    )
     ends = [json.loads((folder / f"{name}.json").read_text()) for name in ("source", "compressed")]
     assert [layer["kind"] for layer in ends[0]["layers"]][-3:] == [
         *("conv", "relu", "global_average_pool")

@@ -191,4 +191,7 @@ def test_weights_for_other_classes_are_refused(own, tmp_path, capsys, monkeypatc
     net = [f"{tmp_path / 'wide.py'}:build", "--weights", tmp_path / "wide.pt"]
     assert run(*COMPRESS, *net, "--run", tmp_path / "run") == 2
     said = capsys.readouterr().err
-    assert "has 100 outputs, digits 10 classes: its weights can be used only where these" in said
+    assert (
+        "gives 100 values an image, digits has 10 classes: its weights can be used only where"
+        in said
+    )

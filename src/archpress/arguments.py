@@ -112,15 +112,10 @@ def read_source_and_images(
     outputs = architecture.classes
     if outputs == images.classes:
         return read, images
+    unlike = f"{net} gives {outputs} values an image, {data} has {images.classes} classes: its"
     if weights is not None:
-        raise ArchpressError(
-            f"{net} has {outputs} outputs, {data} {images.classes} classes: its weights can be "
-            "used only where these are as many"
-        )
-    typer.echo(
-        f"{net} has {outputs} outputs, {data} {images.classes} classes: its last layer is replaced",
-        err=True,
-    )
+        raise ArchpressError(f"{unlike} weights can be used only where these are as many")
+    typer.echo(f"{unlike} last layer is replaced", err=True)
     names = read.names[: len(architecture.layers)]
     architecture = with_classes(architecture, images.classes)
     return replace(read, architecture=architecture, names=names, weights=None), images

@@ -57,7 +57,9 @@ def count(
 
     **Example:** archpress count conv7 --max-parameters 93000
     """
+    from archpress.architecture import with_linear_head
     from archpress.space import most_pools, paper_space, space_around
+    from archpress.space.joins import with_joins_of_two
 
     if samples < 2:
         raise ArchpressError(f"--samples must be at least 2, not {samples}")
@@ -71,7 +73,7 @@ def count(
     if space is SpaceName.PAPER:
         searched = paper_space(architecture.input_shape, architecture.classes)
     else:
-        searched = space_around(architecture)
+        searched = space_around(with_linear_head(with_joins_of_two(architecture.of_logits)))
     if max_layers is not None:
         searched = replace(searched, most_layers=max_layers)
     limits = typed.of(architecture)

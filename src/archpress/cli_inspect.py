@@ -61,10 +61,13 @@ def inspect(
             typer.echo(f"{part.path} ({part.module}) stays as it is: {part.reason}")
     if check and not as_json:
         if "module_parameters" in checked:
-            typer.echo(
-                f"The module has {checked['module_parameters']:,} parameters, of which its output "
-                f"does not use {checked['unused_parameters']:,}."
-            )
+            registered, unused = checked["module_parameters"], checked["unused_parameters"]
+            unused_text = f"of which its output does not use {unused:,}"
+            if unused < 0:
+                unused_text = (
+                    f"and its output uses {-unused:,} that are not registered as parameters"
+                )
+            typer.echo(f"The module has {registered:,} parameters, {unused_text}.")
         typer.echo(
             f"With its weights outputs differ by at most {checked['difference']:.2g}, the largest "
             f"is {checked['largest_output']:.2g}"

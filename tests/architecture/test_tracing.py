@@ -296,7 +296,7 @@ REFUSED = {
         lambda m, x: m.f(x), nn.Conv2d(3, 6, 2, padding="same")),
     "has dilation=(1, 2): windows must be square": (
         lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, dilation=(1, 2))),
-    "needs 1 channels but reads B x 3 x 12 x 12: check input_shape": (
+    "needs 1 channels but reads B x 3 x 12 x 12: check the shape of": (
         lambda m, x: m.f(x), nn.Conv2d(1, 6, 3)),
     "kernel 13 does not fit a 12x12 map": (lambda m, x: m.f(x), nn.Conv2d(3, 6, 13)),
     "has track_running_stats=False": (

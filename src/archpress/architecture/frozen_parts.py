@@ -26,6 +26,7 @@ from archpress.errors import ArchitectureError, reason, told
 _RANKS = (2, 4)  # of tensors that layers read and give: vectors and maps
 _IMAGES = 2
 _MOST_TEXT = 240  # characters
+_OWN_MODULE = "; in a module of its own, from one map to one, it would stay as it is"
 _TO_COMPRESS = ("conv", "depthwise", "linear")
 
 
@@ -113,7 +114,10 @@ def trace_in_parts(
         try:
             return _fewest(parts)
         except Exception:  # whatever torch.export, or forward itself, raises
-            raise ArchitectureError(f"{first}{parts.why_not}") from None
+            is_outermost = isinstance(first, NotReadError) and not first.path
+            is_code = is_outermost and str(first).startswith("operation ")
+            way_round = parts.why_not or (_OWN_MODULE if is_code else "")
+            raise ArchitectureError(f"{first}{way_round}") from None
 
 
 def _fewest(parts: "_Parts") -> Traced:

@@ -223,7 +223,11 @@ def check_not_shared(traced: Traced, what: str, least_axes: int = 0) -> None:
             ):
                 continue
             if holder in seen:
-                raise NotReadError(f"{what} {name} {SHARED}", weight.path.rpartition(".")[0])
+                where = weight.path.rpartition(".")[0]
+                if is_parameter:
+                    text = f"the weights {weight.path} are read twice: give each place its own"
+                    raise NotReadError(text, where)
+                raise NotReadError(f"{what} {name} {SHARED}", where)
             seen.add(holder)
 
 

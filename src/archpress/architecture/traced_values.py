@@ -179,7 +179,9 @@ def need(fits: bool, wanted: str, value: Value) -> None:
     """Refuse a value that an operation cannot read."""
     if not fits:
         found = " x ".join(map(str, value.sizes))
-        raise RuleError(f"needs {wanted} but reads {found}: check input_shape and what is before")
+        raise RuleError(
+            f"needs {wanted} but reads {found}: check the shape of the images and what is before"
+        )
 
 
 def side(option: str, value: object) -> int:
