@@ -10,7 +10,7 @@ from archpress.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amo
 from archpress.errors import ArchpressError
 from archpress.options import PrecisionName
 from archpress.paths import typed_path
-from archpress.run_files import SOURCE_FILE, STORE_FILE
+from archpress.run_files import SOURCE_FILE
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
@@ -217,26 +217,6 @@ def most_parameters(typed: str | None, place: str) -> int | None:
             "run that has one"
         )
     return read_limits(max_parameters=typed).of(Architecture.load(path)).max_parameters
-
-
-def store_place(place: str, *, new: bool = False) -> str:
-    """Where the store is that was typed as a folder of a run, a file or a URL.
-
-    Args:
-        place: as typed.
-        new: whether the file may be missing.
-
-    Raises:
-        ArchpressError: it is missing.
-    """
-    if "://" in place:
-        return place
-    path = Path(place)
-    if path.is_dir():
-        path /= STORE_FILE
-    if not new and not path.exists():
-        raise ArchpressError(f"there is no store {path}")
-    return str(path)
 
 
 def costs(architecture: "Architecture") -> dict[str, str | int]:

@@ -16,7 +16,6 @@ from archpress.arguments import (
     most_parameters,
     read_net_and_images,
     read_precision,
-    store_place,
 )
 from archpress.cli_analyse import analyse
 from archpress.cli_compare import compare
@@ -47,6 +46,7 @@ from archpress.options import (
     SortKey,
     StoreArgument,
 )
+from archpress.paths import store_place
 from archpress.run_files import STORE_FILE
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import store_place
 from archpress.options import JsonOption
+from archpress.paths import store_place
 
 if TYPE_CHECKING:
     from archpress.store import Merged

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archpress.errors import EvaluationError, StoreError
+from archpress.errors import EvaluationError
 from archpress.evaluation.trial import Trial
-from archpress.run_files import STORE_FILE
+from archpress.paths import store_place
 from archpress.store import Store
 
 if TYPE_CHECKING:
@@ -50,11 +50,5 @@ def _read(trials: "Path | str | Store | Iterable[Trial]") -> Iterable[Trial]:
         return trials.trials()
     if not isinstance(trials, Path | str):
         return trials
-    if "://" in str(trials):
-        with Store(trials) as store:
-            return store.trials()
-    place = Path(trials) / STORE_FILE if Path(trials).is_dir() else Path(trials)
-    if not place.exists():
-        raise StoreError(f"there is no store {place}")
-    with Store(place) as store:
+    with Store(store_place(trials)) as store:
         return store.trials()

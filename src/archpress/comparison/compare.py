@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archpress.architecture import Architecture, named, with_linear_head
@@ -14,6 +14,7 @@ from archpress.comparison.page import write_page
 from archpress.comparison.result import Comparison
 from archpress.comparison.searches import SEARCHES, Searcher
 from archpress.comparison.tables import write_tables
+from archpress.compression.facts import recipe_facts
 from archpress.compression.finals import FinalTrainer
 from archpress.compression.run_folder import alone_in, open_folder, trials_of
 from archpress.compression.settings import Settings, settings_of
@@ -205,8 +206,8 @@ def _begin(
         },
         limits=conditions.limits.to_dict(),
         recipes={
-            "trial": {"key": settings.trial_key, **asdict(settings.trial)},
-            "final": {"key": settings.final.key, **asdict(settings.final)},
+            "trial": {**recipe_facts(settings.trial), "key": settings.trial_key},
+            "final": recipe_facts(settings.final),
         },
         contestants=tuple(contestants),
         budget=budget,
