@@ -85,7 +85,6 @@ from archpress.architecture.operations_shapes import (
 from archpress.architecture.operations_weights import (
     addmm,
     batch_norm,
-    channels_first,
     conv,
     conv_over_channels,
     convolved,
@@ -193,13 +192,11 @@ def _softmax(module: nn.Softmax | nn.LogSoftmax, x: Value) -> Step:
 
 
 def _linear(module: nn.Linear, x: Value) -> Step:
+    if x.flat and x.channels_last:  # its weights change places
+        bias = None if module.bias is None else Weight("", module.bias)
+        return linear(x, Weight("", module.weight), bias)
     shape = (module.out_features, module.in_features)
-    layer = linear_layer(x, shape, bias_free=module.bias is None)
-    if not (x.flat and x.channels_last):
-        return Step(layer, (x,))
-    weights = {"weight": channels_first(module.weight, x), "bias": module.bias}
-    given = ((name, Weight("", one)) for name, one in weights.items() if one is not None)
-    return Step(layer, (x,), weights=tuple(given))
+    return Step(linear_layer(x, shape, bias_free=module.bias is None), (x,))
 
 
 def _frozen(module: Frozen, x: Value) -> Step:

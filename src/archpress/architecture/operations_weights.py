@@ -159,11 +159,11 @@ def linear(x: Value, weight: Weight, bias: Weight | None = None) -> Step:
     _own(weight)
     layer = linear_layer(x, weight.shape, bias_free=bias is None)
     if x.flat and x.channels_last:
-        weight = replace(weight, value=channels_first(weight.value, x))
+        weight = replace(weight, value=_channels_first(weight.value, x))
     return weighted(layer, x, weight=weight, bias=bias)
 
 
-def channels_first(weight: Tensor, x: Value) -> Tensor:
+def _channels_first(weight: Tensor, x: Value) -> Tensor:
     """Weights of what reads a map that was flattened when it was turned, for the map as it lies."""
     channels, height, width = x.shape
     return weight.reshape(-1, height, width, channels).permute(0, 3, 1, 2).flatten(1)
