@@ -3,7 +3,7 @@
     python benchmarks/pretrain_embedding.py src/archpress/embedding/pretrained.safetensors
 
 For each source, at each size of images and number of classes, neighbours of all sizes and samples
-of the paper's sampler, as a run would draw them. No image is needed. About 25 minutes of one core.
+of the paper's sampler, as a run would draw them. No image is needed. About 40 minutes of one core.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the embedding that ships with the package.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--pool", type=int, default=1000, help="nets around each source")
-    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=24_000)
     given = parser.parse_args()
     nets = sources()
     spaces = [space_around(net) for net in nets]

@@ -46,7 +46,7 @@ class FitSettings:
     head_rate: float = 2e-3
     body_rate: float = 2e-4
     bagging: float = 0.8
-    pretrained: int = 1  # counted up with the file
+    pretrained: int = 2  # counted up with the file
 
     def of_the_rest(self) -> "FitSettings":
         """What the unlabelled fit still needs after the shipped weights."""

@@ -28,7 +28,7 @@ class ModelSize:
     """
 
     dimensions: int = 128
-    width: int = 64
+    width: int = 40
     accuracy_heads: int = 5
 
 
