@@ -223,6 +223,7 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--longer", type=int, default=2, help="times as many steps for NAO as well")
+    parser.add_argument("--turns", type=int, default=0, help="only time ours and NAO, in turns")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -239,6 +240,9 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
 
     ours = Embedding(space)
+    if given.turns:
+        report(given.out, in_turns(ours, pool, chains.nets, given.turns))
+        return
     settings = FitSettings(steps=given.steps, batch=BATCH)
     started = time.perf_counter()
     fit_unlabelled(ours, pool, settings, np.random.default_rng(0))
@@ -271,6 +275,35 @@ def main() -> None:
         name = f"LSTM encoder and decoder, {times * given.steps} steps"
         found[name] = told(rate, encodes, taus(embeddings, chains.nets, accuracies), float(right))
         report(given.out, found)
+
+
+def in_turns(
+    ours: Embedding, pool: list[Architecture], known: list[Architecture], turns: int
+) -> dict[str, dict[str, float]]:
+    """Speed of ours and of NAO's, one after the other each turn: medians of rates and of ratios."""
+    tokens, read = ours.tokens(pool), ours.tokens(known)
+    symbols = Symbols(ours.alphabet.sizes, ours.alphabet.slots)
+    rows, others = symbols.of(tokens), symbols.of(read)
+    writing = SequenceToSequence(symbols.count)
+    costs = ours.cost_scale.standardise(log_costs(pool))
+    rates: dict[str, list[float]] = {}
+    for _ in range(turns + 1):  # the first one warms up
+        started = time.perf_counter()
+        settings = FitSettings(steps=200, batch=BATCH)
+        fit_unlabelled(ours, pool, settings, np.random.default_rng(0))
+        fast = {"trained a second": 200 * BATCH / (time.perf_counter() - started)}
+        fast["encoded a second"] = encoded(lambda i: ours.model.encoder(read.rows(i)), len(read))[1]
+        slow = {"trained a second": train(writing, lambda i: writing.loss(rows[i], costs[i]), 25)}
+        slow["encoded a second"] = encoded(lambda i: writing.encode(others[i])[1], len(others))[1]
+        for name in fast:
+            rates.setdefault(f"ours, {name}", []).append(fast[name])
+            rates.setdefault(f"LSTM, {name}", []).append(slow[name])
+            rates.setdefault(f"times as fast, {name}", []).append(fast[name] / slow[name])
+    counted = {name: sorted(values[1:]) for name, values in rates.items()}
+    return {
+        name: {"median": round(median(v), 2), "least": round(v[0], 2), "most": round(v[-1], 2)}
+        for name, v in counted.items()
+    }
 
 
 def told(
