@@ -1,6 +1,7 @@
 """The command `compare`."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,6 +61,14 @@ def compare(
     first_seed: Annotated[
         int, typer.Option(help="Of the seeds; another machine can take the next ones.")
     ] = 0,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of the same comparison with other seeds or arms: what it has is not made again. "
+            "May be given several times.",
+        ),
+    ] = None,
     effort: EffortOption = None,
     trial_epochs: Annotated[int | None, typer.Option(help="Of each trial.")] = None,
     trial_images: Annotated[int | None, typer.Option(help="That a trial trains on.")] = None,
@@ -121,6 +130,7 @@ def compare(
             workers=workers,
             store=store,
             cluster=cluster,
+            joined=join or (),
             progress=progress,
         )
     if as_json:

@@ -13,7 +13,7 @@ from archpress.comparison import compare, contestants
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.inherited import prunes
 from archpress.compression import settings_for
-from archpress.errors import EvaluationError, SpaceError
+from archpress.errors import EvaluationError, SpaceError, StoreError
 from archpress.search import Objective
 from archpress.space import Limits
 from archpress.store import Store, TrialFilter
@@ -106,6 +106,19 @@ def test_machines_can_share_the_seeds(finished, again, tmp_path):
     assert [one.seed for one in other.runs] == [1] * 4
     keys = [[trial.architecture.key for trial in one.trials] for one in other.runs]
     assert keys == [[t.architecture.key for t in one.trials] for one in finished.runs[4:]]
+
+
+@pytest.mark.slow
+def test_a_folder_with_another_seed_is_joined(run, make, tmp_path):
+    arms, heard = [make(), make("twin", kind="baseline")], Heard()
+    own, other = tmp_path / "own", tmp_path / "other"
+    apart = [run(arms, run=own), run(arms, first_seed=1, run=other)]
+    before = [stored(own), stored(other)]
+    whole = run(arms, seeds=2, run=own, joined=[other], progress=heard)
+    assert heard.lines == [f"{other}: 2 new searches, 4 new trials"]
+    assert list(whole.rows()) == [row for one in apart for row in one.rows()]
+    assert set(stored(own)) == set(before[0] + before[1])
+    assert stored(other) == before[1]
 
 
 @pytest.mark.slow
@@ -341,6 +354,7 @@ def test_the_net_that_ours_chose_is_distilled_like_the_narrowed_source(run):
             "no arm is called 'nobody'; known are default, no-distillation",
         ),
         ({"first_seed": -1}, "first_seed must be at least 0, not -1"),
+        ({"joined": ["nowhere"]}, "nowhere is no folder of a comparison, so it cannot be joined"),
         ({"arms": []}, "there is no arm to run; known are default"),
         ({"budget": 0}, "budget must be at least 1, not 0"),
         ({"seeds": 0}, "seeds must be at least 1, not 0"),
@@ -353,7 +367,7 @@ def test_the_net_that_ours_chose_is_distilled_like_the_narrowed_source(run):
     ],
 )
 def test_bad_input_is_refused_and_nothing_is_written(run, tmp_path, change, said):
-    with pytest.raises((EvaluationError, SpaceError), match=re.escape(said)):
+    with pytest.raises((EvaluationError, SpaceError, StoreError), match=re.escape(said)):
         run(**{"arms": ["random"], "run": tmp_path / "new"} | change)
     assert not (tmp_path / "new").exists()
 

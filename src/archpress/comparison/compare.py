@@ -9,6 +9,7 @@ from archpress.architecture import Architecture, named, with_linear_head
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant, pick
 from archpress.comparison.final_training import FinalStage
+from archpress.comparison.joining import join, require_comparisons
 from archpress.comparison.match import Match
 from archpress.comparison.page import write_page
 from archpress.comparison.result import Comparison
@@ -52,6 +53,7 @@ def compare(
     workers: int | None = None,
     store: Path | str | None = None,
     cluster: str | None = None,
+    joined: Sequence[Path | str] = (),
     progress: Progress | None = None,
 ) -> Comparison:
     """Let arms search with several seeds, train what each chose, and compare the nets.
@@ -79,19 +81,23 @@ def compare(
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
             folder gets its trials at the end.
         cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.
+        joined: folders of the same comparison with other seeds or arms; what they have is not made
+            again.
         progress: who listens.
 
     Raises:
         ArchitectureError: no net has that name.
         SpaceError: there is no limit, or no net can meet them.
         DataError: the images cannot be read or do not fit the source.
-        StoreError: the folder or its store cannot be used.
+        StoreError: the folder or its store cannot be used, or one that is joined.
         EvaluationError: an arm is not known, a count is below 1, or the device is not there.
     """
     contestants = pick(arms)
     if cluster is not None:
         connect(cluster)  # refuses before anything takes time
     _check_counts(budget, seeds, first_seed)
+    others = [Path(other) for other in joined]
+    require_comparisons(others)
     if not limits.any:
         raise SpaceError("give at least one limit, e.g. Limits(max_parameters=20_000)")
     if limits.limits_latency:
@@ -120,6 +126,7 @@ def compare(
         trials = stack.enter_context(trials_of(folder, store, images.key))
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(progress or Silent(), told)
+        join(others, folder, trials, images.key, listener)
         weights = folder / "weights"
         trainer = FinalTrainer(images, pools.final, trials, weights, listener, conditions.device)
         evaluator = averaged(pools.trial, conditions.settings.initialisations)
