@@ -19,6 +19,7 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.run_folder import alone_in
 from archpress.compression.search import Task, objective_of, try_source_again
 from archpress.compression.sentence import tell
+from archpress.data import Split
 from archpress.embedding import (
     Alphabet,
     Embedding,
@@ -315,6 +316,16 @@ def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
     assert tell([met], source, compressed, trials={"trained": 6, "reused": 2, "failed": 2}) == good
     broken = tell([met], source, compressed, trials={"trained": 6, "reused": 1, "failed": 2})
     assert broken.startswith(f"{good} 2 of 7 trials failed")
+
+
+@pytest.mark.parametrize(("ones", "learned"), [(80, True), (85, False)])
+def test_the_sentence_says_where_the_largest_class_alone_is_as_good(ones, learned):
+    labels = torch.cat([torch.ones(ones, dtype=torch.int64), torch.arange(100 - ones) % 7 + 2])
+    validation = Split(torch.zeros(100, 1, 2, 2, dtype=torch.uint8), labels)
+    met = LimitCheck("max_parameters", 200, 100, met=True)
+    told = tell([met], measured("net", 9, 0.9), measured("c", 4, 0.9), validation=validation)
+    said = f"90.0% of the validation images right, and always naming the largest class {ones}.0%"
+    assert (said in told) is not learned
 
 
 # --- what a search hangs on ---

@@ -83,7 +83,14 @@ def measure(
     trials = {key: found.counts[key] for key in ("trained", "reused", "failed")}
     return Result(
         met=all(check.met for check in checks),
-        sentence=tell(checks, source, compressed, is_plain=ending.is_plain, trials=trials),
+        sentence=tell(
+            checks,
+            source,
+            compressed,
+            is_plain=ending.is_plain,
+            trials=trials,
+            validation=data.validation,
+        ),
         limits=checks,
         source=source,
         compressed=compressed,

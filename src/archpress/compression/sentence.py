@@ -1,8 +1,10 @@
 """The outcome in one sentence that a person would say."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from archpress.compression.result import LimitCheck, Measured, Spread
+from archpress.data import Split
 
 FASTER = 1.05  # ratios of latency below are within the noise of measuring
 MANY_FAILED = 0.25  # share of the trials of a run above which a search had little to go by
@@ -15,6 +17,7 @@ def tell(
     *,
     is_plain: bool = False,
     trials: Mapping[str, int] | None = None,
+    validation: Split | None = None,
 ) -> str:
     """One sentence: sizes, accuracies, and what was not met; another on what is odd about it.
 
@@ -23,7 +26,9 @@ def tell(
         source: as it was measured.
         compressed: likewise.
         is_plain: whether the result is a hand-made net; then a second sentence says so.
-        trials: of this run, as `Result.trials`; where many failed, a last sentence says so.
+        trials: of this run, as `Result.trials`; where many failed, a sentence says so.
+        validation: the images; where always naming the largest class is as good as the result on
+            them, within the error, a last sentence says so.
     """
     test = source.test_accuracy is not None and compressed.test_accuracy is not None
     before = source.test_accuracy or source.validation_accuracy
@@ -39,10 +44,23 @@ def tell(
     missed = [check for check in checks if not check.met]
     odd = " It is a plain hand-made net: no net of the search was better." if is_plain else ""
     odd += _failures(trials or {})
+    if validation is not None:
+        odd += _chance(compressed.validation_accuracy.mean, validation)
     if not missed:
         return f"All limits met: {facts}.{odd}"
     named = ", ".join(f"{c.name} {_told(c, c.limit)} but {_told(c, c.value)}" for c in missed)
     return f"Not met: {named}; the closest: {facts}.{odd}"
+
+
+def _chance(accuracy: float, validation: Split) -> str:
+    largest = validation.largest_share
+    error = math.sqrt(largest * (1 - largest) / len(validation))
+    if accuracy > largest + 2 * error:
+        return ""
+    return (
+        f" It has {accuracy:.1%} of the validation images right, and always naming the largest "
+        f"class {largest:.1%}: it has learned nothing, or too little to be seen."
+    )
 
 
 def _failures(trials: Mapping[str, int]) -> str:

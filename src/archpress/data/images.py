@@ -61,6 +61,11 @@ class Split:
         channels, height, width = self.images.shape[1:]
         return (channels, height, width)
 
+    @property
+    def largest_share(self) -> float:
+        """Of the images, in [0, 1]: what always naming the largest class is right on."""
+        return float(torch.bincount(self.labels).max()) / len(self)
+
     def take(self, indices: np.ndarray) -> Self:
         """The images at `indices` (int64, any order), as a copy."""
         chosen = torch.from_numpy(np.ascontiguousarray(indices, dtype=np.int64))
