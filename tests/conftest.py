@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from archpress.compression import timing
+from archpress.compression import explorer, timing
 from archpress.data import ImageData, load_data
 from archpress.data.images import Split
+from archpress.evaluation import pool
 
 
 def part(split, count):
@@ -37,6 +38,19 @@ def brief_timing(request, monkeypatch):
     if request.node.path.stem not in ("test_timing", "test_cli_profile"):
         for how in ("BRIEFLY", "CAREFULLY", "FINALLY"):
             monkeypatch.setattr(timing, how, (0.001, 1))
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """As many test processes as there are cores have work for all of them."""
+    monkeypatch.setattr(pool, "cores", lambda: 1)
+
+
+@pytest.fixture(autouse=True)
+def few_other_limits(request, monkeypatch):
+    """Nets for other limits, which every run ends with, take a third of a run as brief."""
+    if "explor" not in request.node.path.stem:
+        monkeypatch.setattr(explorer, "COUNT", 4)
 
 
 # --- pages in a browser ---

@@ -244,7 +244,7 @@ def trials_in(folder):
 def test_a_killed_run_goes_on_and_trains_no_finished_trial_again(tmp_path):
     folder = tmp_path / "killed"
     command = [sys.executable, "-m", "archpress", *COMPRESS, "--max-parameters", "3000"]
-    command += ["--run", str(folder)]
+    command += ["--workers", "1", "--run", str(folder)]
     for seconds in (4.0, 7.0):
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

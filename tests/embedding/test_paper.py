@@ -41,7 +41,7 @@ def test_chains_of_any_length_are_encoded_and_decoded_to_as_many_layers(fitted, 
 
 @pytest.mark.parametrize("types", ["ordinal", "categorical"])
 def test_the_fit_comes_nearer_to_vectors_and_accuracies(types):
-    settings = PaperSettings(iterations=3000, learning_rate=0.01, types=types)
+    settings = PaperSettings(iterations=1200, learning_rate=0.01, types=types)
     embedding = PaperEmbedding(SPACE, settings)
     net, accuracy = NETS[0], ACCURACIES[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archpress.architecture import Layer, chain, named
-from archpress.embedding import layer_cnn
+from archpress.embedding import layer_cnn, prediction
 from archpress.embedding.positions import describe_positions, layer_sums
 from archpress.embedding.prediction import Predictor
 from archpress.errors import EmbeddingError
@@ -16,6 +16,8 @@ PLAIN = named("plain6")
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch):
     monkeypatch.setattr(layer_cnn, "STEPS", 150)
+    monkeypatch.setattr(prediction, "CNNS", 2)
+    monkeypatch.setattr(prediction, "TREES", 100)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.stats import kendalltau
 
 from archpress.architecture import Architecture
 from archpress.architecture.frozen_program import program_digest
@@ -142,6 +140,8 @@ class LatencyModel:
 
 def fit_of(pairs: Array) -> Fit:
     """How good predictions are, `n x 2`, predicted and measured."""
+    from scipy.stats import kendalltau  # as below: workers, which fit nothing, start without it
+
     guessed, times = pairs.T
     errors = np.abs(guessed / times - 1)
     tau = float(kendalltau(guessed, times).statistic)
@@ -186,6 +186,8 @@ def _sum(amounts: Mapping[str, float], prices: Mapping[str, float]) -> float:
 
 def _fitted(nets: Sequence[Architecture], times: Array) -> dict[str, float]:
     """Prices of at least 0 that make relative errors small, outliers counting less."""
+    from scipy.optimize import least_squares
+
     amounts = [quantities(net) for net in nets]
     names = sorted(set().union(*amounts))
     table = np.array([[one[name] for name in names] for one in amounts]) / times[:, None]
