@@ -270,6 +270,22 @@ def test_a_function_may_import_its_neighbours_when_it_is_called(tmp_path):
     assert type(module_at(f"{tmp_path}/late.py:make")).__name__ == "Flatten"
 
 
+def test_files_of_one_name_import_their_own_neighbours(tmp_path, capsys):
+    for width in (8, 16):
+        folder = tmp_path / str(width)
+        folder.mkdir()
+        (folder / "wide.py").write_text(f"WIDTH = {width}\n")
+        (folder / "own.py").write_text(
+            "from torch import nn\nfrom wide import WIDTH\n"
+            "def net():\n"
+            "    return nn.Sequential(nn.Flatten(), nn.Linear(192, WIDTH), nn.Linear(WIDTH, 10))\n"
+        )
+    nets = [f"{tmp_path}/{width}/own.py:net" for width in (8, 16)]
+    assert run("diff", *nets, "--input", "3x8x8", "--json") == 0
+    first, *_ = json.loads(capsys.readouterr().out)["layers"]
+    assert [first[when]["shape"] for when in ("before", "after")] == [[8], [16]]
+
+
 def test_the_folder_of_a_user_who_is_not_there_is_told(capsys):
     assert run("inspect", "~nobody-of-this-name/net.json") == 2
     assert "~nobody-of-this-name/net.json" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import archpress
 ROOMS = (
     "errors",
     "version",
+    "randomness",
     "whole_files",
     "run_files",
     "paths",

@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from random import Random
 
 import pytest
@@ -260,6 +260,26 @@ def test_the_order_of_concatenated_inputs_is_part_of_the_key():
     a, b = Layer("conv", 1, 2, 1), Layer("conv", 3, 2, 1, 1, inputs=(2,))
     keys = {chain((1, 4, 4), a, b, Layer("concat", inputs=order)).key for order in [(1, 2), (2, 1)]}
     assert len(keys) == 2
+
+
+def test_layers_that_are_alike_are_told_apart_by_what_reads_them():
+    """Two of three activations read the one of two like convolutions, or the other."""
+    conv = Layer("conv", 3, 4, 1, 1)
+    twin, total = replace(conv, inputs=(2,)), Layer("add", inputs=(1, 2, 3))
+
+    def read(*of):
+        kinds = enumerate(zip(("relu", "sigmoid", "tanh"), of, strict=True))
+        return chain(
+            (1, 8, 8),
+            conv,
+            twin,
+            *(Layer(k, inputs=(2 + at - by,)) for at, (k, by) in kinds),
+            total,
+        )
+
+    keys = {of: read(*of).key for of in [(0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 1, 0)]}
+    assert keys[0, 0, 1] == keys[1, 1, 0]
+    assert len(set(keys.values())) == 3
 
 
 def test_keys_stay_the_same_on_every_machine_and_in_every_release():

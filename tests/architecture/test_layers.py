@@ -20,6 +20,19 @@ def message(*layers: Layer, image=IMAGE) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (Layer("hardtanh", options=(("min_val", 2.0),)), "min_val, 2.0, must be less than max_val"),
+        (Layer("gelu", options=(("approximate", "quick"),)), "must be none or tanh, not 'quick'"),
+        (Layer("softshrink", options=(("lambd", -0.5),)), "lambd must be 0 or more, not -0.5"),
+        (Layer("batch_norm", options=(("eps", -1e-5),)), "eps must be 0 or more, not -1e-05"),
+    ],
+)
+def test_options_that_pytorch_refuses_are_refused(layer, said):
+    assert said in message(layer)
+
+
 def test_the_papers_types_are_numbered_as_in_its_section_9():
     assert PAPER_KINDS == (
         "conv", "max_pool", "batch_norm", "relu", "sigmoid", "dropout", "average_pool", "linear",

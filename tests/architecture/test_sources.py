@@ -144,6 +144,24 @@ BY_HAND = {
         [tensor("w2", 6, 3, 3, 3), tensor("w3", 6, 1, 3, 3), tensor("w4", 6, 6, 3, 3)],
         "conv conv conv depthwise",
     ),
+    "automatic padding of an even window": (
+        [
+            ("Conv", "x w5", "c", {"auto_pad": "SAME_LOWER"}),
+            ("Conv", "c w6", "y", {"auto_pad": "SAME_UPPER"}),
+        ],
+        [tensor("w5", 6, 3, 2, 2), tensor("w6", 6, 6, 2, 2)],
+        "pad conv pad conv",
+    ),
+    "pixels that are repeated": (
+        [
+            CONV,
+            ("Resize", "c roi twice", "d", {"coordinate_transformation_mode": "asymmetric"}),
+            ("Resize", "d roi thrice", "y", {}),
+        ],
+        [tensor("roi", 0), helper.make_tensor("twice", TensorProto.FLOAT, [4], [1, 1, 2, 2]),
+         helper.make_tensor("thrice", TensorProto.FLOAT, [4], [1, 1, 3, 3])],
+        "conv upsample upsample",
+    ),
     "norm": (
         [CONV, ("BatchNormalization", "c s b m v", "y", {"epsilon": 0.01})],
         [tensor("s", 6), tensor("m", 6), tensor("v", 6, low=0.5)],
@@ -268,6 +286,11 @@ REFUSED = {
     "node n0 (Resize) resizes in a way that no layer has (cubic, half_pixel": (
         [("Resize", "x roi twice", "y", {"mode": "cubic"})],
         [tensor("roi", 0), tensor("twice", 4, low=2, high=2)]),
+    "node n0 (Resize) resizes in a way that no layer has (nearest, asymmetric)": (
+        [("Resize", "x roi thrice", "y", {"coordinate_transformation_mode": "asymmetric"})],
+        [tensor("roi", 0), helper.make_tensor("thrice", TensorProto.FLOAT, [4], [1, 1, 3, 3])]),
+    "node n0 (Selu) has gamma=2.0, layers have gamma=1.050701: use SELU": (
+        [("Selu", "x", "y", {"gamma": 2.0})], ()),
     "node n1 runs twice with the same weights": (
         [("Conv", "x k", "c", {}), ("Conv", "c k", "y", {})], [tensor("k", 3, 3, 1, 1)]),
 }  # fmt: skip

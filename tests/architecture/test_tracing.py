@@ -492,6 +492,16 @@ class PaddedTwice(nn.Sequential):
         super().__init__(nn.ZeroPad2d(1), reflecting, nn.Flatten(), nn.Linear(4 * 100, 10))
 
 
+def test_what_is_zero_near_zero_alone_is_no_padding():
+    class Late(nn.Module):
+        def forward(self, x):
+            return torch.cat([x, (x - 4).relu()], 1)
+
+    module = nn.Sequential(Late(), nn.Flatten(), nn.Linear(6 * 64, 10))
+    layers = trace(module, (3, 8, 8)).architecture.layers
+    assert [layer.kind for layer in layers] == ["scale", "relu", "concat", "linear"]
+
+
 def test_zeros_that_are_learned_are_no_padding():
     try:
         net = trace(WithLearned(), (3, 8, 8)).architecture

@@ -55,8 +55,13 @@ def test_grey_images_of_wide_numbers_keep_their_values_where_these_are_bytes(kin
 @pytest.mark.parametrize("values", [(0.0, 0.5), (-1.0, 1.0), (0.0, 70_000.0)])
 def test_grey_images_of_other_numbers_are_refused(values):
     image = Image.fromarray(np.array([values], dtype=np.float32))
-    with pytest.raises(DataError, match="give it 8 bits a pixel"):
+    with pytest.raises(DataError, match=r"item 0: an image of mode F .* give it 8 bits a pixel"):
         from_dataset(Items([image] * 40), name="mine")
+
+
+def test_images_of_a_kind_that_numpy_does_not_have_are_taken():
+    images = torch.ones(40, 3, 6, 5, dtype=torch.bfloat16)
+    assert (from_dataset(Items(images), name="mine").train.images == 255).all()
 
 
 def test_a_dataset_of_torch_is_taken():
@@ -103,6 +108,8 @@ def test_class_names_are_those_given_or_those_of_the_dataset_or_numbers():
     dataset.classes = ["cat", "dog"]
     assert from_dataset(dataset, name="mine").class_names == ("cat", "dog")
     assert from_dataset(dataset, name="mine", class_names=("a", "b")).class_names == ("a", "b")
+    dataset.classes = 2
+    assert from_dataset(dataset, name="mine").class_names == ("0", "1")
 
 
 def test_data_can_be_pickled_with_their_test_dataset():
@@ -129,6 +136,7 @@ def test_a_test_dataset_that_cannot_be_pickled_stays_behind():
         ([*PIXELS[:39], PIXELS[0, :, :5]], LABELS, "item 39: the image is 3x5x5, not 3x6x5"),
         (["text"] * 40, LABELS, "item 0: the image must be a tensor, an array or a PIL image"),
         (PIXELS, [0.5] * 40, "item 0: the label must be an integer, not 0.5"),
+        (PIXELS, [2**70] * 40, "item 0: the label must be an integer, not 1180591620717411303424"),
         (PIXELS, [0, 2] * 20, "class 1 .1. has 0 training images"),
         (PIXELS, [0, -1] * 20, "label -1 of image 1"),
         ([], [], "the dataset is empty"),

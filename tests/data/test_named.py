@@ -241,6 +241,9 @@ def test_an_idx_file_of_another_kind_or_length_is_refused(given):
     write_idx_set(given / "mnist", zipped=False)
     path = given / "mnist" / "train-images-idx3-ubyte"
     content = path.read_bytes()
+    path.write_bytes(content[:9])
+    with pytest.raises(DataError, match="or a truncated one"):
+        load_data("mnist")
     path.write_bytes(content[:-1])
     with pytest.raises(DataError, match=r"says \(40, 28, 28\), but holds 31359 values"):
         load_data("mnist")

@@ -200,6 +200,20 @@ def test_what_is_no_npz_file_is_refused(tmp_path):
         load_data(path)
 
 
+def test_a_file_that_is_locked_is_refused(tmp_path):
+    path = tmp_path / "locked.npz"
+    np.savez(path, x=np.zeros((4, 8, 8), np.uint8), y=np.arange(4) % 2)
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(mark)
+        while at >= 0:
+            content[at + flags] |= 1  # encrypted
+            at = content.find(mark, at + 4)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"locked\.npz: truncated or damaged \(.*encrypted"):
+        load_data(path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.npz: there is no such file"):
         load_data(tmp_path / "gone.npz")

@@ -1,5 +1,7 @@
 """One suite for every evaluator; a new one is added to `evaluator` below."""
 
+from dataclasses import replace
+
 import pytest
 
 from archpress.architecture import Layer, chain
@@ -141,3 +143,11 @@ def test_an_average_is_the_mean_of_trainings_with_seeds_of_their_own(pool, candi
         else:
             assert trial.error == first.error
         assert trial.recipe not in {first.recipe, second.recipe}
+
+
+@pytest.mark.slow
+def test_an_average_of_a_net_that_stands_there_twice_is_given_twice(pool, candidates):
+    other = replace(candidates[0], origin="descent")
+    trials = [*Averaged(pool, 2).evaluate([candidates[0], other], seed=5)]
+    assert sorted(trial.origin for trial in trials) == ["descent", "edit"]
+    assert trials[0].metrics == trials[1].metrics

@@ -23,6 +23,7 @@ from archpress.evaluation import (
     Job,
     Normalisation,
     ProcessPool,
+    Recipe,
     accuracy_of,
     choose_device,
     teacher_logits_of,
@@ -228,6 +229,17 @@ def test_a_worker_that_cannot_start_is_an_error_with_its_last_words(data, brief,
         pytest.raises(EvaluationError, match="could not start: exit code 1"),
     ):
         list(pool.evaluate([Candidate(net)], seed=0))
+
+
+class OwnRecipe(Recipe):
+    """Of this file, which workers do not know."""
+
+
+def test_a_job_that_a_worker_cannot_read_is_a_failed_trial(data, brief, net):
+    with ProcessPool(data, brief, workers=1, device="cpu") as pool:
+        (trial,) = pool.run([Job(Candidate(net), OwnRecipe("own", epochs=1), 0)])
+    assert not trial.done
+    assert "WorkerDied: its process ended 2 times, last by exit code 1" in trial.error
 
 
 def test_data_whose_test_split_cannot_be_pickled_reach_the_workers(data, brief):

@@ -8,6 +8,7 @@ from archpress.architecture import named
 from archpress.errors import EvaluationError
 from archpress.evaluation import Trial, TrialState
 from archpress.evaluation.trial_files import read_trials, write_trials
+from archpress.space import Row
 
 
 @pytest.fixture
@@ -28,6 +29,11 @@ def test_a_trial_survives_json_and_pickle(trial):
     assert Trial.from_dict(json.loads(json.dumps(trial.to_dict()))) == trial
     assert pickle.loads(pickle.dumps(trial)) == trial
     assert hash(pickle.loads(pickle.dumps(trial))) == hash(trial)
+
+
+def test_a_trial_of_a_row_survives_pickle(trial):
+    of_row = replace(trial, architecture=Row((2, 0, 1), 900))
+    assert pickle.loads(pickle.dumps(of_row)) == of_row
 
 
 def test_a_trial_cannot_be_changed(trial):

@@ -9,7 +9,7 @@ from archpress.evaluation import Candidate
 from archpress.search import Arm
 from archpress.search.choices import choice_arm
 from archpress.search.table import Table, read_table, search_table
-from archpress.space import Row, RowSpace, distinct
+from archpress.space import Limits, Row, RowSpace, distinct
 
 
 def widths_table():
@@ -53,6 +53,11 @@ def test_the_optimum_is_the_smallest_row_that_is_accurate_enough():
     least = TABLE.accuracies[SOURCE.key] - 0.02
     sizes = [row.parameters for row in TABLE.rows if TABLE.accuracies[row.key] >= least]
     assert math.isclose(found.optimum, SOURCE.parameters / min(sizes))
+
+
+def test_a_cost_that_a_table_does_not_tell_cannot_be_limited():
+    with pytest.raises(SpaceError, match="the table has no macs, so max_macs cannot be kept"):
+        RowSpace(TABLE.rows, SOURCE, Limits(max_macs=10))
 
 
 def test_the_source_is_the_row_of_the_largest_choices_or_a_named_one():

@@ -33,6 +33,11 @@ def test_the_rejection_table_names_the_papers_reasons_and_adds_up_to_one(sampler
     assert table["accepted"] == (sampler.drawn - sampler.rejected.total()) / sampler.drawn
 
 
+def test_a_sampler_that_has_drawn_much_is_asked_again(sampler):
+    sampler.drawn += 100_000
+    assert next(iter(sampler)).parameters <= 50_000
+
+
 def test_the_table_of_a_fresh_sampler_is_empty():
     assert PaperSampler(SPACE, np.random.default_rng(0)).rejection_table() == {"accepted": 0.0}
 

@@ -50,3 +50,10 @@ def test_what_names_no_trial_is_left_to_others(run, text):
 def test_a_folder_without_trials_has_none(tmp_path):
     with pytest.raises(ArchitectureError):
         open_net(f"{tmp_path}:abcdef")
+
+
+def test_an_empty_file_is_no_store_and_stays_empty(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ArchitectureError):
+        open_net(f"{tmp_path / 'notes.txt'}:abcdef")
+    assert not (tmp_path / "notes.txt").stat().st_size

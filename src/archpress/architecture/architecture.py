@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from archpress.architecture.kinds import KINDS, output_shape
 from archpress.architecture.layers import Joining, Layer
 from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.errors import ArchitectureError
+from archpress.whole_files import write_text
 
 FORMAT = "archpress-architecture"
 FORMAT_VERSION = 1
@@ -131,10 +133,10 @@ class Architecture:
             last_reader[index] = index
             for source in self.input_indices(index):
                 last_reader[source] = index
-        sizes = {-1: _size(self.input_shape)}
+        sizes = {-1: math.prod(self.input_shape)}
         live, peak = sizes[-1], 0
         for index, shape in enumerate(self.shapes):
-            sizes[index] = _size(shape)
+            sizes[index] = math.prod(shape)
             live += sizes[index]
             peak = max(peak, live)
             for source in {*self.input_indices(index), index}:
@@ -152,7 +154,7 @@ class Architecture:
     @cached_property
     def activations(self) -> int:
         """Values of all layers' outputs together, one image: what training must keep."""
-        return sum(_size(shape) for shape in self.shapes)
+        return sum(math.prod(shape) for shape in self.shapes)
 
     # --- identity ---
 
@@ -175,7 +177,8 @@ class Architecture:
             options = (layer.options,) if layer.options else ()  # keys are older than options
             described = (*fields, layer.bias_free, float(layer.rate), read, *options)
             digests.append(_digest(repr(described)))
-        return _digest(repr((digests[-1], len(simple.layers), simple.parameters)))
+        about = (digests[-1], len(simple.layers), simple.parameters)
+        return _digest(repr(about + _readers_of_twins(simple, digests)))
 
     # --- text ---
 
@@ -258,8 +261,12 @@ class Architecture:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def save(self, path: Path | str) -> None:
-        """Write the JSON to a file."""
-        Path(path).write_text(self.to_json())
+        """Write the JSON to a file, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_text(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: Path | str) -> "Architecture":
@@ -335,11 +342,23 @@ def _check_inputs(layer: Layer, index: int) -> None:
             raise RuleError(f"input offset {offset} is not among 1 to {index + 1}")
 
 
-def _size(shape: Shape) -> int:
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size
+def _readers_of_twins(net: Architecture, digests: list[str]) -> tuple[str, ...]:
+    """What tells nets apart of which layers that are alike have other readers.
+
+    Args:
+        net: simplified.
+        digests: of its input and its layers.
+    """
+    if len(set(digests)) == len(digests):
+        return ()
+    readers: list[list[tuple[str, str, int]]] = [[] for _ in digests]
+    for index in reversed(range(len(net.layers))):
+        own = _digest(repr(sorted(readers[index + 1])))
+        in_order = KINDS[net.layers[index].kind].joining is not Joining.ADD
+        for place, source in enumerate(net.input_indices(index)):
+            readers[source + 1].append((digests[index + 1], own, place if in_order else 0))
+    described = zip(digests, map(sorted, readers), strict=True)
+    return tuple(sorted(_digest(repr(one)) for one in described))
 
 
 def _digest(text: str) -> str:

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +23,8 @@ def names_a_module(text: str) -> bool:
 def module_at(text: str) -> nn.Module:
     """The module, or what a class or function of that name gives when called without arguments.
 
-    The user's code is run. Folders of the file, or the current one, can be imported from meanwhile.
+    The user's code is run. Folders of the file, or the current one, can be imported from meanwhile;
+    what earlier files had imported from theirs is forgotten, as another folder may use its names.
 
     Args:
         text: FILE.py:name or package.module:name; the name may have dots.
@@ -45,7 +46,7 @@ def module_at(text: str) -> nn.Module:
         if not callable(found):
             raise ArchitectureError(f"{text} is a {type(found).__name__}, which cannot be called")
         try:
-            with _importing_from(_folder(place)):
+            with _importing_for(place):
                 found = found()
         except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise ArchitectureError(
@@ -62,7 +63,9 @@ def _code(place: str) -> ModuleType:
     path = typed_path(place)
     if is_file and not path.is_file():
         raise ArchitectureError(f"there is no file {place}")
-    with _importing_from(_folder(place)):
+    if is_file:
+        _forget_files()
+    with _importing_for(place):
         try:
             return _of_file(path) if is_file else importlib.import_module(place)
         except (Exception, SystemExit) as error:  # likewise
@@ -84,13 +87,36 @@ def _of_file(path: Path) -> ModuleType:
     return module
 
 
+_own: set[str] = set()  # modules that came with files, by name
+
+
+def _forget_files() -> None:
+    for name in _own:
+        sys.modules.pop(name, None)
+    _own.clear()
+    importlib.invalidate_caches()  # a file that was written just now is found
+
+
 @contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
+def _importing_for(place: str) -> Iterator[None]:
+    folder, before = _folder(place), set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        with suppress(ValueError):  # the user's code may have taken it away
+            sys.path.remove(str(folder))
+        if place.endswith(".py"):
+            _own.update(name for name in {*sys.modules} - before if _lies_in(folder, name))
+
+
+def _lies_in(folder: Path, module: str) -> bool:
+    """Whether a module is of the user's own files; environments below the folder are not."""
+    file = getattr(sys.modules[module], "__file__", None)
+    if not file:
+        return False
+    path = Path(file)
+    return path.is_relative_to(folder) and "site-packages" not in path.parts
 
 
 def _callables(code: ModuleType) -> list[str]:

@@ -12,6 +12,7 @@ from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import Joining, Layer, Option
 from archpress.architecture.network import build, layer_names
 from archpress.architecture.shape_rules import Shape
+from archpress.randomness import seeded
 
 WEIGHTED = ("conv", "depthwise", "linear", "batch_norm")
 IMAGE = (-1,)  # the group of the image's channels
@@ -55,8 +56,7 @@ def inherit(
     >>> inherit(tiny, tiny, build(tiny).state_dict()).parameters == tiny.parameters
     True
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         fresh = {name: value.clone() for name, value in build(candidate).state_dict().items()}
     return _Heir(candidate, source, weights, fresh).inheritance()
 

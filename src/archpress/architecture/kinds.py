@@ -337,6 +337,7 @@ def _check_fields(layer: Layer, kind: Kind) -> None:
         raise RuleError(f"has no rate, so it must be 0, not {layer.rate}")
 
 
+GELUS = ("none", "tanh")  # what `approximate` may be
 _COUNTS = {"groups", "dilation", "height", "width", "size", "times"}  # options that are 1 or more
 
 
@@ -359,3 +360,13 @@ def _check_options(layer: Layer, kind: Kind) -> None:
             raise RuleError(f"option {name} must be {least} or more, not {value}")
         if type(value) is float and not math.isfinite(value):
             raise RuleError(f"option {name} must be a finite number, not {value}")
+        if name == "eps" and float(value) < 0:
+            raise RuleError(f"option eps must be 0 or more, not {value}")
+        if name == "approximate" and value not in GELUS:
+            raise RuleError(f"option approximate must be {' or '.join(GELUS)}, not {value!r}")
+    if layer.kind == "hardtanh":
+        low, high = (float(layer.option(name)) for name in ("min_val", "max_val"))
+        if low >= high:
+            raise RuleError(f"option min_val, {low}, must be less than max_val, {high}")
+    if layer.kind == "softshrink" and float(layer.option("lambd")) < 0:
+        raise RuleError(f"option lambd must be 0 or more, not {layer.option('lambd')}")

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from archpress.architecture.operations_parts import pad, picked, select, split, take
 from archpress.architecture.operations_pools import average_pool, max_pool, upsample
 from archpress.architecture.operations_shapes import squeeze, unsqueeze, view
@@ -63,6 +66,8 @@ def _pads(
             outputs = -(-x.shape[1 + axis] // step)
             total = max((outputs - 1) * step + reach - x.shape[1 + axis], 0)
             before[axis], after[axis] = total // 2, total - total // 2
+            if how == "SAME_LOWER":
+                before[axis], after[axis] = after[axis], before[axis]
     return (before[0], before[1]), (after[0], after[1])
 
 
@@ -149,11 +154,42 @@ def resized(attributes: Attributes, x: Value, *inputs: Any) -> object:  # noqa: 
     factors = None if sizes else [float(one) for one in scales.value.flatten().tolist()][2:]
     how = attributes.get("coordinate_transformation_mode", "half_pixel")
     kind, rounding = attributes.get("mode", "nearest"), attributes.get("nearest_mode", "")
-    if kind == "cubic" or "ceil" in rounding or (kind == "linear" and how == "asymmetric"):
+    mode = {"linear": "bilinear", "nearest": "nearest"}.get(kind)
+    if mode == "bilinear":
+        is_known = how in ("half_pixel", "pytorch_half_pixel", "align_corners")
+    else:
+        sides = x.shape[1:]
+        outputs = sizes or [int(side * by) for side, by in zip(sides, factors or (), strict=True)]
+        pairs = zip(sides, outputs, strict=True)
+        is_known = all(_is_repeated(side, out, how, rounding) for side, out in pairs)
+    if not is_known or mode is None or attributes.get("antialias", 0):
         told = ", ".join(filter(None, [kind, how, rounding]))
         raise RuleError(f"resizes in a way that no layer has ({told}): use nearest or half_pixel")
-    mode = "bilinear" if kind == "linear" else "nearest"
     return upsample(x, sizes, factors, mode, how == "align_corners")
+
+
+_ROUNDINGS: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "round_prefer_floor": lambda at: np.ceil(at - 0.5),
+    "round_prefer_ceil": lambda at: np.floor(at + 0.5),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+def _is_repeated(side: int, out: int, how: str, rounding: str) -> bool:
+    """Whether the nearest pixels, as ONNX takes them, are each one `out / side` times."""
+    pixels, step = np.arange(out, dtype=np.float64), side / out
+    places: dict[str, NDArray[np.float64]] = {
+        "asymmetric": pixels * step,
+        "half_pixel": (pixels + 0.5) * step - 0.5,
+        "pytorch_half_pixel": (pixels + 0.5) * step - 0.5 if out > 1 else pixels * 0.0,
+        "tf_half_pixel_for_nn": (pixels + 0.5) * step,
+        "align_corners": pixels * ((side - 1) / max(out - 1, 1)),
+    }
+    if how not in places:
+        return False
+    nearest = _ROUNDINGS[rounding or "round_prefer_floor"](places[how]).clip(0, side - 1)
+    return bool((nearest == pixels * side // out).all())
 
 
 # --- shapes --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from archpress.architecture.operations_scales import scaled, shifted
 from archpress.architecture.pointwise import (
     added_to,
     is_of_one,
+    is_zero,
     of_activation,
     pointwise,
     times,
@@ -243,9 +244,7 @@ def _is_zero(value: object) -> bool:
         case Weight():
             return not value.learned and value.value.dim() > 1 and not bool(value.value.any())
         case Pointwise():
-            return not value.over_channels and not bool(
-                value.function(torch.linspace(-3, 3, 7)).any()
-            )
+            return is_zero(value)
     return False
 
 

@@ -4,6 +4,7 @@
 arrive as `Value`s, and all that does not depend on the images as `Weight`s.
 """
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -196,6 +197,13 @@ def _swish(attributes: Attributes, x: Value) -> object:
     return activation("silu", x)
 
 
+def _selu(attributes: Attributes, x: Value) -> object:
+    for name, usual in (("alpha", 1.6732632), ("gamma", 1.050701)):
+        if not math.isclose(attributes.get(name, usual), usual, rel_tol=1e-6):
+            plain(name, attributes[name], usual, "use SELU")
+    return activation("selu", x)
+
+
 def _sum(attributes: Attributes, x: object, *others: object) -> object:
     if len(others) == 1:
         return _elementwise(add, attributes, x, others[0])
@@ -251,7 +259,7 @@ ONNX: dict[str, Handler] = {
     "Mish": lambda attributes, x: activation("mish", x),
     "Softplus": lambda attributes, x: activation("softplus", x),
     "Softsign": lambda attributes, x: activation("softsign", x),
-    "Selu": lambda attributes, x: activation("selu", x),
+    "Selu": _selu,
     "Celu": lambda attributes, x: activation("celu", x, attributes.get("alpha", 1.0)),
     "Relu": lambda attributes, x: activation("relu", x),
     "LeakyRelu": lambda attributes, x: activation("leaky_relu", x, attributes.get("alpha", 0.01)),

@@ -56,6 +56,11 @@ def pointwise(name: str, function: Callable[..., Tensor], *arguments: Any) -> ob
     return result
 
 
+def is_zero(x: Pointwise) -> bool:
+    """Whether a function is 0 wherever it is looked at."""
+    return not x.over_channels and not bool(x.function(_grid()).any())
+
+
 def over_channels(kind: str, x: Value | Pointwise) -> Pointwise:
     """The mean or the largest of a pixel's channels."""
     function = torch.mean if kind == "channel_mean" else torch.amax

@@ -20,7 +20,7 @@ from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs
 from archpress.architecture.reading import FrozenPart, Traced, outputs_of, weights_of
 from archpress.architecture.state_dicts import StateDict, network_with
 from archpress.architecture.tracing import Agreement, agreement, trace
-from archpress.architecture.zoo import ZOO, InputShape, named
+from archpress.architecture.zoo import ZOO, InputShape, named, unknown_net
 from archpress.errors import ArchitectureError
 from archpress.paths import typed_path
 
@@ -171,8 +171,7 @@ def open_source(net: str) -> NamedSource:
         return NamedSource(net, architecture.input_shape, architecture)
     if names_a_module(net):
         return NamedSource(net, None, module_at(net))
-    named(net)  # which says what there is
-    return NamedSource(net, None, None)
+    raise unknown_net(net)
 
 
 def _check_frozen(architecture: Architecture, net: str) -> None:

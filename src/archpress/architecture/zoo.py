@@ -190,6 +190,11 @@ ZOO: dict[str, ZooNet] = {
 }
 
 
+def unknown_net(name: str) -> ArchitectureError:
+    """Says what there is."""
+    return ArchitectureError(f"no net is called {name!r}; known are {', '.join(ZOO)}")
+
+
 def named(name: str, input_shape: InputShape | None = None, classes: int = 10) -> Architecture:
     """A net of the zoo.
 
@@ -205,7 +210,7 @@ def named(name: str, input_shape: InputShape | None = None, classes: int = 10) -
     24368906
     """
     if name not in ZOO:
-        raise ArchitectureError(f"no net is called {name!r}; known are {', '.join(ZOO)}")
+        raise unknown_net(name)
     net = ZOO[name]
     shape = input_shape or net.input_shape
     try:

@@ -193,7 +193,7 @@ class _Asking:
             waiting=lambda count: self.tell(told_of_waiting(count)),
         )
         for outcome in outcomes:
-            trials.append(_as_asked(outcome.trial, outcome.candidate))
+            trials.append(outcome.trial.for_candidate(outcome.candidate))  # whoever had it trained
             self._count(outcome.trial)
         self.seconds += time.perf_counter() - started
         return trials
@@ -210,17 +210,6 @@ class _Asking:
         if not trial.done:
             self._searcher.progress.say(f"a trial failed: {trial.error}")
         self.tell()
-
-
-def _as_asked(trial: Trial, candidate: Candidate) -> Trial:
-    """The trial as this arm's own, so that it cannot tell who had it trained first."""
-    return replace(
-        trial,
-        architecture=candidate.architecture,
-        origin=candidate.origin,
-        round=candidate.round,
-        predicted=candidate.predicted,
-    )
 
 
 def _told(run: Run) -> str:

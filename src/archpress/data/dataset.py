@@ -2,6 +2,7 @@
 
 import operator
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -65,7 +66,9 @@ def from_dataset(
         Split(18 images of 1x8x8)
     """
     split = read_dataset(train, input_shape, f"{name} (train)")
-    names = class_names or tuple(getattr(train, "classes", ())) or numbered_names(split.labels)
+    own = getattr(train, "classes", ())  # a dataset of one's own may count them there
+    own = own if isinstance(own, Sequence) and not isinstance(own, str) else ()
+    names = class_names or tuple(own) or numbered_names(split.labels)
     source = Source(
         name=name,
         train=split,
@@ -147,8 +150,8 @@ def _item(item: Any, place: str) -> tuple[Any, int]:  # noqa: ANN401 - a user's 
         raise DataError(f"{place}: must be an (image, label) pair, not {type(item).__name__}")
     image, label = item
     try:
-        return image, operator.index(label)
-    except TypeError as error:
+        return image, int(np.int64(operator.index(label)))
+    except (TypeError, OverflowError) as error:
         raise DataError(f"{place}: the label must be an integer, not {label!r}") from error
 
 
@@ -157,9 +160,10 @@ def _planes(image: Any, shape: InputShape | None, place: str) -> np.ndarray:  # 
     match image:
         case Image.Image():
             width, height = oriented_size(image)
-            return to_planes(image, shape or (1 if is_grey(image) else 3, height, width))
+            return to_planes(image, shape or (1 if is_grey(image) else 3, height, width), place)
         case torch.Tensor():
-            array = image.detach().cpu().numpy()
+            exact = image.float() if image.dtype is torch.bfloat16 else image  # unknown to numpy
+            array = exact.detach().cpu().numpy()
         case np.ndarray():
             array = image
         case _:

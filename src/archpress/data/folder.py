@@ -103,7 +103,7 @@ def read_files(files: Files, shape: InputShape, *, resize: bool = True) -> Split
             with Image.open(path) as image:
                 if not resize:
                     _check_size(path, oriented_size(image), shape)
-                images[index] = to_planes(image, shape)
+                images[index] = to_planes(image, shape, str(path))
         except DataError:
             raise
         except Exception as error:  # pillow's decoders raise many types on a damaged file
@@ -111,12 +111,21 @@ def read_files(files: Files, shape: InputShape, *, resize: bool = True) -> Split
     return Split(torch.from_numpy(images), torch.from_numpy(files.labels.copy()))
 
 
-def to_planes(image: Image.Image, shape: InputShape) -> np.ndarray:
-    """An image as uint8 `C x H x W`: turned upright, in grey or colour, scaled and cropped."""
+def to_planes(image: Image.Image, shape: InputShape, where: str) -> np.ndarray:
+    """An image as uint8 `C x H x W`: turned upright, in grey or colour, scaled and cropped.
+
+    Args:
+        image: of any mode.
+        shape: (C, H, W) that is wanted.
+        where: begins the sentence of an error.
+
+    Raises:
+        DataError: it has values that no 8 bits stand for.
+    """
     channels, height, width = shape
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":
-        upright = _eight_bits(upright)
+        upright = _eight_bits(upright, where)
     if upright.mode == "P":
         upright = upright.convert("RGBA")  # keeps palettes with transparency from a warning
     converted = upright.convert(MODES[channels])
@@ -258,7 +267,7 @@ def _check_size(path: Path, size: tuple[int, int], shape: InputShape) -> None:
         )
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, where: str) -> Image.Image:
     """A grey image that pillow would clip: the 8 highest of 16 bits; wider numbers if they fit.
 
     Raises:
@@ -268,7 +277,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I;16"):
         if values.min() < 0 or values.max() > 65_535 or (values != values.round()).any():
             raise DataError(
-                f"an image of mode {image.mode} has values from {values.min():g} to "
+                f"{where}: an image of mode {image.mode} has values from {values.min():g} to "
                 f"{values.max():g}; give it 8 bits a pixel"
             )
         if values.max() <= 255:

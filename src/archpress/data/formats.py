@@ -24,14 +24,13 @@ def read_idx(content: bytes, where: str) -> np.ndarray:
     Raises:
         DataError: not an idx file of unsigned bytes, or more or less values than it says.
     """
-    if len(content) < 4 or content[:3] != bytes([0, 0, IDX_UNSIGNED_BYTES]):
+    start = 4 + 4 * content[3] if len(content) > 3 else 4
+    if len(content) < start or content[:3] != bytes([0, 0, IDX_UNSIGNED_BYTES]):
         raise DataError(f"{where}: not an idx file of unsigned bytes, or a truncated one")
-    axes = content[3]
-    start = 4 + 4 * axes
     shape = tuple(int(side) for side in np.frombuffer(content[4:start], dtype=">u4"))
-    if len(shape) != axes or len(content) - start != math.prod(shape):
+    if len(content) - start != math.prod(shape):
         raise DataError(
-            f"{where}: the idx file says {shape}, but holds {max(len(content) - start, 0)} values; "
+            f"{where}: the idx file says {shape}, but holds {len(content) - start} values; "
             "it is truncated or damaged"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

@@ -101,7 +101,7 @@ def _opened(path: Path) -> Iterator[NpzFile]:
             raise DataError(f"{path}: not an .npz file, or a truncated one")
         with np.load(path, allow_pickle=False) as file:
             yield file
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise DataError(f"{path}: truncated or damaged ({error})") from error
 
 

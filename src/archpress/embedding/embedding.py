@@ -16,6 +16,7 @@ from archpress.embedding.latency_head import LatencyHead
 from archpress.embedding.model import LEARNED_COSTS, EmbeddingModel, ModelSize
 from archpress.embedding.tokens import Alphabet, Tokens
 from archpress.errors import EmbeddingError
+from archpress.randomness import seeded
 from archpress.space import Repaired, SearchSpace, repair
 
 BATCH = 512  # architectures encoded or decoded at once
@@ -102,8 +103,7 @@ class Embedding:
     def __post_init__(self) -> None:
         """Set up the model with fresh weights drawn from the seed."""
         self.alphabet = Alphabet.of(self.space)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             self.model = EmbeddingModel(self.alphabet.sizes, self.alphabet.slots, self.size).eval()
         self.cost_scale, self.accuracy_scale = _unit(len(LEARNED_COSTS)), _unit()
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from archpress.randomness import seeded
+
 WIDTH = 64
 STEPS = 300
 RATE = 3e-3
@@ -35,8 +37,7 @@ def fit_latency_head(embeddings: Tensor, milliseconds: Sequence[float], seed: in
         milliseconds: of each, above 0.
         seed: of its first weights.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         head = LatencyHead(embeddings.shape[1])
     logs = torch.tensor(milliseconds).log()
     head.mean, head.std = logs.mean(), logs.std().clamp(min=1e-3)

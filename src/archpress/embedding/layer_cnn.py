@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from archpress.architecture import Architecture
 from archpress.embedding.positions import TOLD_KINDS, LayerPlace, places_of
 from archpress.evaluation import torch_threads
+from archpress.randomness import seeded
 
 Array = NDArray[np.float64]
 WIDTH, BLOCKS = 64, 3
@@ -95,8 +96,7 @@ class _Network(nn.Module):
 
 
 def _trained(layers: Tensor, whole: Tensor, scores: Tensor, seed: int) -> _Network:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = _Network(whole.shape[1])
         optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
         schedule = OneCycleLR(optimizer, PEAK_RATE, total_steps=STEPS)

@@ -22,6 +22,7 @@ from archpress.architecture.kinds import PAPER_KINDS
 from archpress.architecture.vector import from_vectors, to_vectors
 from archpress.embedding.fitting import OnStep
 from archpress.embedding.paper_coding import TYPES, Types, coding_of
+from archpress.randomness import seeded
 from archpress.space import SearchSpace
 
 Norm = Literal["batch", "group"]
@@ -171,8 +172,7 @@ class PaperEmbedding:
     def __init__(self, space: SearchSpace, settings: PaperSettings, seed: int = 0) -> None:
         self.space, self.settings = space, settings
         self._rng = np.random.default_rng([seed, 7])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             largest = (TYPES, max(space.kernels), space.most_channels, max(space.strides))
             self._largest = torch.tensor([*largest, max(1, *space.paddings)], dtype=torch.float32)
             self._coding = coding_of(settings.types, self._largest)

@@ -43,14 +43,18 @@ class Averaged:
         A net of which one training fails is a failed trial.
         """
         seeds = range(seed * self._count, (seed + 1) * self._count)
-        jobs = [Job(one, self._pool.recipe, number) for one in candidates for number in seeds]
+        asked: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for candidate in candidates:
+            asked[candidate.architecture.key].append(candidate)
+        firsts = [same[0] for same in asked.values()]
+        jobs = [Job(one, self._pool.recipe, number) for one in firsts for number in seeds]
         ended: defaultdict[str, list[Trial]] = defaultdict(list)
         for trial in self._pool.run(jobs):
             trainings = ended[trial.architecture.key]
             trainings.append(trial)
             if len(trainings) == self._count:
-                del ended[trial.architecture.key]
-                yield self._mean(sorted(trainings, key=lambda one: one.seed), seed)
+                mean = self._mean(sorted(trainings, key=lambda one: one.seed), seed)
+                yield from map(mean.for_candidate, asked[trial.architecture.key])
 
     def _mean(self, trainings: Sequence[Trial], seed: int) -> Trial:
         seconds = sum(one.seconds for one in trainings)

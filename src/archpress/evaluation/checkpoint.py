@@ -5,7 +5,7 @@ import pickle
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ class Checkpoint:
         """Keep a state in the place of the one before."""
         assert self._path is not None
         with suppress(OSError, RuntimeError), whole_file(self._path) as unfinished:
-            torch.save({"about": self._about, "state": asdict(state)}, unfinished)
+            values = {one.name: getattr(state, one.name) for one in fields(state)}
+            torch.save({"about": self._about, "state": values}, unfinished)
         self._written = time.monotonic()
 
     def remove(self) -> None:

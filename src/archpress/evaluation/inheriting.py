@@ -52,14 +52,15 @@ class Inheriting:
                     candidate,
                     self.recipe,
                     seed,
-                    initial_weights=self._begin(candidate.architecture, seed, Path(folder)),
+                    initial_weights=self._begin(
+                        candidate.architecture, seed, Path(folder) / f"{number}.safetensors"
+                    ),
                 )
-                for candidate in candidates
+                for number, candidate in enumerate(candidates)
             ]
             yield from self._pool.run(jobs)
 
-    def _begin(self, net: Architecture, seed: int, folder: Path) -> Path:
-        path = folder / f"{net.key}.safetensors"
+    def _begin(self, net: Architecture, seed: int, path: Path) -> Path:
         found = inherit(net, self._source, self._weights, seed=seed)
         save_file({name: value.contiguous() for name, value in found.weights.items()}, path)
         return path

@@ -52,7 +52,7 @@ def measure_latency(
     device: str = "cpu",
     seconds: float = 0.2,
 ) -> Latency:
-    """Time a network in evaluation mode on random images.
+    """Time a network in evaluation mode on black images.
 
     Args:
         network: not changed; a copy is measured.

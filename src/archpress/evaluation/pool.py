@@ -240,9 +240,10 @@ class ProcessPool(Pool):
     def _shared_data(self) -> int:
         """Descriptor of a file with the pickled data; it has no name, so nothing is left over."""
         if self._data_file is None:
-            self._data_file = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
-            pickle.dump(replace(self.data, test_reader=None), self._data_file)
-            self._data_file.flush()
+            file = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
+            pickle.dump(replace(self.data, test_reader=None), file)
+            file.flush()
+            self._data_file = file
         return self._data_file.fileno()
 
     def _remove(self, worker: _Worker) -> None:

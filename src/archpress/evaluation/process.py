@@ -16,12 +16,16 @@ def warm_up() -> None:
 
 @contextmanager
 def limited_memory(extra: int) -> Iterator[None]:
-    """Allocations fail beyond `extra` bytes more address space than now; the process survives."""
+    """Allocations fail beyond `extra` bytes more address space than now; the process survives.
+
+    A lower limit that the process has stays in force.
+    """
     import resource  # which not every system has
 
     pages = int(STATM.read_text().split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
-    limit = pages * resource.getpagesize() + extra
+    set_before = [limit for limit in before if limit != resource.RLIM_INFINITY]
+    limit = min([pages * resource.getpagesize() + extra, *set_before])
     resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
     try:
         yield

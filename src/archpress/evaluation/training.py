@@ -16,6 +16,7 @@ from archpress.data import ImageData, Split
 from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation.checkpoint import Checkpoint, fingerprint
+from archpress.evaluation.device import torch_threads
 from archpress.evaluation.loop import DivergedError, Loop
 from archpress.evaluation.preparation import (
     Normalisation,
@@ -24,6 +25,7 @@ from archpress.evaluation.preparation import (
     used_images,
 )
 from archpress.evaluation.recipe import Recipe
+from archpress.randomness import seeded
 
 EVALUATION_BATCH = 256  # images; larger ones were no faster on a CPU and need more memory
 
@@ -295,15 +297,9 @@ def _check(
 @contextmanager
 def isolated(seed: int, device: str, threads: int) -> Iterator[None]:
     """Torch's global generators seeded, threads set, and both put back afterwards."""
-    before = torch.get_num_threads()
-    cuda = [torch.device(device).index or 0] if device.startswith("cuda") else []
     with (
-        torch.random.fork_rng(devices=cuda),
+        seeded(seed, device),
+        torch_threads(threads),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
     ):
-        torch.manual_seed(seed)
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic
+from typing import Any, Generic
 
 from archpress.architecture import Architecture
 from archpress.architecture.design import D
@@ -79,7 +79,8 @@ class Trial(Generic[D]):
         object.__setattr__(self, "metrics", MappingProxyType(dict(self.metrics)))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Trial.from_dict, (self.to_dict(),)  # a mapping proxy cannot be pickled
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _restored, ({**values, "metrics": dict(self.metrics)},)  # a proxy cannot be pickled
 
     @property
     def done(self) -> bool:
@@ -90,6 +91,16 @@ class Trial(Generic[D]):
     def accuracy(self) -> float | None:
         """Validation accuracy in [0, 1]; None where the trial failed."""
         return self.metrics.get("accuracy")
+
+    def for_candidate(self, candidate: Candidate[D]) -> "Trial[D]":
+        """The same result as the trial of another candidate of the same key."""
+        return replace(
+            self,
+            architecture=candidate.architecture,
+            origin=candidate.origin,
+            round=candidate.round,
+            predicted=candidate.predicted,
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON, the architecture's among them; `from_dict` is the inverse."""
@@ -137,11 +148,15 @@ class Trial(Generic[D]):
         Raises:
             ArchitectureError: its architecture is no valid one.
         """
-        fields = dict(content)
-        fields["architecture"] = Architecture.from_json(json.dumps(fields["architecture"]))
-        fields["state"] = TrialState(str(fields["state"]))
-        fields["curve"] = tuple(fields["curve"])  # type: ignore[arg-type]
-        return Trial(**fields)  # type: ignore[arg-type]
+        values = dict(content)
+        values["architecture"] = Architecture.from_json(json.dumps(values["architecture"]))
+        values["state"] = TrialState(str(values["state"]))
+        values["curve"] = tuple(values["curve"])  # type: ignore[arg-type]
+        return Trial(**values)  # type: ignore[arg-type]
+
+
+def _restored(values: dict[str, Any]) -> Trial[Any]:
+    return Trial(**values)
 
 
 def failed_trial(

@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import threading
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -57,6 +58,9 @@ def _receive(connection: "Connection[object, Job]", inbox: "SimpleQueue[Job]") -
             inbox.put(connection.recv())
     except (EOFError, OSError):
         os._exit(0)  # in a training, which nobody waits for any more
+    except Exception:  # a job of what is not known here, such as a class of the caller's script
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _run(job: Job, data: ImageData, device: str, memory_limit: int | None) -> object:

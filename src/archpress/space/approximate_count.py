@@ -1,6 +1,6 @@
 """How many nets keep a limit on parameters, where the exact count has too much to keep.
 
-The same dynamic programming with two things made coarser, both such that costs stay right on
+The same dynamic programming with two things made coarser, both such that costs stay nearly right on
 average: channels in groups that count as their mean, and parameters in buckets between which a cost
 is shared.
 """

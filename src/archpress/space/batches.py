@@ -19,7 +19,7 @@ from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.space.chains import SHORTEST, layers_of
 from archpress.space.limits import Limits
 from archpress.space.space import SearchSpace
-from archpress.space.width_costs import UNTOLD, layer_terms
+from archpress.space.width_costs import layer_terms
 
 Rng = np.random.Generator
 Ints = NDArray[np.int64]
@@ -117,7 +117,7 @@ class Chains:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self.layers = tuple(one for one in layers_of(space) if one.kind not in UNTOLD)
+        self.layers = tuple(layers_of(space))
         self._head = Layer("linear", channels=space.classes)
         self._layers_and_head = (*self.layers, self._head)
         kinds = [layer.kind for layer in self.layers]

@@ -20,6 +20,7 @@ from archpress.architecture.layers import Joining
 from archpress.architecture.shape_rules import RuleError, Shape
 from archpress.errors import SpaceError
 from archpress.space.space import SearchSpace
+from archpress.space.width_costs import UNTOLD
 
 Rng = np.random.Generator
 SHORTEST = 2  # section 9: at least one convolution and one linear layer
@@ -100,7 +101,7 @@ class Steps:
 def layers_of(space: SearchSpace) -> Iterator[Layer]:
     """One layer for each choice of the fields, with one channel where channels are chosen."""
     for kind in space.kinds:
-        if KINDS[kind].joining is not Joining.NONE:
+        if KINDS[kind].joining is not Joining.NONE or kind in UNTOLD:
             continue
         fields = KINDS[kind].fields
         choices = (

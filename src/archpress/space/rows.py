@@ -52,7 +52,8 @@ class RowSpace:
         limits: on costs.
 
     Raises:
-        SpaceError: rows of different lengths, two alike, or a source that is no row.
+        SpaceError: rows of different lengths, two alike, a source that is no row, or a limit on
+            what the table does not tell.
     """
 
     rows: Sequence[Row]
@@ -67,6 +68,10 @@ class RowSpace:
             raise SpaceError("two rows of the table have the same choices")
         if self.source.choices not in self._by_choices:
             raise SpaceError(f"the source {self.source.key} is not in the table")
+        for limit, cost in (("max_macs", "macs"), ("max_peak_memory", "peak_memory")):
+            limited = getattr(self.limits, limit) is not None
+            if limited and not any(getattr(row, cost) for row in self.rows):
+                raise SpaceError(f"the table has no {cost}, so {limit} cannot be kept")
 
     @cached_property
     def _by_choices(self) -> dict[tuple[int, ...], Row]:

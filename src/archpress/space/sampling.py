@@ -50,7 +50,7 @@ class PaperSampler:
         Raises:
             SpaceError: a hundred thousand draws in a row were rejected.
         """
-        last = 0
+        last = self.drawn
         while self.drawn - last < MOST_REJECTED:
             for architecture in self._draw():
                 last = self.drawn

@@ -4,6 +4,7 @@ All costs of a layer without options are bilinear in the channels that it reads 
 table of kinds is asked a few times, and then no network has to be made to know what one would cost.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -93,7 +94,7 @@ class ScaledCosts:
     def keep_limits(self, factor: float) -> bool | None:
         """Whether the limits are kept; None where branches that are added would not be equal."""
         limits, width = self._space.limits, self._space.nearest_width
-        made, values = [self._image[0]], [_product(self._image)]  # of row i at i + 1
+        made, values = [self._image[0]], [math.prod(self._image)]  # of row i at i + 1
         parameters = macs = activations = 0
         live = peak = values[0]
         for row in self._rows:
@@ -162,7 +163,7 @@ def _row(architecture: Architecture, index: int, is_fixed: bool, frees: tuple[in
     reads = architecture.input_indices(index)
     sides = architecture.input_shapes(index)[0][1:]
     terms = layer_terms(layer, sides) if joining is Joining.NONE else None
-    return _Row(channels_from, layer.channels, reads, frees, _product(shape[1:]), terms)
+    return _Row(channels_from, layer.channels, reads, frees, math.prod(shape[1:]), terms)
 
 
 def _freed(architecture: Architecture) -> list[tuple[int, ...]]:
@@ -175,10 +176,3 @@ def _freed(architecture: Architecture) -> list[tuple[int, ...]]:
     for source, reader in last_reader.items():
         freed[reader].append(source)
     return [*map(tuple, freed[:-1]), ()]
-
-
-def _product(extents: Shape) -> int:
-    product = 1
-    for extent in extents:
-        product *= extent
-    return product

@@ -49,6 +49,8 @@ def _place_and_key(net: str) -> tuple[Path, str] | None:
         path /= STORE_FILE
     if not place or not _KEY.fullmatch(key) or path.suffix == ".py" or not path.is_file():
         return None
+    if not path.stat().st_size:  # a store would be made of it
+        return None
     return path, key
 
 

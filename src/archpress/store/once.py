@@ -131,6 +131,7 @@ def _kept(store: Store, held: set[Identity]) -> Iterator[None]:
         yield
     finally:
         ended.set()
+        heart.join()  # or it would use the store once more after it was closed
         store.settle()
         with suppress(StoreError):  # they end by themselves
             store.leases.give_back([*held])
