@@ -17,6 +17,7 @@ from archpress.architecture.architecture import BYTES_PER_VALUE
 from archpress.architecture.kinds import NOT_SEARCHED, output_shape
 from archpress.architecture.layers import Joining
 from archpress.architecture.shape_rules import Shape
+from archpress.space.limits import COSTS
 from archpress.space.space import SearchSpace
 
 # Kinds of which more than the channels before and after decides.
@@ -136,7 +137,10 @@ class ScaledCosts:
 def scaled_costs(architecture: Architecture, space: SearchSpace) -> ScaledCosts | None:
     """What a net that has what the space keeps would cost; None where channels do not tell."""
     limits = space.limits
-    if space.widths_alone or limits.limits_latency or limits.max_file_size is not None:
+    untold = set(COSTS) - {"max_parameters", "max_macs", "max_peak_memory"}
+    if space.widths_alone or limits.limits_latency:
+        return None
+    if any(getattr(limits, name) is not None for name in untold):
         return None
     known = (Joining.NONE, Joining.ADD, Joining.CONCAT)
     for layer in architecture.layers:
