@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
@@ -185,11 +186,11 @@ def fit(
         )
         return
     rows = [
-        [str(seed), *(f"{tau:.3f}" for tau in (one.surrogate, one.parameters, one.macs))]
+        [str(seed), *map(_rank, (one.surrogate, one.parameters, one.macs))]
         for seed, one in enumerate(rankings)
     ]
-    mean = sum(one.surrogate for one in rankings) / len(rankings)
-    rows.append(["mean", f"{mean:.3f}", rows[0][2], rows[0][3]])
+    known = [one.surrogate for one in rankings if one.surrogate is not None]
+    rows.append(["mean", _rank(fmean(known) if known else None), rows[0][2], rows[0][3]])
     title = f"Kendall's tau on held-out trials, {rankings[0].n} trials"
     _console().print(table(title, ["seed", "surrogate", "parameters", "macs"], rows))
     _say(
@@ -198,6 +199,10 @@ def fit(
         f"octaves, {restored.valid_share:.0%} valid without repair, "
         f"{restored.novel_share:.0%} of noisy decodes new"
     )
+
+
+def _rank(tau: float | None) -> str:
+    return "-" if tau is None else f"{tau:.3f}"
 
 
 @app.command()

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from archpress.architecture import ZOO, Architecture, Layer, named
 from archpress.architecture.blocks import as_written
+from archpress.architecture.file_size import SEED_DIGITS, SPLIT_SEED
 from archpress.architecture.network import build
 from archpress.space import PaperSampler, paper_space, sample_neighbourhood, space_around
 
@@ -16,7 +17,8 @@ from archpress.space import PaperSampler, paper_space, sample_neighbourhood, spa
 def written(net, folder):
     path = folder / "weights.safetensors"
     weights = as_written(net, build(net).state_dict())
-    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    head = {SPLIT_SEED: f"{3:0{SEED_DIGITS}d}"}
+    save_file({name: value.contiguous() for name, value in weights.items()}, path, head)
     return path.stat().st_size
 
 

@@ -25,6 +25,7 @@ from archpress.architecture import Architecture, Layer, chain
 from archpress.architecture.blocks import as_written
 from archpress.architecture.difference import Change, difference
 from archpress.architecture.export import Preprocessing, to_source
+from archpress.architecture.file_size import SEED_DIGITS, SPLIT_SEED
 from archpress.architecture.frozen import Frozen
 from archpress.architecture.inheritance import inherit
 from archpress.architecture.network import build
@@ -37,6 +38,7 @@ from archpress.space import repair, space_around
 from archpress.space.latency import quantities
 from archpress.terminal import architecture_table
 
+HEAD = {SPLIT_SEED: "0" * SEED_DIGITS}
 IMAGE = (3, 12, 12)
 PLAIN = Preprocessing((0.0,) * 3, (1.0,) * 3, ("one", "other"))
 
@@ -72,7 +74,7 @@ def test_it_is_a_value_a_file_and_a_source(name, shake, outputs):
     assert simplify(net).layers[-1] == net.layers[-1]
     named = as_written(net, network.state_dict())
     state = {key: value.contiguous() for key, value in named.items()}
-    assert net.file_size == len(save(state))
+    assert net.file_size == len(save(state, HEAD))
     namespace = {"__name__": "network"}
     exec(to_source(net, PLAIN), namespace)
     written = namespace["Network"]()
@@ -296,7 +298,7 @@ def test_a_program_may_hold_numbers_of_every_kind():
     kinds = ["float32", "int64", "int32", "int16", "uint8", "int8", "bool"]
     buffers = [[f"b{i}.β", [3], kind, 1] for i, kind in enumerate(kinds)]
     net = architecture(buffers=buffers)
-    assert net.file_size == len(save(build(net).state_dict()))
+    assert net.file_size == len(save(build(net).state_dict(), HEAD))
 
 
 # --- what else has to do with layers --------------------------------------------------------------

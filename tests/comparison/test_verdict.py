@@ -32,6 +32,16 @@ def test_six_pairs_get_a_signed_rank_test():
     assert pair.wilcoxon == pytest.approx(signed_ranks(differences).pvalue)
 
 
+def test_ties_are_ties_whatever_rounding_makes_of_them():
+    others = [0.5, 0.61, 0.72, 0.83, 0.54, 0.65, 0.76, 0.87]
+    p_values = set()
+    for worse in range(8):
+        ours = {seed: one + 0.001 for seed, one in enumerate(others)}
+        ours[worse] = others[worse] - 0.001
+        p_values.add(paired("random", ours, dict(enumerate(others))).wilcoxon)
+    assert len(p_values) == 1
+
+
 def test_equal_differences_have_no_p_value():
     pair = paired("evolution", dict.fromkeys(range(7), 0.5), dict.fromkeys(range(7), 0.5))
     assert (pair.mean, pair.standard_error, pair.t_test, pair.wilcoxon) == (0, 0, None, None)

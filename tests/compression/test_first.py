@@ -2,9 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from archpress.architecture import named
-from archpress.compression.first import COARSE, PYRAMID, USUAL, hand_made_finalists, hand_made_nets
-from archpress.space import Limits, space_around
+from archpress.compression import settings_for
+from archpress.compression.first import (
+    COARSE,
+    PYRAMID,
+    USUAL,
+    first_candidates,
+    hand_made_finalists,
+    hand_made_nets,
+)
+from archpress.space import Limits, Neighbourhood, sampling, space_around
 
 
 def space(**limits):
@@ -22,6 +32,18 @@ def test_where_multiply_adds_are_short_the_pyramid_is_a_finalist():
 
 def test_where_parameters_are_short_it_is_not():
     assert len(hand_made_finalists(space(max_parameters=100_000))) == 2
+
+
+def test_limits_that_the_papers_sampler_cannot_meet_leave_neighbours(monkeypatch):
+    monkeypatch.setattr(sampling, "MOST_REJECTED", 0)
+    source = named("separable", (3, 224, 224), 1000)
+    space = Neighbourhood(source, space_around(source, Limits(max_parameters=7414)))
+    first = first_candidates(
+        space, Limits(max_parameters=7414), settings_for("smoke"), np.random.default_rng(0), []
+    )
+    assert {one.origin for one in first} >= {"neighbourhood"}
+    assert "paper-sampler" not in {one.origin for one in first}
+    assert len(first) >= settings_for("smoke").first // 2
 
 
 def test_designs_that_do_not_fit_the_images_are_left_out():

@@ -16,6 +16,7 @@ from archpress.compression import fitted as fitted_module
 from archpress.compression.first import anchor_nets, hand_made_nets
 from archpress.compression.fitted import fitted_embedding, labelled
 from archpress.compression.learner import EmbeddingLearner
+from archpress.compression.measuring import check_limits
 from archpress.compression.run_folder import alone_in
 from archpress.compression.search import Task, objective_of, try_source_again
 from archpress.compression.sentence import tell
@@ -316,6 +317,14 @@ def test_the_sentence_says_what_was_not_met_and_that_a_net_is_not_faster():
     assert tell([met], source, compressed, trials={"trained": 6, "reused": 2, "failed": 2}) == good
     broken = tell([met], source, compressed, trials={"trained": 6, "reused": 1, "failed": 2})
     assert broken.startswith(f"{good} 2 of 7 trials failed")
+
+
+def test_a_loss_as_large_as_is_allowed_is_met():
+    limits, net = Limits(max_accuracy_loss=0.01), named("tiny")
+    (check,) = check_limits(limits, net, measured("net", 9, 0.90), measured("c", 4, 0.89))
+    assert check.met
+    (check,) = check_limits(limits, net, measured("net", 9, 0.90), measured("c", 4, 0.8899))
+    assert not check.met
 
 
 @pytest.mark.parametrize(("ones", "learned"), [(80, True), (85, False)])

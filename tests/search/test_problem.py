@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from archpress.architecture import named
@@ -65,3 +67,5 @@ def test_only_smaller_designs_could_gain_where_size_is_what_counts():
     assert 0 < len(found) < len(NETS)
     assert shrinking.could_gain(NETS, None) == NETS
     assert Objective(Limits(max_parameters=20_000)).could_gain(NETS, known) == NETS
+    not_accurate_enough = replace(shrinking, least_accuracy=known.accuracy + 0.01)
+    assert not_accurate_enough.could_gain(NETS, known) == NETS

@@ -55,6 +55,23 @@ def test_the_optimum_is_the_smallest_row_that_is_accurate_enough():
     assert math.isclose(found.optimum, SOURCE.parameters / min(sizes))
 
 
+def test_parameters_may_be_millions_and_names_have_spaces(tmp_path):
+    path = tmp_path / "millions.csv"
+    path.write_text("x0, x1, accuracy ,parameters\n0,1,90,1.30\n1,1,91,4.6\n")
+    rows = read_table(path).rows
+    assert [row.choices for row in rows] == [(0, 1), (1, 1)]
+    assert [row.parameters for row in rows] == [1_300_000, 4_600_000]
+
+
+def test_choices_may_be_far_apart():
+    far = [Row((10**9 * a, b), 10 + a + b) for a in range(4) for b in range(4)]
+    table = Table("far", far, {row.key: 0.8 + 0.01 * (row.parameters - 10) for row in far})
+    source = table.source()
+    arms = [choice_arm(RowSpace(far, source))]
+    found = search_table(table, source, arms, max_accuracy_loss=0.02, lookups=(12,), seeds=1)
+    assert found.reached["default"][0, 0] >= 1
+
+
 def test_a_cost_that_a_table_does_not_tell_cannot_be_limited():
     with pytest.raises(SpaceError, match="the table has no macs, so max_macs cannot be kept"):
         RowSpace(TABLE.rows, SOURCE, Limits(max_macs=10))
@@ -91,10 +108,13 @@ def test_a_mark_at_the_beginning_of_a_table_is_no_part_of_its_first_column(tmp_p
         ("x0,accuracy,parameters\n1,2,3\n1.5,2,3\n", "line 3: x0 must be a whole number"),
         ("x0,accuracy,parameters\n1,200,3\n", "accuracy is percent"),
         ("x0,accuracy,parameters\n1,nan,3\n", "accuracy must be 0 or more"),
-        ("x0,accuracy,parameters\n1,2,0\n", "parameters must be from 1 to"),
-        ("x0,accuracy,parameters\n1,2,4e22\n", "parameters must be from 1 to"),
+        ("x0,accuracy,parameters\n1,2,0\n", "parameters must be above 0"),
+        ("x0,accuracy,parameters\n1,2,4e22\n", "parameters must be above 0, at most"),
         ("x0,accuracy,parameters\n1,0.9,3\n2,0.8,2\n", "must be percent, and the highest is 0.9"),
         ("x0,accuracy,parameters\n1,2\n", "parameters must be a number"),
+        ("x0,accuracy,parameters\n1,2,1,234\n", "line 2 has more values than the header has col"),
+        ("x0,x0,accuracy,parameters\n1,1,2,3\n", "has the column 'x0' twice"),
+        ("x0,accuracy,parameters\n1e19,2,3\n", "line 2: x0 must be a whole number, at most"),
         ("x0,accuracy,parameters\n1,2,3\n1,2,3\n", "two rows of the same choices"),
     ],
 )

@@ -17,6 +17,8 @@ from archpress.architecture.layers import ModuleCall
 from archpress.architecture.network import module_call
 
 LENGTH = ALIGNMENT = 8  # bytes
+SPLIT_SEED = "split_seed"  # by which the images were divided, in the head of the file
+SEED_DIGITS = 20  # so that it takes the same room, whatever it is
 COUNTER = "num_batches_tracked"  # of a batch norm, int64
 # In the order in which the format has them, and by its names.
 _CODES = {
@@ -32,7 +34,7 @@ def weights_file_size(architecture: Architecture) -> int:
     >>> from archpress.architecture.zoo import named
     >>> net = named("tiny")
     >>> net.parameters, weights_file_size(net)
-    (6330, 27688)
+    (6330, 27744)
     """
     tensors = []
     for index, name in enumerate(written_names(architecture)):
@@ -40,7 +42,7 @@ def weights_file_size(architecture: Architecture) -> int:
         if call is not None:
             found = _typed_tensors(call)
             tensors += [(f"{name}.{part}", shape, dtype) for part, shape, dtype in found]
-    header: dict[str, object] = {}
+    header: dict[str, object] = {"__metadata__": {SPLIT_SEED: "0" * SEED_DIGITS}}
     end = 0
     for name, shape, dtype in sorted(tensors, key=lambda one: (_ORDER.index(one[2]), one[0])):
         end, begin = end + SIZES[dtype] * math.prod(shape), end

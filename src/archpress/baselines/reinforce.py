@@ -181,6 +181,8 @@ class _RemovalPolicy(_Policy):
     def __init__(self, source: Architecture, settings: ReinforceSettings) -> None:
         super().__init__()
         self.source, self.rate = source, settings.removal_rate
+        if len(source.layers) < 2:
+            raise SpaceError("N2N learning removes layers, and the source has its head alone")
         states = torch.tensor([[_state(layer) for layer in source.layers[:-1]]])  # 1 x T x F
         self.register_buffer("states", states)
         self.lstm = _lstm(states.shape[2], settings, bidirectional=True)

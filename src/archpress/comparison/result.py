@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from archpress.comparison.contestants import OURS, UNTAUGHT, Contestant
@@ -175,10 +176,18 @@ class Comparison:
         return run.final.test_accuracy if tested else run.final.trial.accuracy
 
     def reached(self, run: Run) -> float | None:
-        """What a run came to by the goal: final accuracy, or compression."""
+        """What a run came to by the goal: final accuracy, or compression.
+
+        Nothing where its net is over a limit on a cost; 1 where a net that was to be smaller is not
+        accurate enough, for the source is what is left then.
+        """
         if run.final is None or not run.final.trial.done:
             return None
-        return self.accuracy(run) if self.goal == "accuracy" else run.final.compression
+        if not run.objective.limits.allow(run.final.trial.architecture):
+            return None
+        if self.goal == "accuracy":
+            return self.accuracy(run)
+        return run.final.compression if run.final.kept else 1.0
 
     @cached_property
     def summaries(self) -> tuple[Summary, ...]:
@@ -205,8 +214,7 @@ class Comparison:
         rivals = [pair for pair in self.pairs if pair.arm in baselines] or list(self.pairs)
         if not rivals:
             return f"There is no other arm with a result to compare {OURS} with."
-        means = {one.arm: one for one in self.summaries}
-        best = max(rivals, key=lambda pair: _mean(self._spread(means[pair.arm])))
+        best = max(rivals, key=lambda pair: fmean(self._by_seed(pair.arm).values()))
         sentences = [tell(best, len(rivals), self.goal, self.judged_on)]
         untaught = paired(best.arm, self._by_seed(UNTAUGHT), self._by_seed(best.arm))
         if untaught is not None and self.distillation and best.arm in baselines:
@@ -270,9 +278,6 @@ class Comparison:
         values = {run.seed: self.reached(run) for run in self.of(arm)}
         return {seed: value for seed, value in values.items() if value is not None}
 
-    def _spread(self, summary: Summary) -> Spread | None:
-        return summary.accuracy if self.goal == "accuracy" else summary.compression
-
     def _summary(self, arm: str) -> Summary:
         runs = self.of(arm)
         done = [run for run in runs if run.final and run.final.trial.done]
@@ -306,7 +311,3 @@ def _spread(values: Sequence[float | None]) -> Spread | None:
 
 def _average(items: Sequence[Any], value: Callable[[Any], float]) -> float | None:
     return sum(map(value, items)) / len(items) if items else None
-
-
-def _mean(spread: Spread | None) -> float:
-    return spread.mean if spread else 0.0

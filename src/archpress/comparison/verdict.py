@@ -44,7 +44,8 @@ def paired(arm: str, ours: Mapping[int, float], other: Mapping[int, float]) -> P
         ours: seed -> what was reached.
         other: likewise.
     """
-    differences = [ours[seed] - other[seed] for seed in sorted(ours.keys() & other.keys())]
+    both = sorted(ours.keys() & other.keys())
+    differences = [round(ours[seed] - other[seed], 9) for seed in both]  # equal ones are ties
     if not differences:
         return None
     spread = Spread.of(differences)

@@ -170,7 +170,7 @@ def paper_arm(
 def _measured(trials: Sequence[Trial], classes: int) -> tuple[list[Architecture], list[float]]:
     """Nets and their accuracies, chance where a training failed."""
     nets = [trial.architecture for trial in trials]
-    return nets, [trial.accuracy or 1 / classes for trial in trials]
+    return nets, [trial.accuracy_or(1 / classes) for trial in trials]
 
 
 def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:

@@ -90,7 +90,8 @@ def compress(
             `Normalisation`; by default the one of these under which the source is most accurate.
         settings: how much work; by default by the size of the set, see `default_effort`.
         name: of the source, for people; by default what it is.
-        seed: of everything that is random.
+        seed: of the validation split, the search and its trials; final trainings have the seeds
+            0, 1, ... whatever it is.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The

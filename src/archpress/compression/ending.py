@@ -74,15 +74,22 @@ def finish(
             settings.final,
             name="final, distilled",
             distillation=settings.distillation,
-            teacher=source.teacher,
+            teacher=f"{source.teacher} {trainer.best_seed(source)}",
         )
         teacher = trainer.teach(source, distilled)
         chosen.append(replace(chosen[0], recipe=distilled))
     if settings.inheritance:
         chosen += [begun_with(source, entrant, trainer) for entrant in chosen]
     compressed = best(trainer.train(chosen, "training the result", teacher=teacher))
+    if not objective.shrinks and _is_allowed(source.architecture, task, objective):
+        compressed = best([compressed, source])
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)
+
+
+def _is_allowed(source: Architecture, task: Task, objective: Objective) -> bool:
+    """Whether the source itself keeps the limits, so that no result should be worse."""
+    return objective.limits.allow(source) and task.space.out_of_form(source) is None
 
 
 def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Architecture]:

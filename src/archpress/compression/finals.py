@@ -118,8 +118,7 @@ class FinalTrainer:
         return trained
 
     def _is_trained(self, entrant: Entrant) -> bool:
-        found = (self._find(entrant.architecture, entrant.recipe, seed) for seed in entrant.seeds)
-        return entrant.given is not None or all(found)
+        return entrant.given is not None or all(self.done(entrant, seed) for seed in entrant.seeds)
 
     def known(self, recipe: Recipe, seed: int) -> list[Architecture]:
         """Nets whose training under a recipe was done before, and left its weights here."""

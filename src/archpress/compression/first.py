@@ -15,10 +15,10 @@ from archpress.evaluation import Candidate
 from archpress.space import (
     Limits,
     Neighbourhood,
-    PaperSampler,
     SearchSpace,
     distinct,
     narrow_to_fit,
+    paper_samples,
     repair,
 )
 
@@ -76,7 +76,9 @@ def first_candidates(
     taken |= {one.architecture.key for one in anchors}
     near = distinct(space.sample(rng), missing - from_paper, known=taken)
     taken |= {net.key for net in near}
-    far = distinct(PaperSampler(space.choices, rng), from_paper, known=taken)
+    far = distinct(paper_samples(space.choices, rng), from_paper, known=taken)
+    taken |= {net.key for net in far}
+    near += distinct(space.sample(rng), from_paper - len(far), known=taken)  # in their place
     return [
         *anchors,
         *(Candidate(net, "neighbourhood") for net in near),

@@ -21,7 +21,13 @@ from archpress.embedding import (
 )
 from archpress.errors import EmbeddingError
 from archpress.evaluation import Trial
-from archpress.space import PaperSampler, SearchSpace, distinct, sample_neighbourhood, space_around
+from archpress.space import (
+    SearchSpace,
+    distinct,
+    paper_samples,
+    sample_neighbourhood,
+    space_around,
+)
 from archpress.whole_files import whole_file
 
 UNSEEN = 100  # architectures kept apart from the pool, to see what decoding restores
@@ -146,7 +152,7 @@ def draw_pool(
     rng = np.random.default_rng(seed)
     from_paper = round(count * paper_share)
     near = sample_neighbourhood(source, space, rng, smallest=SMALLEST)
-    far = islice(PaperSampler(space, rng), 2 * from_paper)
+    far = islice(paper_samples(space, rng), 2 * from_paper)
 
     def checked(nets: Iterable[Architecture]) -> Iterator[Architecture]:
         for net in nets:
@@ -161,7 +167,7 @@ def labelled(trials: Sequence[Trial], embedding: Embedding, classes: int) -> Lab
     """Measured accuracies; a failed trial counts as chance, since what fails is of no use."""
     by_key = {trial.architecture.key: trial for trial in trials}
     nets = encodable([trial.architecture for trial in by_key.values()], embedding)
-    return Labelled(nets, [by_key[net.key].accuracy or 1 / classes for net in nets])
+    return Labelled(nets, [by_key[net.key].accuracy_or(1 / classes) for net in nets])
 
 
 def encodable(nets: Sequence[Architecture], embedding: Embedding) -> list[Architecture]:

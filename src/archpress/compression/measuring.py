@@ -16,6 +16,8 @@ from archpress.errors import DataError
 from archpress.evaluation import Latency
 from archpress.space import COSTS, Limits
 
+ROUNDING = 1e-9  # of a difference of accuracies
+
 
 def measure(
     trainer: FinalTrainer,
@@ -146,6 +148,6 @@ def check_limits(
         checks.append(LimitCheck("min_accuracy", limits.min_accuracy, accuracy, met))
     if limits.max_accuracy_loss is not None:
         loss = source.validation_accuracy.mean - accuracy
-        met = loss <= limits.max_accuracy_loss
+        met = loss <= limits.max_accuracy_loss + ROUNDING
         checks.append(LimitCheck("max_accuracy_loss", limits.max_accuracy_loss, loss, met))
     return tuple(checks)

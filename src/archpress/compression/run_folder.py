@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from archpress.architecture import Architecture
 from archpress.architecture.blocks import as_written
 from archpress.architecture.export import Preprocessing, to_source
+from archpress.architecture.file_size import SEED_DIGITS, SPLIT_SEED
 from archpress.architecture.network import Network
 from archpress.compression.result import Result
 from archpress.data import ImageData
@@ -25,7 +26,6 @@ from archpress.store import Store, TrialFilter
 from archpress.whole_files import whole_file, write_text
 
 LOCK_FILE = ".lock"
-SPLIT_SEED = "split_seed"  # in the head of the weights' file
 
 
 def open_folder(folder: Path) -> Path:
@@ -118,7 +118,7 @@ def write_network(
     write_text(folder / "network.py", to_source(architecture, preprocessing))
     state = as_written(architecture, network.state_dict())
     weights = {name: value.contiguous() for name, value in state.items()}
-    about = {SPLIT_SEED: str(split_seed)}
+    about = {SPLIT_SEED: f"{split_seed:0{SEED_DIGITS}d}"}
     savers: dict[str, Callable[..., object]] = {
         "weights.safetensors": partial(save_file, metadata=about),
         "weights.pt": torch.save,

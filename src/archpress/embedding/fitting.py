@@ -14,7 +14,7 @@ from archpress.embedding.losses import accuracy_loss, reconstruction_loss, with_
 from archpress.embedding.model import LEARNED_COSTS
 from archpress.embedding.tokens import Tokens
 
-LOGIT_FLOOR = 0.005  # accuracies are kept this far from 0 and 1, so that logits stay finite
+LOGIT_FLOOR = 0.001  # accuracies are kept this far from 0 and 1, so that logits stay finite
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,13 +161,14 @@ def _of_end(
 ) -> list[float]:
     """The linear layers, the dropout, and the convolutions behind the last pool."""
     linear = [i for i, place in enumerate(places) if place.kind == "linear"]
-    first = next(i for i, layer in enumerate(net.layers) if layer.kind == "linear")
+    last_layer = len(net.layers) - 1  # for nets that end in a mean over maps
+    first = next((i for i, layer in enumerate(net.layers) if layer.kind == "linear"), last_layer)
     dropouts = [i for i, place in enumerate(places) if place.kind == "dropout"]
     last = convs[-1] if convs else 0
     return [
         len(linear),
         places[linear[0]].channels if len(linear) > 1 else 0.0,
-        places[linear[0]].side_in,
+        places[linear[0]].side_in if linear else 1.0,
         math.log2(math.prod(net.input_shapes(first)[0])),
         len(dropouts),
         sum(i > last for i in dropouts),

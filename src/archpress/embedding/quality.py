@@ -1,5 +1,6 @@
 """How good a fit is: rank correlation on held-out trials, and what decoding gives back."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Ranking:
     """Kendall's tau of held-out trials, each predicted by a fit on the other folds.
 
     Attributes:
-        surrogate: of the surrogate's predictions.
+        surrogate: of the surrogate's predictions; None, as the next two, where all are alike.
         parameters: of the number of parameters alone.
         macs: of the multiply-adds alone.
         n: trials.
@@ -31,9 +32,9 @@ class Ranking:
         within_most: share of them inside the interval that should hold 90 %.
     """
 
-    surrogate: float
-    parameters: float
-    macs: float
+    surrogate: float | None
+    parameters: float | None
+    macs: float | None
     n: int
     within_half: float
     within_most: float
@@ -86,8 +87,10 @@ def held_out_ranking(embedding: Embedding, trials: Labelled, seed: int) -> Ranki
     )
 
 
-def _tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    return float(kendalltau(a, b).statistic)
+def _tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
+    """None where all are alike on one side."""
+    tau = float(kendalltau(a, b).statistic)
+    return None if math.isnan(tau) else tau
 
 
 def reconstruction(

@@ -92,6 +92,10 @@ class Trial(Generic[D]):
         """Validation accuracy in [0, 1]; None where the trial failed."""
         return self.metrics.get("accuracy")
 
+    def accuracy_or(self, chance: float) -> float:
+        """Validation accuracy; where the trial failed, what is of no use."""
+        return chance if self.accuracy is None else self.accuracy
+
     def for_candidate(self, candidate: Candidate[D]) -> "Trial[D]":
         """The same result as the trial of another candidate of the same key."""
         return replace(

@@ -301,7 +301,7 @@ class _Lab:
             self.evaluator, self.store, candidates, seed=seed, waiting=tell
         ):
             trial = outcome.trial
-            found[trial.architecture.key] = trial.accuracy or 1 / self.space.classes
+            found[trial.architecture.key] = trial.accuracy_or(1 / self.space.classes)
             tell()
         return found
 

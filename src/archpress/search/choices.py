@@ -34,7 +34,13 @@ class ChoiceLearner(Generic[D]):
     def __init__(self, space: ChoiceSpace[D], *, chance: float = 0.0) -> None:
         self._space, self._chance = space, chance
         self._dials = space.dials()
-        reference = space.everything() or [space.source]
+        everything = space.everything()
+        reference = everything or [space.source]
+        there = np.array([space.settings(one) for one in reference])
+        self._values = [
+            np.unique(column) if everything else np.arange(dial.low, dial.high + 1)
+            for column, dial in zip(there.T, self._dials, strict=True)
+        ]
         sizes = _log_parameters(reference)
         self._center, self._spread = float(sizes.mean()), float(sizes.std()) or 1.0
         self._process: WarpedProcess | None = None
@@ -44,7 +50,7 @@ class ChoiceLearner(Generic[D]):
     def learn(self, trials: Sequence[Trial[D]], number: int) -> None:
         """Fit the process anew, from where it was."""
         designs = [trial.architecture for trial in trials]
-        logits = np.array([safe_logit(trial.accuracy or self._chance) for trial in trials])
+        logits = np.array([safe_logit(trial.accuracy_or(self._chance)) for trial in trials])
         self._process = WarpedProcess(self._features(designs), logits, start=self._process)
 
     def guess(self, designs: Sequence[D]) -> Guess:
@@ -74,8 +80,8 @@ class ChoiceLearner(Generic[D]):
         """Ordered choices from 0 to 2 and the size, near; each choice of its own, linear."""
         settings = np.array([self._space.settings(one) for one in designs], dtype=np.float64)
         near, one_hot = [], []
-        for column, dial in zip(settings.T, self._dials, strict=True):
-            hot = (column[:, None] == np.arange(dial.low, dial.high + 1)).astype(np.float64)
+        for column, dial, values in zip(settings.T, self._dials, self._values, strict=True):
+            hot = (column[:, None] == values).astype(np.float64)
             one_hot.append(hot)
             scaled = 2 * (column - dial.low) / max(dial.high - dial.low, 1)
             near.append(scaled[:, None] if dial.ordered else hot)

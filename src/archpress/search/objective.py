@@ -1,5 +1,6 @@
 """`Objective`: what is better, given the limits."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,9 @@ from scipy.special import logit
 
 from archpress.architecture.design import D, Design
 from archpress.embedding import Guess
+from archpress.embedding.fitting import LOGIT_FLOOR
 from archpress.evaluation import Trial
 from archpress.space import Limits
-
-LOGIT_FLOOR = 0.005
 
 
 def safe_logit(accuracy: float) -> float:
@@ -63,7 +63,7 @@ class Objective:
         """Those that could be better than the best trial, however accurate they are."""
         if best is None or not self.shrinks:
             return designs
-        size = best.architecture.parameters
+        size = self._size_to_beat(best)
         return [one for one in designs if one.parameters < size]
 
     def acquisition(
@@ -77,9 +77,16 @@ class Objective:
         allowed = np.array([self.limits.allow(net) for net in architectures], dtype=np.float64)
         if self.shrinks:
             sizes = np.log([net.parameters for net in architectures])
-            known = np.log(best.architecture.parameters) if best else sizes.max()
+            beaten = self._size_to_beat(best)
+            known = math.log(beaten) if beaten < math.inf else sizes.max()
             gain = np.maximum(known - sizes, 0.0)
             promise = guess.probability_above(safe_logit(self.least_accuracy)) * gain
             return np.asarray(allowed * promise)
         level = safe_logit(best.accuracy if best and best.accuracy else 0.0)
         return np.asarray(allowed * guess.expected_gain(level))
+
+    def _size_to_beat(self, best: Trial[D] | None) -> float:
+        """Parameters of the best trial; any where it is not accurate enough: larger nets may be."""
+        if best is None or not self.feasible(best.architecture, best.accuracy or 0.0):
+            return math.inf
+        return best.architecture.parameters

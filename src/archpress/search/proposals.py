@@ -118,6 +118,8 @@ def _spread(
     chosen: list[int] = []
     for _ in range(min(count, int((worth > 0).sum()))):
         best = int(np.argmax(worth))
+        if worth[best] <= 0:  # all that is left lies where one was chosen
+            break
         chosen.append(best)
         away = _distances(places, places[best : best + 1])[:, 0]
         worth = worth * (1 - np.exp(-0.5 * (away / reach) ** 2))

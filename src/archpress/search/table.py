@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,10 @@ from archpress.search.problem import Arm, Problem, run_arm
 from archpress.search.progress import Progress, Silent
 from archpress.space import Limits, Row, RowSpace
 
-CHOICE = re.compile(r"x(\d+)")
+CHOICE = re.compile(r"x(0|[1-9]\d*)")
 ROUNDING = 1e-9  # an accuracy that is lower by the whole loss allowed still meets it
 MOST_PARAMETERS = 1e15  # what numbers in a table hold exactly
+MILLIONS = 10**6
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Table:
 def read_table(path: Path | str) -> Table:
     """Read a CSV file of columns x0, x1, ..., accuracy (percent), parameters; others are left.
 
+    Where parameters are not whole, they are taken for millions.
+
     Raises:
         DataError: no such file, a column is missing, or a value is not what it should be; the
             message has the line.
@@ -75,12 +79,16 @@ def read_table(path: Path | str) -> Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # Excel begins with a mark
             reader = csv.DictReader(file)
-            choices = _choice_columns(reader.fieldnames or [], path)
-            read = [_row(line, choices, f"{path} line {reader.line_num}") for line in reader]
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+            choices = _choice_columns(reader.fieldnames, path)
+            lines = [_line(line, choices, f"{path} line {reader.line_num}") for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read the table {path}: {error}") from None
-    if not read:
+    if not lines:
         raise DataError(f"the table {path} has no rows")
+    whole = all(line.parameters.is_integer() for line in lines)
+    unit = 1 if whole else MILLIONS  # what counts are ratios
+    read = [(Row(one.choices, max(1, round(unit * one.parameters))), one.accuracy) for one in lines]
     accuracies = {row.key: accuracy for row, accuracy in read}
     if len(accuracies) != len(read):
         raise DataError(f"the table {path} has two rows of the same choices")
@@ -98,10 +106,26 @@ def _choice_columns(names: Sequence[str], path: Path) -> list[str]:
     for needed in ("accuracy", "parameters"):
         if needed not in names:
             raise DataError(f"the table {path} has no column {needed!r}")
+    for name in (*choices, "accuracy", "parameters"):
+        if names.count(name) > 1:
+            raise DataError(f"the table {path} has the column {name!r} twice")
     return choices
 
 
-def _row(line: Mapping[str, str], choices: Sequence[str], where: str) -> tuple[Row, float]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    choices: tuple[int, ...]
+    parameters: float
+    accuracy: float  # a fraction
+
+
+def _line(line: Mapping[str | None, Any], choices: Sequence[str], where: str) -> _Line:
+    if None in line:
+        raise DataError(
+            f"{where} has more values than the header has columns: {','.join(line[None])} is left; "
+            "write numbers without commas"
+        )
+
     def number(name: str) -> float:
         try:
             value = float(line[name])
@@ -113,15 +137,17 @@ def _row(line: Mapping[str, str], choices: Sequence[str], where: str) -> tuple[R
 
     values = [number(name) for name in choices]
     for name, value in zip(choices, values, strict=True):
-        if value != int(value):
-            raise DataError(f"{where}: {name} must be a whole number, not {line[name]}")
+        if value != int(value) or value > MOST_PARAMETERS:
+            raise DataError(
+                f"{where}: {name} must be a whole number, at most 10^15, not {line[name]}"
+            )
     accuracy = number("accuracy")
     if accuracy > 100:
         raise DataError(f"{where}: accuracy is percent, at most 100, not {line['accuracy']}")
     parameters = number("parameters")
-    if not 1 <= parameters <= MOST_PARAMETERS:
-        raise DataError(f"{where}: parameters must be from 1 to 10^15, not {line['parameters']}")
-    return Row(tuple(map(int, values)), round(parameters)), accuracy / 100
+    if not 0 < parameters <= MOST_PARAMETERS:
+        raise DataError(f"{where}: parameters must be above 0, at most 10^15, not {parameters:g}")
+    return _Line(tuple(map(int, values)), parameters, accuracy / 100)
 
 
 @dataclass(frozen=True)
@@ -196,6 +222,6 @@ def search_table(
 
 
 def _compression(trials: Sequence[Trial[Row]], source: Row, objective: Objective) -> float:
-    """Of the smallest row that was looked up and is accurate enough; 1 where there is none."""
+    """Of the smallest row that was looked up and is accurate enough; 1 where none is smaller."""
     fine = [t.architecture for t in trials if objective.feasible(t.architecture, t.accuracy or 0.0)]
-    return source.parameters / min((row.parameters for row in fine), default=source.parameters)
+    return source.parameters / min([source.parameters, *(row.parameters for row in fine)])

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from archpress.architecture import Architecture
 from archpress.architecture.blocks import as_built
 from archpress.architecture.export import Preprocessing, read_preprocessing
+from archpress.architecture.file_size import SPLIT_SEED
 from archpress.architecture.network import Network, build, load_weights
-from archpress.compression.run_folder import SPLIT_SEED
 from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation import Normalisation
 from archpress.run_files import COMPRESSED_FILE

@@ -19,7 +19,7 @@ from archpress.space.repair import (
     scale_channels,
 )
 from archpress.space.rows import Row, RowSpace
-from archpress.space.sampling import PaperSampler, distinct
+from archpress.space.sampling import PaperSampler, distinct, paper_samples
 from archpress.space.space import SearchSpace, paper_space, space_around
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "matching",
     "most_pools",
     "narrow_to_fit",
+    "paper_samples",
     "paper_space",
     "repair",
     "repair_vectors",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,6 +90,12 @@ class PaperSampler:
         else:
             (layers,) = self._chains.layers_of_each(self._chains.draw(1, self.rng))
         yield repair(layers, self.space).architecture
+
+
+def paper_samples(space: SearchSpace, rng: np.random.Generator) -> Iterator[Architecture]:
+    """What `PaperSampler` draws; nothing more where it finds no net within the limits."""
+    with suppress(SpaceError):
+        yield from PaperSampler(space, rng)
 
 
 def distinct(architectures: Iterable[D], count: int, *, known: Iterable[str] = ()) -> list[D]:
