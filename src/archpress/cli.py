@@ -47,7 +47,7 @@ from archpress.options import (
     SortKey,
     StoreArgument,
 )
-from archpress.paths import store_place
+from archpress.paths import quoted, store_place
 from archpress.run_files import STORE_FILE
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
@@ -156,7 +156,7 @@ def train(
         _print_json({**costs(architecture), **accuracies})
     else:
         _say(", ".join(f"{name} {value:.2%}" for name, value in accuracies.items() if value))
-        _say(f"Use it: python {out / 'network.py'} {out / 'weights.pt'}")
+        _say(f"Use it: python {quoted(out / 'network.py')} {quoted(out / 'weights.pt')}")
 
 
 @app.command()

@@ -49,6 +49,7 @@ from archpress.options import (
     WidthsOnlyOption,
     WorkersOption,
 )
+from archpress.paths import quoted
 
 MET, NOT_MET = 0, 3  # exit codes
 
@@ -204,5 +205,5 @@ def compress(
     else:
         Console().print(result_table(result))
         typer.echo(f"{result.sentence}\nReport: {report}")
-        typer.echo(f"Use it: python {run / 'network.py'} {run / 'weights.pt'}")
+        typer.echo(f"Use it: python {quoted(run / 'network.py')} {quoted(run / 'weights.pt')}")
     raise typer.Exit(MET if result.met else NOT_MET)

@@ -64,6 +64,7 @@ def _only_follows(row: "LayerChange") -> bool:
 
 
 def _layer_table(rows: "Sequence[LayerChange]") -> object:
+    from archpress.report.wording import short_count
     from archpress.terminal import table
 
     signs = {"same": " ", "resized": " ", "changed": "~", "removed": "-", "added": "+"}
@@ -74,7 +75,7 @@ def _layer_table(rows: "Sequence[LayerChange]") -> object:
             or row.change.value,
             _pair(row, lambda side: _shape(side.shape)),
             _pair(row, lambda side: f"{side.parameters:,}"),
-            _pair(row, lambda side: _short(side.macs)),
+            _pair(row, lambda side: short_count(side.macs)),
         ]
         for row in rows
     ]
@@ -105,15 +106,3 @@ def _pair(row: "LayerChange", told: "Callable[[Side], str]") -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
-
-
-def _short(count: int) -> str:
-    """A count for a narrow column.
-
-    >>> [_short(count) for count in (0, 999, 225_792, 14_450_688, 999_999)]
-    ['0', '999', '226 k', '14.5 M', '1 M']
-    """
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= 0.9995 * size:
-            return f"{count / size:.3g} {unit}"
-    return str(count)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archpress.options import IMAGES, ExportForm, JsonOption, RunArgument
+from archpress.paths import typed_path
 
 if TYPE_CHECKING:
     from archpress.data import ImageData
@@ -57,7 +58,7 @@ def _images(run: Path, data: str, seed: int | None) -> "ImageData":
     from archpress.data import load_data
     from archpress.shipping.trained import read_trained, split_seed
 
-    shape = read_trained(run).architecture.input_shape if Path(data).is_dir() else None
+    shape = read_trained(run).architecture.input_shape if typed_path(data).is_dir() else None
     return load_data(data, seed=split_seed(run) if seed is None else seed, input_shape=shape)
 
 

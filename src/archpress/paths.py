@@ -1,5 +1,6 @@
 """Paths as they are typed."""
 
+import shlex
 from pathlib import Path
 
 from archpress.errors import StoreError
@@ -19,6 +20,11 @@ def typed_path(place: str | Path) -> Path:
         return path
 
 
+def quoted(path: Path) -> str:
+    """As a shell takes it."""
+    return shlex.quote(str(path))
+
+
 def store_place(place: str | Path, *, new: bool = False) -> str:
     """Where the store is that was typed as a folder of a run, a file or a URL.
 
@@ -31,7 +37,7 @@ def store_place(place: str | Path, *, new: bool = False) -> str:
     """
     if "://" in str(place):
         return str(place)
-    path = Path(place)
+    path = typed_path(place)
     if path.is_dir():
         path /= STORE_FILE
     if not new and not path.exists():

@@ -65,7 +65,7 @@ class TerminalProgress:
                 self._bars.update(self._task, completed=self._bars.tasks[self._task].total)
             self._task = self._bars.add_task(name, total=max(total, 1), note="")
         elif self._log and total:
-            self._console.print(f"{name}: {total}", highlight=False)
+            self._console.print(f"{name}: {total}", highlight=False, markup=False)
 
     def advance(self, done: int, note: str = "") -> None:
         """Move the bar."""
@@ -76,7 +76,7 @@ class TerminalProgress:
             self._done = done
             if is_end or time.monotonic() - self._told > self.LOG_SECONDS:
                 self._told = time.monotonic()
-                self._console.print(self._line(done, note), highlight=False)
+                self._console.print(self._line(done, note), highlight=False, markup=False)
 
     def _line(self, done: int, note: str) -> str:
         seconds = self._told - self._started
@@ -94,7 +94,7 @@ class TerminalProgress:
 
 def _bars(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -108,7 +108,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     """A table; all columns but the first to the right."""
     result = Table(title=title, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        result.add_column(column, justify="right" if index else "left", overflow="fold")
+        result.add_column(escape(column), justify="right" if index else "left", overflow="fold")
     for row in rows:
         result.add_row(*map(escape, row))
     return result
@@ -127,7 +127,7 @@ def _measures(nets: Sequence[Measured]) -> list[list[str]]:
         ["multiply-adds", *(f"{net.macs:,}" for net in nets)],
         ["peak memory (KiB)", *(f"{net.peak_memory / 1024:,.0f}" for net in nets)],
         [
-            f"latency (ms, batch {batch}, {threads} thread)",
+            f"latency (ms, batch {batch}, {threads} thread{'' if threads == 1 else 's'})",
             *(f"{1e3 * net.latency['median_seconds']:.2f}" for net in nets),
         ],
         ["validation accuracy", *(str(net.validation_accuracy) for net in nets)],

@@ -109,7 +109,8 @@ def test_the_command_of_a_trial_trains_its_net(run, text, make):
     assert words[:2] == ["archpress", "train"]
     assert read_net(f"{run}/{words[2]}") == make.source
     assert words[3:] == [
-        *("--data", "fashion-mnist-sample", "--epochs", "20", "--out", f"trained-{key}")
+        *("--data", "fashion-mnist-sample", "--epochs", "20", "--augment", "mirror"),
+        *("--out", f"trained-{key}"),
     ]
 
 

@@ -15,8 +15,7 @@ from archpress.data import ImageData, Split
 from archpress.errors import DataError
 from archpress.evaluation import Latency
 from archpress.space import COSTS, Limits
-
-ROUNDING = 1e-9  # of a difference of accuracies
+from archpress.space.limits import ROUNDING
 
 
 def measure(

@@ -204,9 +204,10 @@ def _cost(value: float, of_source: float, say: Callable[[float], str]) -> Cell:
     """A cost and how many times less than the source's it is."""
     if value <= 0 or of_source <= 0 or value == of_source:
         return Cell(say(value))
-    ratio = of_source / value
-    note = f"{ratio:.3g} × less" if ratio > 1 else f"{1 / ratio:.3g} × more"
-    return Cell(say(value), note)
+    less = of_source / value
+    said = wording.ratio(max(less, 1 / less))
+    which = "less" if less > 1 else "more"
+    return Cell(say(value), "as much" if said == "1" else f"{said} × {which}")
 
 
 # --- what is said about the surrogate and the recipes ---

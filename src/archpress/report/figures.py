@@ -288,7 +288,11 @@ def _log_ticks(values: Sequence[float]) -> list[float]:
     """Round numbers around the values, few enough for a phone."""
     low, high = math.floor(math.log10(min(values))), math.floor(math.log10(max(values))) + 1
     steps = {1: (1, 2, 5), 2: (1, 2, 5), 3: (1, 3)}.get(high - low, (1,))  # by powers of ten
-    return [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
+    round_ones = [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
+    least, most = min(values), max(values)
+    if sum(least <= one <= most for one in round_ones) > 1:
+        return round_ones
+    return [float(f"{one:.2g}") for one in np.linspace(least, most, 4)]  # of one size
 
 
 def _marker(theme: Theme, index: int, *, many: bool) -> dict[str, Any]:

@@ -191,9 +191,9 @@ def _architecture(path: Path) -> Architecture | None:
 
 
 def _trials(path: Path, result: ResultRecord) -> list[Trial]:
-    """The trials of this run's data under its trial recipe."""
+    """The trials of this run's data, trial recipe and seed; a shared store brought others too."""
     recipe = result.recipes.get("trial", {}).get("key")
     if recipe is None or not path.exists():
         return []
     with Store(path) as store:
-        return store.trials(TrialFilter(data=result.data.key, recipe=recipe))
+        return store.trials(TrialFilter(data=result.data.key, recipe=recipe, seed=result.seed))

@@ -14,11 +14,18 @@ class Training:
     Attributes:
         data: name of the images, for people.
         epochs: of the final recipe; None: as the command has them.
+        precision: what it computes in.
+        augment: how images are varied; None: as the command has it.
+        label_smoothing: of the final recipe.
+        seed: of the run, by which its images were divided.
     """
 
     data: str
     epochs: int | None
     precision: str = "float32"
+    augment: str | None = None
+    label_smoothing: float = 0.0
+    seed: int = 0
 
     @classmethod
     def of(cls, result: ResultRecord) -> "Training":
@@ -26,7 +33,16 @@ class Training:
         recipe = result.recipes.get("final", {})
         epochs = recipe.get("epochs")
         precision = recipe.get("precision", "float32")
-        return cls(result.data.name, epochs if isinstance(epochs, int) else None, precision)
+        varied = (("mirror", "flip"), ("shift", "crop"))
+        ways = [name for name, field in varied if recipe.get(field)]
+        return cls(
+            result.data.name,
+            epochs if isinstance(epochs, int) else None,
+            precision,
+            "-".join(ways) or "none" if recipe else None,
+            recipe.get("label_smoothing", 0.0),
+            result.seed or 0,
+        )
 
     @property
     def needs_data(self) -> bool:
@@ -42,5 +58,8 @@ class Training:
         """
         data = "DATA" if self.needs_data else shlex.quote(self.data)
         how_long = "" if self.epochs is None else f" --epochs {self.epochs}"
-        rounded = "" if self.precision == "float32" else f" --precision {self.precision}"
-        return f"archpress train {net} --data {data}{how_long}{rounded} --out trained-{name}"
+        how = "" if self.augment is None else f" --augment {self.augment}"
+        how += f" --label-smoothing {self.label_smoothing:g}" if self.label_smoothing else ""
+        how += "" if self.precision == "float32" else f" --precision {self.precision}"
+        how += f" --seed {self.seed}" if self.seed else ""
+        return f"archpress train {net} --data {data}{how_long}{how} --out trained-{name}"

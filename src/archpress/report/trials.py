@@ -16,7 +16,7 @@ from archpress.evaluation.trial import Trial
 from archpress.report.layer_table import outline
 from archpress.report.record import ResultRecord
 from archpress.space.latency import LatencyModel
-from archpress.space.limits import COST_LIMITS, COSTS, Limits
+from archpress.space.limits import COST_LIMITS, COSTS, ROUNDING, Limits
 
 Cost = Literal["parameters", "macs", "milliseconds"]
 RESAMPLES = 1000  # of the bootstrap behind an interval; its ends move by less than 0.01
@@ -204,7 +204,7 @@ def best_so_far(
         reached = [point.accuracy if point.within else None for point in points]
         return BestSoFar(rule + ".", "accuracy", _running(reached, max))
     sizes = [
-        float(point.parameters) if point.accuracy >= source.accuracy - loss else None
+        float(point.parameters) if point.accuracy >= source.accuracy - loss - ROUNDING else None
         for point in points
     ]
     return BestSoFar(

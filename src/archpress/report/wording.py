@@ -18,13 +18,22 @@ def count(value: float) -> str:
 def short_count(value: float) -> str:
     """A number in three digits.
 
-    >>> short_count(43703296), short_count(708458), short_count(512)
-    ('43.7 M', '708 k', '512')
+    >>> short_count(43703296), short_count(708458), short_count(512), short_count(999_999)
+    ('43.7 M', '708 k', '512', '1 M')
     """
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size:
             return f"{value / size:.3g} {unit}"
     return f"{value:.3g}"
+
+
+def ratio(times: float) -> str:
+    """How many times more or less.
+
+    >>> ratio(7.6252), ratio(12_999.3)
+    ('7.63', '12,999')
+    """
+    return f"{times:.3g}" if times < 999.5 else count(times)
 
 
 def memory(size: float) -> str:
@@ -91,7 +100,7 @@ def duration(seconds: float) -> str:
     >>> duration(0.00123), duration(12.34), duration(150.2), duration(7384)
     ('1.23 ms', '12.3 s', '2 min 30 s', '2 h 3 min')
     """
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{1000 * seconds:.3g} ms" if seconds >= 0.001 else f"{1e6 * seconds:.3g} µs"
     if seconds < 60:
         return f"{seconds:.1f} s"

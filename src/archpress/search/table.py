@@ -20,9 +20,9 @@ from archpress.search.objective import Objective
 from archpress.search.problem import Arm, Problem, run_arm
 from archpress.search.progress import Progress, Silent
 from archpress.space import Limits, Row, RowSpace
+from archpress.space.limits import ROUNDING
 
 CHOICE = re.compile(r"x(0|[1-9]\d*)")
-ROUNDING = 1e-9  # an accuracy that is lower by the whole loss allowed still meets it
 MOST_PARAMETERS = 1e15  # what numbers in a table hold exactly
 MILLIONS = 10**6
 

@@ -123,7 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _answer(self) -> None:
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "This is no address.")
+            return
         if address.path == "/state.json":
             since = parse_qs(address.query).get("since", [""])[0]
             tag, body = self.server.watched.answer(since, self.headers.get("If-None-Match", ""))

@@ -101,7 +101,7 @@ def _best(
     source = next((p.accuracy for p in points if p.origin == "source"), None)
     others = [name for name in PLAN_LIMITS if name in limits]
     if limits and not others and source is not None:
-        least = source - limits.get("max_accuracy_loss", 0.0)
+        least = source - limits.get("max_accuracy_loss", 0.0) - 1e-9  # rounding
         sizes = [-p.parameters if (p.accuracy or 0.0) >= least else None for p in points]
         rule = (
             "Fewest parameters of a trial that is as accurate as the limit asks, "
