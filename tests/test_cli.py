@@ -229,6 +229,11 @@ def test_other_commands_read_a_run(finished, capsys):
     assert [one["n"] >= 10 for one in content["rankings"]] == [True, True]
     assert run("trials", finished, "--export", finished / "all.csv") == 0
     assert len((finished / "all.csv").read_text().splitlines()) > 10
+    none = ["--origin", "nobody", "--export", finished / "none.csv"]
+    assert run("trials", finished, *none) == 0
+    assert (finished / "none.csv").read_text().startswith("key,data,recipe,seed,state,accuracy,")
+    assert run("trials", finished, "--min-accuracy", 85) == 2
+    capsys.readouterr()
     assert run("report", finished) == 0
     assert run("inspect", finished / "compressed.json", "--json") == 0
 

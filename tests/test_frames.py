@@ -5,7 +5,7 @@ import pytest
 import archpress as ap
 from archpress.architecture import Layer, chain
 from archpress.evaluation import Trial, TrialState
-from archpress.frames import COLUMNS
+from archpress.evaluation.trial import SUMMARY_FIELDS
 from archpress.store import Store
 
 
@@ -25,7 +25,7 @@ def run(tmp_path):
 
 
 def test_columns_are_those_of_a_trial():
-    assert list(COLUMNS) == list(trial().summary())
+    assert list(SUMMARY_FIELDS) == list(trial().summary())
 
 
 def test_without_pandas_one_sentence_says_what_mends_it(run, monkeypatch):
@@ -37,7 +37,7 @@ def test_without_pandas_one_sentence_says_what_mends_it(run, monkeypatch):
 def test_a_frame_has_a_row_a_trial_failed_ones_too(run):
     pandas = pytest.importorskip("pandas")
     frame = ap.trials_frame(run)
-    assert list(frame.columns) == [*COLUMNS, "train_loss"]
+    assert list(frame.columns) == [*SUMMARY_FIELDS, "train_loss"]
     assert frame["state"].tolist() == ["done", "failed"]
     assert frame["accuracy"].tolist()[0] == 0.5
     assert frame.loc[1, ["accuracy", "predicted", "train_loss"]].isna().all()
@@ -58,6 +58,6 @@ def test_a_frame_is_the_same_from_folder_path_url_store_and_trials(run):
 
 def test_no_trials_are_an_empty_frame_and_no_store_is_refused(tmp_path):
     pytest.importorskip("pandas")
-    assert list(ap.trials_frame([]).columns) == list(COLUMNS)
+    assert list(ap.trials_frame([]).columns) == list(SUMMARY_FIELDS)
     with pytest.raises(ap.ArchpressError, match="there is no store"):
         ap.trials_frame(tmp_path / "nowhere.db")

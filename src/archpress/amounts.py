@@ -59,6 +59,14 @@ class Amount:
         """
         return self.value * whole / 100 if self.is_share else self.value
 
+    def counted(self, whole: float = 0.0) -> int:
+        """The same as a whole number, rounded down.
+
+        >>> Amount(1.005e3).counted()
+        1005
+        """
+        return math.floor(self.of(whole) + _ROUNDING)
+
 
 def read_amount(text: str, option: str, units: Units = COUNTS) -> Amount:
     """An amount from what was typed after an option; small and capital letters are alike.
@@ -112,7 +120,7 @@ class TypedLimits:
 
         counted = with_joins_of_two(source)  # as all that it is compared with
         costs = {
-            name: math.floor(amount.of(getattr(counted, COSTS[name][0])) + _ROUNDING)
+            name: amount.counted(getattr(counted, COSTS[name][0]))
             for name, amount in self.costs.items()
         }
         return Limits(

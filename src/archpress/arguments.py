@@ -207,7 +207,7 @@ def most_parameters(typed: str | None, place: str) -> int | None:
         return None
     amount = read_amount(typed, "--max-parameters")
     if not amount.is_share:
-        return int(amount.value)
+        return amount.counted()
     from archpress.architecture import Architecture
 
     path = Path(place) / SOURCE_FILE

@@ -209,9 +209,11 @@ def _rank(tau: float | None) -> str:
 def trials(
     run: StoreArgument,
     sort: Annotated[SortKey, typer.Option(help="Best first.")] = SortKey.ACCURACY,
-    limit: Annotated[int, typer.Option(max=10**9, help="Show at most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10**9, help="Show at most so many.")] = 20,
     max_parameters: MaxParametersOption = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Only better nets.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Only better nets, a fraction.")
+    ] = None,
     origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed ones.")] = False,
     export: Annotated[
@@ -239,7 +241,7 @@ def trials(
             return
         descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
         found = store.trials(which, sort=sort.value, descending=descending, limit=limit)
-        total = store.count()
+        matching = store.count(which)
     if as_json:
         _print_json([trial.to_dict() for trial in found])
         return
@@ -256,7 +258,7 @@ def trials(
         for trial in found
     ]
     columns = ["key", "accuracy", "parameters", "macs", "seconds", "origin", "round"]
-    _console().print(table(f"{len(found)} of {total} trials", columns, rows))
+    _console().print(table(f"{len(found)} of {matching} trials", columns, rows))
 
 
 @app.command()

@@ -38,7 +38,8 @@ def table(
 ) -> None:
     """Search a table of trained nets for the smallest that is about as accurate as the source.
 
-    Nothing is trained: each look-up stands for one training. The source's own look-up counts.
+    Nothing is trained: each look-up stands for one training. All arms know the source's accuracy;
+    its own look-up counts for those that make it, as default does first.
 
     **Example:** archpress table nets.csv --max-accuracy-loss 0.5 --arms default,random --seeds 5
     """
@@ -107,9 +108,11 @@ def _print(found: "Lookups", seeds: int) -> None:
 
     rows = []
     for name, values in found.reached.items():
-        spread = values.std(0, ddof=min(1, seeds - 1))
-        cells = [f"{m:.2f} ± {s:.2f}" for m, s in zip(values.mean(0), spread, strict=True)]
+        cells = [f"{mean:.2f}" for mean in values.mean(0)]
+        if seeds > 1:
+            cells = [f"{m} ± {s:.2f}" for m, s in zip(cells, values.std(0, ddof=1), strict=True)]
         rows.append([name, *cells, f"{found.seconds[name]:.1f}"])
-    title = f"Compression reached (mean ± standard deviation, {seeds} seeds); the table's best: "
+    over = f"mean ± standard deviation, {seeds} seeds" if seeds > 1 else "one seed"
+    title = f"Compression reached ({over}); the table's best: "
     heads = ["arm", *(f"{n} look-ups" for n in found.lookups), "seconds a search"]
     Console().print(text_table(f"{title}{found.optimum:.2f}", heads, rows))

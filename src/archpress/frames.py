@@ -5,17 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archpress.errors import EvaluationError
-from archpress.evaluation.trial import Trial
+from archpress.evaluation.trial import SUMMARY_FIELDS, Trial
 from archpress.paths import store_place
 from archpress.store import Store
 
 if TYPE_CHECKING:
     import pandas
-
-COLUMNS = (  # those of `Trial.summary`, known also where there is no trial
-    *("key", "data", "recipe", "seed", "state", "accuracy", "parameters", "macs", "peak_memory"),
-    *("seconds", "origin", "round", "predicted", "created", "error"),
-)
 
 
 def trials_frame(trials: "Path | str | Store | Iterable[Trial]") -> "pandas.DataFrame":
@@ -39,8 +34,8 @@ def trials_frame(trials: "Path | str | Store | Iterable[Trial]") -> "pandas.Data
             "a frame of trials needs pandas: pip install 'archpress[frames]'"
         ) from None
     records = [{**one.metrics, **one.summary()} for one in _read(trials)]
-    frame = pandas.DataFrame.from_records(records, columns=None if records else COLUMNS)
-    frame = frame[[*COLUMNS, *sorted({*frame.columns} - {*COLUMNS})]]
+    frame = pandas.DataFrame.from_records(records, columns=None if records else SUMMARY_FIELDS)
+    frame = frame[[*SUMMARY_FIELDS, *sorted({*frame.columns} - {*SUMMARY_FIELDS})]]
     frame = frame.astype({"accuracy": "float64", "predicted": "float64"})  # None becomes NaN
     return frame.assign(created=pandas.to_datetime(frame["created"], utc=True, format="ISO8601"))
 

@@ -18,7 +18,12 @@ from archpress.compression.fitted import fitted_embedding, labelled
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.measuring import check_limits
 from archpress.compression.run_folder import alone_in
-from archpress.compression.search import Task, objective_of, try_source_again
+from archpress.compression.search import (
+    Task,
+    objective_of,
+    try_failed_again,
+    try_source_again,
+)
 from archpress.compression.sentence import tell
 from archpress.data import Split
 from archpress.embedding import (
@@ -383,6 +388,20 @@ def test_a_trial_of_the_source_that_failed_is_made_again_by_the_next_call(task):
     assert not task.store.find(TINY.key, place["data"], place["recipe"], 0).done
     try_source_again(again, Limits(max_accuracy_loss=0.1))
     assert task.store.find(TINY.key, place["data"], place["recipe"], 0).accuracy == 0.8
+
+
+def test_trials_that_all_failed_are_tried_again(task):
+    place = {"data": task.evaluator.data_key, "recipe": task.evaluator.recipe_key}
+    failed = replace(trial(TINY, None), **place, error="OSError: no space left")
+    task.store.add(failed)
+    accuracies = {TINY.key: {"accuracy": 0.8}}
+    again = replace(task, evaluator=TableEvaluator(accuracies, name="table"))
+    try_failed_again(again)
+    assert task.store.find(TINY.key, place["data"], place["recipe"], 0).accuracy == 0.8
+    with_other = chain((1, 8, 8), Layer("conv", 3, 4, 1), TINY.layers[-1])
+    task.store.add(replace(failed, architecture=with_other))
+    try_failed_again(again)  # one has worked, so it is that net
+    assert not task.store.find(with_other.key, place["data"], place["recipe"], 0).done
 
 
 def test_two_processes_do_not_work_in_one_run_folder(tmp_path):

@@ -11,6 +11,11 @@ from typing import Any, Generic
 from archpress.architecture import Architecture
 from archpress.architecture.design import D
 
+SUMMARY_FIELDS = (  # of `Trial.summary`, known also where there is no trial
+    *("key", "data", "recipe", "seed", "state", "accuracy", "parameters", "macs", "peak_memory"),
+    *("seconds", "origin", "round", "predicted", "created", "error"),
+)
+
 
 class TrialState(StrEnum):
     """How a trial ended."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archpress.errors import ArchitectureError, EvaluationError
-from archpress.evaluation.trial import Trial
+from archpress.evaluation.trial import SUMMARY_FIELDS, Trial
 from archpress.whole_files import whole_file
 
 
@@ -55,8 +55,6 @@ def _write_jsonl(trials: Sequence[Trial], path: Path) -> None:
 
 def _write_csv(trials: Sequence[Trial], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(
-            file, list(trials[0].summary()) if trials else [], lineterminator="\n"
-        )
+        writer = csv.DictWriter(file, SUMMARY_FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(trial.summary() for trial in trials)

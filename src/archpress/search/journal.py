@@ -15,7 +15,7 @@ class Journal:
     """One line a round in a file, written before anything of the round is trained.
 
     Trials are in the store; with the journal a run that was killed knows which of them it wanted,
-    and asks for the same again instead of drawing anew. A last line that was cut off is ignored.
+    and asks for the same again instead of drawing anew. Lines that cannot be read are left out.
 
     Args:
         path: of the file; several searches may share one.
