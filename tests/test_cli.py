@@ -64,6 +64,23 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_a_source_that_keeps_the_limits_is_the_result_where_nothing_is_better(
+    tmp_path, monkeypatch
+):
+    def validation(trainer, entrant):
+        best = entrant.role == "source"
+        return Spread.of([0.9 if best else 0.5 for _ in entrant.seeds])
+
+    monkeypatch.setattr(FinalTrainer, "validation", validation)
+    assert run(*COMPRESS, "--max-parameters", "1M", "--run", tmp_path / "run") == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["compressed"]["parameters"] == result["source"]["parameters"]
+    assert "It is the source itself, which keeps the limits" in result["sentence"]
+    files = [(tmp_path / "run" / f"{name}.json").read_text() for name in ("source", "compressed")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
 def test_where_no_searched_net_is_better_the_result_is_the_plain_one(tmp_path, monkeypatch):
     space = replace(space_around(named("tiny", (1, 8, 8)), Limits(3000)), most_activations=None)
     plain = {net.key for net in hand_made_nets(space)[:1]}

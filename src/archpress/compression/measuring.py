@@ -89,6 +89,7 @@ def measure(
             source,
             compressed,
             is_plain=ending.is_plain,
+            is_source=ending.compressed.architecture.key == ending.source.architecture.key,
             trials=trials,
             validation=data.validation,
         ),

@@ -16,6 +16,7 @@ def tell(
     compressed: Measured,
     *,
     is_plain: bool = False,
+    is_source: bool = False,
     trials: Mapping[str, int] | None = None,
     validation: Split | None = None,
 ) -> str:
@@ -26,6 +27,7 @@ def tell(
         source: as it was measured.
         compressed: likewise.
         is_plain: whether the result is a hand-made net; then a second sentence says so.
+        is_source: whether it is the source itself, which may keep the limits; likewise.
         trials: of this run, as `Result.trials`; where many failed, a sentence says so.
         validation: the images; where always naming the largest class is as good as the result on
             them, within the error, a last sentence says so.
@@ -43,6 +45,8 @@ def tell(
     )
     missed = [check for check in checks if not check.met]
     odd = " It is a plain hand-made net: no net of the search was better." if is_plain else ""
+    if is_source:
+        odd = " It is the source itself, which keeps the limits: no net of the search was better."
     odd += _failures(trials or {})
     if validation is not None:
         odd += _chance(compressed.validation_accuracy.mean, validation)
