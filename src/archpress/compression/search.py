@@ -109,8 +109,8 @@ def search(task: Task, limits: Limits) -> Search:
     if not journal.rounds:
         known = {trial.architecture.key for trial in _of_form(task)}
         journal.add(first_candidates(task.neighbourhood, limits, settings, task.rng(0), known))
-    try_source_again(task, limits)
     try_failed_again(task)
+    try_source_again(task, limits)
     with EmbeddingLearner(task.neighbourhood, settings, task.seed, task.folder) as learner:
         with _timed(seconds, "first trials, embedding"):
             _train(task, limits, journal.rounds[0], "first trials", counts)
@@ -153,18 +153,20 @@ def try_source_again(task: Task, limits: Limits) -> None:
         return
     own = _own_trial(task)
     if own is not None and not own.done:
-        task.progress.stage("the source's trial, which failed before", 1)
-        again = [Candidate(task.source, "source")]
-        list(evaluate_once(task.evaluator, task.store, again, seed=task.seed, retry_failed=True))
+        _try_again(task, [Candidate(task.source, "source")], "the source's trial")
 
 
 def try_failed_again(task: Task) -> None:
     """Where all trials failed, the reason is likelier one that is past than the nets."""
     trials = _trials(task)
     if trials and not any(trial.done for trial in trials):
-        task.progress.stage("trials, which all failed before", len(trials))
-        again = [Candidate(trial.architecture, trial.origin) for trial in trials]
-        list(evaluate_once(task.evaluator, task.store, again, seed=task.seed, retry_failed=True))
+        failed = [Candidate(trial.architecture, trial.origin) for trial in trials]
+        _try_again(task, failed, "all trials")
+
+
+def _try_again(task: Task, failed: Sequence[Candidate], what: str) -> None:
+    task.progress.stage(f"{what}, which failed before", len(failed))
+    list(evaluate_once(task.evaluator, task.store, failed, seed=task.seed, retry_failed=True))
 
 
 def _learn(task: Task, learner: EmbeddingLearner, number: int) -> None:

@@ -36,16 +36,16 @@ class ChoiceLearner(Generic[D]):
         self._dials = space.dials()
         everything = space.everything()
         reference = everything or [space.source]
-        there = np.array([space.settings(one) for one in reference])
+        settings = self._settings_of(reference)
         self._values = [
             np.unique(column) if everything else np.arange(dial.low, dial.high + 1)
-            for column, dial in zip(there.T, self._dials, strict=True)
+            for column, dial in zip(settings.T, self._dials, strict=True)
         ]
         sizes = _log_parameters(reference)
         self._center, self._spread = float(sizes.mean()), float(sizes.std()) or 1.0
         self._process: WarpedProcess | None = None
         self._rows: Mapping[str, int] = {one.key: i for i, one in enumerate(reference)}
-        self._all = self._describe(reference)
+        self._all = self._describe(settings, sizes)
 
     def learn(self, trials: Sequence[Trial[D]], number: int) -> None:
         """Fit the process anew, from where it was."""
@@ -74,18 +74,20 @@ class ChoiceLearner(Generic[D]):
         known = [row for row in rows if row is not None]
         if len(known) == len(rows):
             return self._all.rows(np.array(known, dtype=np.intp))
-        return self._describe(designs)
+        return self._describe(self._settings_of(designs), _log_parameters(designs))
 
-    def _describe(self, designs: Sequence[D]) -> Features:
+    def _settings_of(self, designs: Sequence[D]) -> Array:
+        return np.array([self._space.settings(one) for one in designs], dtype=np.float64)
+
+    def _describe(self, settings: Array, log_parameters: Array) -> Features:
         """Ordered choices from 0 to 2 and the size, near; each choice of its own, linear."""
-        settings = np.array([self._space.settings(one) for one in designs], dtype=np.float64)
         near, one_hot = [], []
         for column, dial, values in zip(settings.T, self._dials, self._values, strict=True):
             hot = (column[:, None] == values).astype(np.float64)
             one_hot.append(hot)
             scaled = 2 * (column - dial.low) / max(dial.high - dial.low, 1)
             near.append(scaled[:, None] if dial.ordered else hot)
-        size = (_log_parameters(designs) - self._center)[:, None] / self._spread
+        size = (log_parameters - self._center)[:, None] / self._spread
         linear = np.hstack([*one_hot, size]) / np.sqrt(len(self._dials))
         return Features(
             (

@@ -17,8 +17,8 @@ COSTS = {  # limit -> (attribute of Architecture, how a person says it)
     "max_peak_memory": ("peak_memory", "bytes of activations"),
     "max_file_size": ("file_size", "bytes of weights.safetensors"),
 }
-ROUNDING = 1e-9  # an accuracy that is lower by the whole loss allowed still meets it
 COST_LIMITS = (*COSTS, "max_latency")  # the latter hangs on a device, not on the net alone
+ROUNDING = 1e-9  # an accuracy that is lower by the whole loss allowed still meets it
 
 
 @dataclass(frozen=True, slots=True)
