@@ -6,7 +6,8 @@ A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epo
 Of `default`, the last trainings are final ones, of its finalists (`--finalists`), and the best of
 them is distilled from the trained source.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
-same command goes on after a kill; `--arms` and `--seeds` add to what is there.
+same command goes on after a kill; `--arms` and `--seeds` add to what is there, and `--join` what
+another folder has.
 
     python benchmarks/compare_fashion_mnist.py 20200 runs/whole-20200 --whole \
         --arms default,hand-made --seeds 3 --finalists 1
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--whole", action="store_true", help="all images, 30 epochs")
     parser.add_argument("--finalists", type=int, default=7, help="beside two hand-made nets")
+    parser.add_argument("--join", type=Path, action="append", default=[], help="another RUN")
     given = parser.parse_args()
     settings = replace(
         settings_for("quick"),
@@ -57,6 +59,7 @@ def main() -> None:
             budget=given.budget,
             seeds=given.seeds,
             first_seed=given.first_seed,
+            joined=given.join,
             settings=settings,
             progress=progress,
         )

@@ -11,7 +11,8 @@ import pytest
 from archpress.compression import explorer, timing
 from archpress.data import ImageData, load_data
 from archpress.data.images import Split
-from archpress.evaluation import pool
+from archpress.evaluation import Pool, SerialEvaluator, pool, pools
+from archpress.evaluation.job import longest_first
 
 
 def part(split, count):
@@ -32,25 +33,42 @@ def images():
     )
 
 
-@pytest.fixture(autouse=True)
-def brief_timing(request, monkeypatch):
-    """Timing nets as well as users want takes half of a run as brief as those of tests."""
-    if request.node.path.stem not in ("test_timing", "test_cli_profile"):
-        for how in ("BRIEFLY", "CAREFULLY", "FINALLY"):
-            monkeypatch.setattr(timing, how, (0.001, 1))
+# --- what a run as brief as those of tests would spend most of its time on ---
 
 
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    """As many test processes as there are cores have work for all of them."""
-    monkeypatch.setattr(pool, "cores", lambda: 1)
+class SerialPool(SerialEvaluator, Pool):
+    """A pool without processes."""
+
+    def run(self, jobs):
+        yield from super().run(longest_first(jobs, self.data))
+
+    def close(self):
+        pass
 
 
-@pytest.fixture(autouse=True)
-def few_other_limits(request, monkeypatch):
-    """Nets for other limits, which every run ends with, take a third of a run as brief."""
-    if "explor" not in request.node.path.stem:
-        monkeypatch.setattr(explorer, "COUNT", 4)
+def pool_of(data, recipe, *, workers, device, **limits):
+    """A pool without processes where one worker is asked for; no trial here comes near a limit."""
+    if workers not in (None, 1):
+        return pool.ProcessPool(data, recipe, workers=workers, device=device, **limits)
+    return SerialPool(data, recipe, device=device)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def brief_runs(request):
+    """Runs in this process train in it too, time nets briefly and end with few other limits.
+
+    As many test processes as there are cores have work for all of them.
+    """
+    name = request.node.path.stem
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pool, "cores", lambda: 1)
+        patched.setattr(pools, "ProcessPool", pool_of)
+        if name not in ("test_timing", "test_cli_profile"):
+            for how in ("BRIEFLY", "CAREFULLY", "FINALLY"):
+                patched.setattr(timing, how, (0.001, 1))
+        if "explor" not in name:
+            patched.setattr(explorer, "COUNT", 4)
+        yield
 
 
 # --- pages in a browser ---

@@ -163,8 +163,6 @@ def with_latency(
     from archpress.evaluation import load_times
     from archpress.space import LatencyModel
 
-    if conditions.batch < 1 or conditions.threads < 1:
-        raise ArchpressError("--latency-batch and --latency-threads must be 1 or more")
     model = load_times(device_times) if device_times else LatencyModel(conditions)
     limits = replace(limits, latency=model)
     if typed is None:

@@ -237,7 +237,11 @@ def trials(
             min_accuracy=min_accuracy,
         )
         if export:
-            _say(f"{store.export(export, which)} trials written to {export}")
+            count = store.export(export, which)
+            if as_json:
+                _print_json({"trials": count, "file": str(export)})
+            else:
+                _say(f"{count} trials written to {export}")
             return
         descending = sort in (SortKey.ACCURACY, SortKey.CREATED, SortKey.ROUND)
         found = store.trials(which, sort=sort.value, descending=descending, limit=limit)

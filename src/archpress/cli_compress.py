@@ -17,6 +17,7 @@ from archpress.arguments import (
 from archpress.options import (
     AugmentOption,
     Backend,
+    BatchOption,
     ClusterOption,
     DataOption,
     DeviceOption,
@@ -26,8 +27,6 @@ from archpress.options import (
     JsonOption,
     KeepOption,
     LatencyBackendOption,
-    LatencyBatchOption,
-    LatencyThreadsOption,
     LogOption,
     MaxAccuracyLossOption,
     MaxFileSizeOption,
@@ -46,6 +45,7 @@ from archpress.options import (
     SeedOption,
     SizeOption,
     StoreOption,
+    ThreadsOption,
     WidthsOnlyOption,
     WorkersOption,
 )
@@ -62,8 +62,8 @@ NORMALISATION = (
     "the one under which it is most accurate."
 )
 DISTILLATION = (
-    "Weight of NET's outputs in the loss of the result, in [0, 1]; also trained without, and "
-    "validation chooses; by default 0.5, and 0 for quick without --weights."
+    "Weight in the loss of the result of what NET and the finalists say, in [0, 1]; also trained "
+    "without, and validation chooses; by default 0.5, and 0 for quick without --weights."
 )
 INHERIT = (
     "Train the result also from slices of NET's weights; validation chooses; by default for quick "
@@ -82,8 +82,8 @@ def compress(
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     max_latency: MaxLatencyOption = None,
-    latency_batch: LatencyBatchOption = 1,
-    latency_threads: LatencyThreadsOption = 1,
+    latency_batch: BatchOption = 1,
+    latency_threads: ThreadsOption = 1,
     latency_backend: LatencyBackendOption = Backend.TORCH,
     device_times: DeviceTimesOption = None,
     round_channels: RoundChannelsOption = 1,

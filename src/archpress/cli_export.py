@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.options import IMAGES, ExportForm, JsonOption, RunArgument
+from archpress.options import IMAGES, ExportForm, JsonOption, RunArgument, ThreadsOption
 from archpress.paths import typed_path
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def export(
     seed: Annotated[
         int | None, typer.Option(help="That the images were split by; by default the run's, or 0.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Of the latencies.")] = 1,
+    threads: ThreadsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write the network of a finished `compress` or `train` for other programs.

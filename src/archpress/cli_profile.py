@@ -11,12 +11,14 @@ from archpress.arguments import read_net, shape_of
 from archpress.errors import ArchpressError
 from archpress.options import (
     Backend,
+    BatchOption,
     ClassesOption,
     InputOption,
     JsonOption,
     NetArgument,
     QuietOption,
     SeedOption,
+    ThreadsOption,
 )
 
 if TYPE_CHECKING:
@@ -34,10 +36,10 @@ def profile(
     ] = None,
     input_shape: InputOption = None,
     classes: ClassesOption = 10,
-    batch: Annotated[int, typer.Option(help="Images of a pass.")] = 1,
-    threads: Annotated[int, typer.Option(help="Of a pass.")] = 1,
+    batch: BatchOption = 1,
+    threads: ThreadsOption = 1,
     backend: Annotated[Backend, typer.Option(help="What runs it.")] = Backend.TORCH,
-    nets: Annotated[int, typer.Option(help="That are timed, at least.")] = 100,
+    nets: Annotated[int, typer.Option(min=1, help="That are timed, at least.")] = 100,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -64,8 +66,6 @@ def profile(
 
     if (out is None) == (pack is None):
         raise ArchpressError("give either --out, to time nets here, or --pack, to time elsewhere")
-    if min(batch, threads, nets) < 1:
-        raise ArchpressError("--batch, --threads and --nets must be 1 or more")
     architecture = read_net(net, shape_of(input_shape, "--input"), classes)
     chosen = nets_to_time(architecture, seed, nets)
     with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:

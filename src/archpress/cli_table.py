@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from archpress.search.table import Lookups
     from archpress.space import Row, RowSpace
 
+MOST = 10**9  # look-ups, or a choice
+
 
 def table(
     file: Annotated[
@@ -81,9 +83,10 @@ def table(
 
 def _whole_numbers(text: str, option: str, *, least: int) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= least for part in parts):
+    if not all(part.isdecimal() and least <= int(part) <= MOST for part in parts):
         raise ArchpressError(
-            f"{option} must be whole numbers from {least} with commas, e.g. 25,50, not {text!r}"
+            f"{option} must be whole numbers from {least} to {MOST:,} with commas, e.g. 25,50, "
+            f"not {text!r}"
         )
     return [int(part) for part in parts]
 

@@ -158,8 +158,10 @@ MaxAccuracyLossOption = Annotated[
 MaxLatencyOption = Annotated[
     str | None, typer.Option(metavar=AMOUNT, help="Of a pass, see below: 2.5ms, or 50%.")
 ]
-LatencyBatchOption = Annotated[int, typer.Option(help="Images of a pass that is timed.")]
-LatencyThreadsOption = Annotated[int, typer.Option(help="Of a pass that is timed.")]
+BatchOption = Annotated[
+    int, typer.Option(min=1, max=65_536, help="Images of a pass that is timed.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, max=1024, help="Of a pass that is timed.")]
 LatencyBackendOption = Annotated[Backend, typer.Option(help="What runs it.")]
 DeviceTimesOption = Annotated[
     Path | None,

@@ -1,9 +1,14 @@
 """Final trainings by a pool that trains nothing: what is done again, and what may fail."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+import torch
 
 from archpress.architecture import named
-from archpress.compression.finals import Entrant, FinalTrainer
+from archpress.compression import finals
+from archpress.compression.finals import Entrant, FinalTrainer, who_teaches
 from archpress.data import ImageData
 from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, Trial, TrialState
@@ -11,7 +16,7 @@ from archpress.evaluation.trial import failed_trial
 from archpress.search import Silent
 from archpress.store import Store
 
-TINY, PLAIN = named("tiny"), named("plain6")
+TINY, PLAIN, SMALLER = named("tiny"), named("plain6"), named("lenet5")
 RECIPE = Recipe("final", epochs=1)
 
 
@@ -67,3 +72,31 @@ def test_what_fails_is_left_out_as_long_as_something_is_trained(trainer):
     with pytest.raises(EvaluationError, match="training of the final finalist failed: Diverged"):
         one.train(entrants[:1], "training the result")
     assert trainer().train(entrants, "again") == entrants
+
+
+@pytest.mark.parametrize(
+    ("knowing", "share"), [(("source",), 1.0), (("finalist",), 0.0), (("source", "finalist"), 0.5)]
+)
+def test_validation_says_how_much_the_source_counts_among_teachers(
+    trainer, images, monkeypatch, knowing, share
+):
+    """Who knows is right, where both know each about other images."""
+    one = trainer()
+    entrants = [Entrant(net, RECIPE, (0,), "finalist") for net in (PLAIN, TINY)]
+    source = Entrant(SMALLER, RECIPE, (0,), "source")
+    one.train([source, *entrants], "training")
+    right = 4.0 * torch.nn.functional.one_hot(images.validation.labels, 10)
+    halves = {"source": slice(0, 50), "finalist": slice(50, 100)}
+
+    def said(trainer, entrant, seed, recipe):
+        judged = right.clone() if entrant.role in knowing else -right
+        if len(knowing) == 2:
+            judged[halves[entrant.role]] = 0.0
+        value = {SMALLER: 1.0, PLAIN: 2.0, TINY: 4.0}[entrant.architecture]
+        return finals._Said(torch.full((2, 3, 10), value), judged)
+
+    monkeypatch.setattr(FinalTrainer, "_said", said)
+    student = replace(RECIPE, distillation=0.5, teacher=who_teaches("s", entrants))
+    path = one.teach(source, student, entrants)
+    assert np.load(path) == pytest.approx(share * 1.0 + (1 - share) * 3.0)
+    assert who_teaches("s", entrants) == who_teaches("s", entrants[::-1]) != who_teaches("s", [])

@@ -61,7 +61,14 @@ class Architecture:
 
     def input_indices(self, index: int) -> tuple[int, ...]:
         """Indices of the layers that layer `index` reads; -1 is the input of the network."""
-        return tuple(index - offset for offset in self.layers[index].inputs)
+        return self._sources[index]
+
+    @cached_property
+    def _sources(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(
+            tuple(index - offset for offset in layer.inputs)
+            for index, layer in enumerate(self.layers)
+        )
 
     def input_shapes(self, index: int) -> tuple[Shape, ...]:
         """Shapes that layer `index` reads."""

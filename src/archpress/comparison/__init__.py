@@ -8,7 +8,7 @@ Comparison               what came of it, with `verdict`, `summaries`, `pairs` a
 from archpress.comparison.compare import DEFAULT_ARMS, compare
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant, contestants, pick
-from archpress.comparison.final_training import FinalStage, FinalTraining, from_scratch
+from archpress.comparison.final_training import FinalStage, FinalTraining, Found, from_scratch
 from archpress.comparison.result import Comparison, Final, Run, Summary
 from archpress.comparison.verdict import Paired
 
@@ -20,6 +20,7 @@ __all__ = [
     "Final",
     "FinalStage",
     "FinalTraining",
+    "Found",
     "Paired",
     "Run",
     "Summary",

@@ -68,7 +68,7 @@ def pick(arms: Sequence[str | Contestant]) -> list[Contestant]:
 
 
 def _ours() -> Iterable[Contestant]:
-    about = "as compress: surrogate, descent and edits, in rounds; finalists; distillation"
+    about = "as compress: surrogate, descent and edits, in rounds; finalists, and all of them teach"
     ours = replace(of_ours(OURS, about, "ours"), has_finalists=True)
     yield replace(ours, finish=inherited.taught)
     same = replace(ours, kind="ablation", searches_as=OURS)

@@ -86,7 +86,22 @@ class FinalStage:
         return self.trainer.job(training.entrant, training.seed, training.start, training.teacher)
 
 
-Finish = Callable[[FinalStage, Architecture | None, int], FinalTraining | None]
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a contestant came to.
+
+    Attributes:
+        chosen: net; None: there is none.
+        seed: of the search and the final training.
+        finalists: nets that were trained to the end, to choose; first the best.
+    """
+
+    chosen: Architecture | None
+    seed: int
+    finalists: tuple[Architecture, ...] = ()
+
+
+Finish = Callable[[FinalStage, Found], FinalTraining | None]
 
 
 def under_final_recipe(stage: FinalStage, net: Architecture, seed: int) -> FinalTraining:
@@ -94,6 +109,8 @@ def under_final_recipe(stage: FinalStage, net: Architecture, seed: int) -> Final
     return FinalTraining(Entrant(net, stage.conditions.settings.final, (seed,), "net"))
 
 
-def from_scratch(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
+def from_scratch(stage: FinalStage, found: Found) -> FinalTraining | None:
     """The net that was chosen under the final recipe; nothing where none was chosen."""
-    return under_final_recipe(stage, chosen, seed) if chosen is not None else None
+    if found.chosen is None:
+        return None
+    return under_final_recipe(stage, found.chosen, found.seed)

@@ -4,7 +4,7 @@ The source is trained once, under the final recipe with seed 0, for all of them 
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,8 +16,9 @@ from torch import Tensor
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.final_training import FinalStage, FinalTraining, from_scratch
-from archpress.compression.finals import Entrant
+from archpress.comparison.final_training import FinalStage, FinalTraining, Found, from_scratch
+from archpress.compression.ending import MOST_TEACHERS
+from archpress.compression.finals import Entrant, who_teaches
 from archpress.compression.settings import Settings
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe
@@ -52,13 +53,11 @@ def prunes(conditions: Conditions) -> None:
 # --- pruning -----------------------------------------------------------------------------------
 
 
-def pruned(
-    importance: "Importance", stage: FinalStage, _: Architecture | None, seed: int
-) -> FinalTraining:
+def pruned(importance: "Importance", stage: FinalStage, found: Found) -> FinalTraining:
     """The pruned source, which goes on from its weights under the final recipe."""
     from archpress.baselines.pruning import prune
 
-    conditions = stage.conditions
+    conditions, seed = stage.conditions, found.seed
     settings = conditions.settings
 
     def make() -> tuple[Architecture, Mapping[str, Tensor]]:
@@ -96,41 +95,46 @@ def _student(conditions: Conditions) -> Architecture:
     return narrowed
 
 
-def _distilling(conditions: Conditions, weight: float = DISTILLATION) -> Recipe:
+def _distilling(
+    conditions: Conditions, weight: float = DISTILLATION, others: Sequence[Entrant] = ()
+) -> Recipe:
     return replace(
         conditions.settings.final,
         name="final, distilled",
         distillation=weight,
-        teacher=conditions.source.key,
+        teacher=who_teaches(conditions.source.key, others),
     )
 
 
-def taught(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
-    """The net that our search chose, distilled where the settings say so."""
-    weight = stage.conditions.settings.distillation
+def taught(stage: FinalStage, found: Found) -> FinalTraining | None:
+    """The net that our search chose, distilled from source and finalists as `compress` does it."""
+    conditions, chosen = stage.conditions, found.chosen
+    weight = conditions.settings.distillation
     if chosen is None or not weight:
-        return from_scratch(stage, chosen, seed)
-    return _student_of(stage, chosen, _distilling(stage.conditions, weight), seed)
+        return from_scratch(stage, found)
+    finalists = [
+        Entrant(net, conditions.settings.final, (found.seed,), "finalist")
+        for net in found.finalists[:MOST_TEACHERS]
+    ]
+    recipe = _distilling(conditions, weight, finalists)
+    teacher = stage.trainer.teach(stage.source(), recipe, finalists)
+    return FinalTraining(Entrant(chosen, recipe, (found.seed,), "student"), teacher=teacher)
 
 
-def distilled(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
+def distilled(stage: FinalStage, found: Found) -> FinalTraining:
     """The narrowed source from fresh weights."""
     conditions = stage.conditions
-    return _student_of(stage, _student(conditions), _distilling(conditions), seed)
-
-
-def _student_of(
-    stage: FinalStage, student: Architecture, recipe: Recipe, seed: int
-) -> FinalTraining:
+    recipe = _distilling(conditions)
     teacher = stage.trainer.teach(stage.source(), recipe)
-    return FinalTraining(Entrant(student, recipe, (seed,), "student"), teacher=teacher)
+    student = Entrant(_student(conditions), recipe, (found.seed,), "student")
+    return FinalTraining(student, teacher=teacher)
 
 
-def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
+def hinted(stage: FinalStage, found: Found) -> FinalTraining:
     """A student from weights that were made with hints."""
     from archpress.baselines.distillation import hint_weights
 
-    conditions = stage.conditions
+    conditions, seed = stage.conditions, found.seed
     student, recipe, source = _student(conditions), _distilling(conditions), stage.source()
     teacher = stage.trainer.teach(source, recipe)
 
@@ -152,8 +156,9 @@ def hinted(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTrainin
     return FinalTraining(Entrant(student, recipe, (seed,), "student"), start.weights, teacher)
 
 
-def sliced(stage: FinalStage, chosen: Architecture | None, seed: int) -> FinalTraining | None:
+def sliced(stage: FinalStage, found: Found) -> FinalTraining | None:
     """The chosen net, its weights those of the source where layers correspond."""
+    chosen, seed = found.chosen, found.seed
     if chosen is None:
         return None
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass, field, replace
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant
-from archpress.comparison.final_training import FinalStage, FinalTraining, under_final_recipe
+from archpress.comparison.final_training import (
+    FinalStage,
+    FinalTraining,
+    Found,
+    under_final_recipe,
+)
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
 from archpress.errors import ArchpressError
-from archpress.evaluation import Trial
+from archpress.evaluation import Trial, expected_accuracies
 from archpress.search import Arm
 from archpress.space import Limits
 
@@ -85,8 +90,15 @@ class Match:
     def _best_first(self, run: Run, finals: Sequence[Trial]) -> Run:
         """The run with its nets in the order of these final trainings; failed ones last."""
         objective = replace(run.objective, least_accuracy=self._least_accuracy())
-        order = [trial.architecture.key for trial in objective.ordered(finals)]
-        places = {key: place for place, key in enumerate(order)}
+        done = [trial for trial in finals if trial.done]
+        expected = expected_accuracies(done, len(self.conditions.images.validation.labels))
+        losses = {
+            trial.architecture.key: objective.loss(
+                trial.architecture, trial.accuracy_or(0.0), accuracy
+            )
+            for trial, accuracy in zip(done, expected, strict=True)
+        }
+        places = {key: place for place, key in enumerate(sorted(losses, key=lambda k: losses[k]))}
         ranked = sorted(
             run.ranked, key=lambda trial: places.get(trial.architecture.key, len(places))
         )
@@ -118,7 +130,10 @@ class Match:
 
     def _training(self, contestant: Contestant, run: Run) -> FinalTraining | None:
         chosen = run.chosen.architecture if run.chosen else None
-        return contestant.finish(self.stage, chosen, run.seed)
+        done = {trial.architecture.key for trial in run.finalists if trial.done}
+        nets = (trial.architecture for trial in run.ranked)
+        finalists = tuple(net for net in nets if net.key in done)
+        return contestant.finish(self.stage, Found(chosen, run.seed, finalists))
 
     def _final(self, trial: Trial, least: float) -> Final:
         net = trial.architecture

@@ -134,7 +134,7 @@ class Comparison:
         runs: one an arm and seed, as far as they are done.
         complete: whether all are, the test images included.
         folder: where it lies.
-        distillation: weight of the source's outputs in the last training of ours.
+        distillation: weight of its teachers' outputs in the last training of ours.
     """
 
     source: dict[str, Any]

@@ -150,7 +150,7 @@ def _ending_of_ours(comparison: Comparison) -> Iterator[tuple[str, str]]:
         return
     told = "validation chooses among finalists"
     if weight := comparison.distillation:
-        told += f", and the best is distilled from the trained source, weight {weight:g}"
+        told += f", and the best is distilled from the source and them, weight {weight:g}"
     yield f"final trainings of {OURS}", told
 
 

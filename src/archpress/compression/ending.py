@@ -1,10 +1,9 @@
 """After a search: the best finalist is trained with all seeds, in the ways that may help it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archpress.architecture import Architecture
-from archpress.compression.finals import Entrant, FinalTrainer
+from archpress.compression.finals import Entrant, FinalTrainer, who_teaches
 from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Search, Task, objective_of
 from archpress.compression.start import begun_with
@@ -12,6 +11,8 @@ from archpress.compression.timing import quick_enough
 from archpress.errors import SpaceError
 from archpress.search.objective import Objective
 from archpress.space import Limits
+
+MOST_TEACHERS = 10  # beside the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Ending:
 def finish(
     trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Entrant
 ) -> Ending:
-    """Train the finalists once; the best of them with all seeds, plain and distilled.
+    """Train the finalists once; the best of them with all seeds, plain and distilled from them all.
 
     Plain hand-made nets are among the finalists: no search should end below them. So are nets that
     an earlier call trained to the end in this folder.
@@ -54,35 +55,39 @@ def finish(
     if task.timing and limits.limits_latency:
         finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
 
-    def best(entrants: Sequence[Entrant]) -> Entrant:
-        return min(
-            entrants, key=lambda one: objective.loss(one.architecture, trainer.validation(one).mean)
-        )
+    def loss(entrant: Entrant, expected: float | None = None) -> tuple[float, float]:
+        return objective.loss(entrant.architecture, trainer.validation(entrant).mean, expected)
 
     seeds = tuple(range(settings.seeds))
     references = [Entrant(net, settings.final, seeds, "reference") for net in hand_made[:1]]
     nets = {net.key: net for net in (*hand_made, *finalists)}
-    others = list(nets.values())[len(references) :]
-    entrants = [Entrant(net, settings.final, seeds[:1], "finalist") for net in others]
+    entrants = [
+        Entrant(net, settings.final, seeds[:1], "finalist")
+        for net in list(nets.values())[len(references) :]
+    ]
     trained = trainer.train([*entrants, *references], "training finalists")
     references = [entrant for entrant in references if entrant in trained]
     entrants = [replace(entrant, seeds=seeds[:1]) for entrant in trained]
-    chosen = [replace(best(entrants), seeds=seeds, role="compressed")]
+    judged = zip(entrants, trainer.expected(entrants), strict=True)
+    entrants = [one for one, _ in sorted(judged, key=lambda pair: loss(*pair))]
+    chosen = [replace(entrants[0], seeds=seeds, role="compressed")]
     teacher = None
     if settings.distillation:
+        others = entrants[:MOST_TEACHERS]
         distilled = replace(
             settings.final,
             name="final, distilled",
             distillation=settings.distillation,
-            teacher=f"{source.teacher} {trainer.best_seed(source)}",
+            teacher=who_teaches(f"{source.teacher} {trainer.best_seed(source)}", others),
         )
-        teacher = trainer.teach(source, distilled)
+        teacher = trainer.teach(source, distilled, others)
         chosen.append(replace(chosen[0], recipe=distilled))
     if settings.inheritance:
         chosen += [begun_with(source, entrant, trainer) for entrant in chosen]
-    compressed = best(trainer.train(chosen, "training the result", teacher=teacher))
+    trained = trainer.train(chosen, "training the result", teacher=teacher)
+    compressed = min(trained, key=loss)
     if not objective.shrinks and _is_allowed(source.architecture, task, objective):
-        compressed = best([compressed, source])
+        compressed = min([compressed, source], key=loss)
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)
 

@@ -1,12 +1,16 @@
 """Final trainings: source, finalists and the hand-made net under one recipe and the same seeds."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch.nn.functional as F
 from safetensors.torch import load_file
+from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network, build, load_weights
@@ -24,12 +28,16 @@ from archpress.evaluation import (
     TrialState,
     accuracy_of,
     cores,
+    expected_accuracies,
+    logits_of,
     teacher_logits_of,
     torch_threads,
 )
 from archpress.search.progress import Progress
 from archpress.store import Store, TrialFilter
 from archpress.whole_files import whole_file
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the source in what teachers say
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,12 @@ class FinalTrainer:
         trials = [self._find(entrant.architecture, entrant.recipe, seed) for seed in entrant.seeds]
         return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
 
+    def expected(self, entrants: Sequence[Entrant]) -> list[float]:
+        """Accuracies to choose by, of entrants with one recipe and seed each."""
+        found = [self.done(entrant, entrant.seeds[0]) for entrant in entrants]
+        trials = [trial for trial in found if trial is not None]
+        return expected_accuracies(trials, len(self.data.validation.labels))
+
     def best_seed(self, entrant: Entrant) -> int:
         """The seed with the best validation accuracy."""
         one = {
@@ -187,26 +201,83 @@ class FinalTrainer:
                 [accuracy_of(one, split, normalisation, device=self.device) for one in networks]
             )
 
-    def teach(self, teacher: Entrant, recipe: Recipe) -> Path:
-        """The outputs of the teacher's best network on the training images, in a file.
+    # --- teachers ---
+
+    def teach(self, source: Entrant, recipe: Recipe, others: Sequence[Entrant] = ()) -> Path:
+        """What the source's best network and others say of the training images, in a file.
+
+        The outputs of the others are averaged; how much the source counts beside them is what the
+        validation images like best.
 
         Args:
-            teacher: was trained.
-            recipe: of the students.
+            source: was trained.
+            recipe: of the students; says who the teachers are, see `who_teaches`.
+            others: were trained, with one seed each.
         """
-        seed = self.best_seed(teacher)
-        about = (teacher.architecture.key[:16], recipe.key, self.data.key[:8], seed)
+        seed = self.best_seed(source)
+        about = (source.architecture.key[:16], recipe.key, self.data.key[:8], seed)
         path = self.folder / f"teacher-{'-'.join(map(str, about))}.npy"
         if not path.exists():
-            self.progress.stage("asking the source", 1)
+            self.progress.stage("asking the teachers", 1 + len(others))
             with torch_threads(cores()):  # the workers are idle
-                logits = teacher_logits_of(
-                    self.network(teacher, seed),
-                    self.data,
-                    recipe,
-                    normalisation=self.normalisation(teacher),
-                    device=self.device,
-                )
+                said = self._said(source, seed, recipe)
+                if others:
+                    said = _mixed(said, self._mean_said(others, recipe), self.data.validation)
             with whole_file(path) as unfinished, unfinished.open("wb") as file:
-                np.save(file, logits.numpy())
+                np.save(file, said.training.numpy())
         return path
+
+    def _said(self, entrant: Entrant, seed: int, recipe: Recipe) -> "_Said":
+        network, normalisation = self.network(entrant, seed), self.normalisation(entrant)
+        logits = teacher_logits_of(
+            network, self.data, recipe, normalisation=normalisation, device=self.device
+        )
+        judged = logits_of(network, self.data.validation, normalisation, device=self.device)
+        return _Said(logits, judged)
+
+    def _mean_said(self, entrants: Sequence[Entrant], recipe: Recipe) -> "_Said":
+        total = self._said(entrants[0], entrants[0].seeds[0], recipe)
+        for done, entrant in enumerate(entrants[1:], start=2):
+            self.progress.advance(done)
+            said = self._said(entrant, entrant.seeds[0], recipe)
+            total = _Said(total.training + said.training, total.validation + said.validation)
+        return _Said(total.training / len(entrants), total.validation / len(entrants))
+
+
+def who_teaches(first: str, others: Sequence[Entrant]) -> str:
+    """What a recipe says of its teachers.
+
+    Args:
+        first: of the source.
+        others: with one seed each.
+    """
+    if not others:
+        return first
+    names = sorted(f"{other.teacher} {other.seeds[0]}" for other in others)
+    return f"{first} and {len(names)} more, {hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
+
+
+class _Said(NamedTuple):
+    """Logits.
+
+    Attributes:
+        training: `2 x N x K`, of the training images as they are and mirrored.
+        validation: `M x K`.
+    """
+
+    training: Tensor
+    validation: Tensor
+
+
+def _mixed(source: _Said, others: _Said, judged: Split) -> _Said:
+    """The mix that has the least loss on the images judged."""
+
+    def of(share: float) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda one, other: share * one + (1 - share) * other
+
+    def loss(share: float) -> float:
+        mix = of(share)(source.validation, others.validation)
+        return float(F.cross_entropy(mix, judged.labels))
+
+    mix = of(min(SHARES, key=loss))
+    return _Said(*map(mix, source, others))

@@ -68,7 +68,7 @@ class Measured:
         latency: a `Latency` as plain values, on this device.
         validation_accuracy: over the seeds of the final training.
         test_accuracy: likewise; None where the data has no test split.
-        distilled: whether the final training used the source's outputs.
+        distilled: whether the final training used outputs of the source and the finalists.
         given: of a net that was not trained here; its accuracies have n = 1.
     """
 

@@ -46,7 +46,8 @@ class Settings:
         size: widths of the embedding model.
         proposals: how candidates are made.
         paper: how the paper's embedding is fitted, where that takes part in a comparison.
-        distillation: weight of the source's outputs in the final loss, tried beside 0; 0: never.
+        distillation: weight in the final loss of what the source and the finalists give out, tried
+            beside 0; 0: never.
         inheritance: whether the result is also trained from slices of the source's weights.
         augmentations: ways to vary the images of final trainings, of which `compress` takes the one
             that suits a small net; none: as `final` says.
@@ -256,7 +257,7 @@ def with_counts(
         rounds: of propose, train, refit.
         seeds: final trainings of each net.
         epochs: of a final training.
-        distillation: weight of the source's outputs in the loss, in [0, 1].
+        distillation: weight of the source's and finalists' outputs in the loss, in [0, 1].
         inheritance: whether the result is also trained from slices of the source's weights.
 
     Raises:

@@ -3,6 +3,7 @@
     Recipe                  how to train, as a value; presets `quick`, `final`, `paper`
     train                   the one training loop
     Candidate, Trial        what is asked for, what came of it
+    expected_accuracies     of trials, to choose among nets that few images judged
     Evaluator               candidates in, trials out; anybody may write another
       SerialEvaluator       trains in this process
       Pool                  trains several at once, and does jobs; `open_pool` makes one
@@ -22,6 +23,7 @@ and seed give the same trial in every evaluator that trains.
 from archpress.evaluation.averaged import Averaged, averaged, averaged_key
 from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, Pool, SerialEvaluator
+from archpress.evaluation.expected import expected_accuracies
 from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
@@ -83,6 +85,7 @@ __all__ = [
     "connect",
     "cores",
     "driver_device",
+    "expected_accuracies",
     "final",
     "load_times",
     "logits_of",

@@ -152,7 +152,11 @@ def _done(job: Job, data_key: str, result: TrainingResult) -> Trial:
         job.recipe.key,
         job.seed,
         TrialState.DONE,
-        {"accuracy": result.accuracy, "train_loss": result.train_loss},
+        {
+            "accuracy": result.accuracy,
+            "train_loss": result.train_loss,
+            "validation_loss": result.validation_loss,
+        },
         result.curve,
         seconds=result.seconds,
         origin=job.candidate.origin,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archpress.architecture import Architecture
@@ -54,6 +55,7 @@ class TrainingResult:
         accuracy: on the validation images after the last epoch, in [0, 1].
         curve: validation accuracy after each epoch that the recipe evaluates; ends with `accuracy`.
         train_loss: mean over the last epoch's steps.
+        validation_loss: mean cross-entropy of the validation images, at the end.
         seconds: wall time of the training and its evaluations.
     """
 
@@ -61,6 +63,7 @@ class TrainingResult:
     accuracy: float
     curve: tuple[float, ...]
     train_loss: float
+    validation_loss: float
     seconds: float
 
 
@@ -114,7 +117,7 @@ def train(
         loop = Loop(network, prepared, recipe, seed, teacher_logits)
         kept = _checkpoint_of(checkpoint, start, data, recipe, seed, teacher_logits, network)
         curve: list[float] = []
-        done, before, train_loss = 0, 0.0, math.nan
+        done, before, train_loss, loss = 0, 0.0, math.nan, math.nan
         if (state := kept.read()) is not None:
             loop.restore(state)
             done, before = state.epoch, state.seconds
@@ -127,7 +130,7 @@ def train(
                 raise
             accuracy = None
             if _is_evaluated(recipe, number):
-                accuracy = _accuracy(
+                accuracy, loss = _judged(
                     network, prepared.validation_images, prepared.validation_labels
                 )
                 curve.append(accuracy)
@@ -138,7 +141,7 @@ def train(
                 kept.write(loop.state(number, seconds, train_loss, curve))
         network.eval()
     seconds = before + time.perf_counter() - started
-    return TrainingResult(network, curve[-1], tuple(curve), train_loss, seconds)
+    return TrainingResult(network, curve[-1], tuple(curve), train_loss, loss, seconds)
 
 
 def accuracy_of(
@@ -250,14 +253,18 @@ def _checkpoint_of(
     return Checkpoint(path, about)
 
 
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def _judged(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy."""
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
+    loss = torch.zeros((), device=images.device)
     with torch.inference_mode():
         batches = torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH)
         for batch, expected in zip(*batches, strict=True):
-            right += (network(batch).argmax(1) == expected).sum()
-    return int(right) / len(labels)
+            logits = network(batch)
+            right += (logits.argmax(1) == expected).sum()
+            loss += F.cross_entropy(logits, expected, reduction="sum")
+    return int(right) / len(labels), float(loss) / len(labels)
 
 
 def _is_evaluated(recipe: Recipe, epoch: int) -> bool:

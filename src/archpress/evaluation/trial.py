@@ -55,7 +55,8 @@ class Trial(Generic[D]):
         recipe: key of the recipe.
         seed: of the training.
         state: done or failed.
-        metrics: of a done trial, e.g. "accuracy" (validation, in [0, 1]) and "train_loss".
+        metrics: of a done trial, e.g. "accuracy" (validation, in [0, 1]), "train_loss" and
+            "validation_loss" (cross-entropy).
         curve: validation accuracy along the training, ends with the last.
         error: of a failed trial: "Type: message".
         seconds: wall time of the training.

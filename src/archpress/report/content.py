@@ -187,7 +187,7 @@ def _net_table(result: ResultRecord) -> NetTable:
         ("latency, median", lambda net: Cell(*wording.latency(net.latency))),
         ("validation accuracy", lambda net: _accuracy(net, net.validation_accuracy)),
         ("test accuracy", lambda net: _accuracy(net, net.test_accuracy)),
-        ("taught by the source", lambda net: Cell("yes" if net.distilled else "no")),
+        ("distilled", lambda net: Cell("yes" if net.distilled else "no")),
     ]
     return NetTable(
         tuple((role, net.name) for role, net in nets),

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archpress.architecture import Architecture
-from archpress.comparison import Contestant, FinalStage, FinalTraining, pick
+from archpress.comparison import Contestant, FinalStage, FinalTraining, Found, pick
 from archpress.comparison.final_training import under_final_recipe
 from archpress.errors import EvaluationError
 from archpress.reproduction.scales import Scale
@@ -70,5 +69,5 @@ class Experiment:
         return [base, *methods] if trained else methods
 
 
-def _the_source(stage: FinalStage, _: Architecture | None, seed: int) -> FinalTraining:
-    return under_final_recipe(stage, stage.conditions.source, seed)
+def _the_source(stage: FinalStage, found: Found) -> FinalTraining:
+    return under_final_recipe(stage, stage.conditions.source, found.seed)

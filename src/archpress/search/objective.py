@@ -44,11 +44,20 @@ class Objective:
         """Whether all limits are met by an architecture of this accuracy."""
         return self.limits.allow(architecture) and accuracy >= self.least_accuracy
 
-    def loss(self, architecture: Design, accuracy: float) -> tuple[float, float]:
-        """To be minimised: first how far from the limits, then what is to be improved."""
+    def loss(
+        self, architecture: Design, accuracy: float, expected: float | None = None
+    ) -> tuple[float, float]:
+        """To be minimised: first how far from the limits, then what is to be improved.
+
+        Args:
+            architecture: to be judged.
+            accuracy: that limits are held against.
+            expected: accuracy to choose by, where that is another one.
+        """
         miss = max(0.0, self.least_accuracy - accuracy)
         over = sum(found / allowed - 1 for _, allowed, found in self.limits.broken(architecture))
-        return miss + over, float(architecture.parameters) if self.shrinks else -accuracy
+        error = -(accuracy if expected is None else expected)
+        return miss + over, float(architecture.parameters) if self.shrinks else error
 
     def best(self, trials: Sequence[Trial[D]]) -> Trial[D] | None:
         """The best of the trials that ended well; None where there is none."""

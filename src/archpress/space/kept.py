@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 
 from archpress.architecture import Architecture, Layer, simplify
 from archpress.architecture.kinds import NOT_SEARCHED, STAYING
@@ -10,6 +11,7 @@ from archpress.architecture.simplify import trace_simplification
 from archpress.errors import ArchitectureError, SpaceError
 from archpress.space.ties import EXACT, Rows, fixed_channels
 
+_FIELDS = attrgetter(*(name for name in Layer.__slots__ if name != "inputs"))
 NEEDING = (*EXACT, "channel_shuffle")  # kinds that stay and read as many channels as in the source
 
 
@@ -276,9 +278,7 @@ def _left_out(
 
 def _alike(one: Layer, other: Layer) -> bool:
     """Whether all fields agree but where they read."""
-    if one.kind != other.kind or len(one.inputs) != len(other.inputs):
-        return False
-    return replace(one, inputs=other.inputs) == other
+    return len(one.inputs) == len(other.inputs) and _FIELDS(one) == _FIELDS(other)
 
 
 def _live(net: Architecture) -> Rows:

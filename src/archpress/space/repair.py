@@ -263,7 +263,6 @@ class _Assembly:
         elif len(sources) < 2:
             return None, sources
         shape = self.shapes[sources[0]]
-        fields = kind.fields
         kernel, stride, padding = 0, 0, 0
         if kind.has_window:
             if len(shape) != 3:
@@ -273,11 +272,9 @@ class _Assembly:
                 return None, sources
             kernel, padding = window
             stride = _nearest(layer.stride, self.space.strides)
-        channels = 0
-        if "channels" in fields:
-            channels = int(self.space.nearest_width(layer.channels))
-        rate = (layer.rate or self.space.dropout_rate) if "rate" in fields else 0.0
-        bias_free = bool(layer.bias_free) and "bias_free" in fields
+        channels = int(self.space.nearest_width(layer.channels)) if "channels" in kind.fields else 0
+        rate = (layer.rate or self.space.dropout_rate) if "rate" in kind.fields else 0.0
+        bias_free = bool(layer.bias_free) and "bias_free" in kind.fields
         fitted = Layer(layer.kind, kernel, channels, stride, padding, layer.inputs, bias_free, rate)
         self.repairs["field"] += fitted != replace(layer, rate=rate)
         return fitted, sources
@@ -331,22 +328,25 @@ def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architectur
     def keeps_limits(factor: float) -> bool:
         if costs and (known := costs.keep_limits(factor)) is not None:
             return known
-        return space.too_costly(scale_channels(architecture, factor, space)) is None
+        return space.too_costly(_scaled(architecture, factor, space)) is None
 
     low, high = 0.0, 1.0  # `low` keeps the limits, `high` does not
     if keeps_limits(high):
-        return scale_channels(architecture, high, space)
+        return _scaled(architecture, high, space)
     if not keeps_limits(low):
         return None
     for _ in range(12):  # 2^-12 is finer than one channel in 4096
         middle = (low + high) / 2
         low, high = (middle, high) if keeps_limits(middle) else (low, middle)
-    return scale_channels(architecture, low, space)
+    return _scaled(architecture, low, space)
 
 
 def scale_channels(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
     """All chosen channels but the classes times one factor, the nearest that the space has."""
-    architecture = _with_kept(architecture, space)
+    return _scaled(_with_kept(architecture, space), factor, space)
+
+
+def _scaled(architecture: Architecture, factor: float, space: SearchSpace) -> Architecture:
     if space.widths_alone:
         return space.widths_alone.scaled(architecture, factor)
     fixed = space.kept.fixed(architecture) if space.kept else ()
