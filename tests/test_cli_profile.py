@@ -86,11 +86,6 @@ def test_a_limit_for_another_device_is_judged_by_its_prices(device, tmp_path):
     ("options", "said"),
     [
         (["--max-latency", 0], "max_latency must be milliseconds above 0, not 0"),
-        (
-            ["--max-latency", 1, "--latency-threads", 0],
-            "'--latency-threads': 0 is not in",
-        ),
-        (["--max-latency", 1, "--latency-batch", 10**15], "'--latency-batch': "),
         (["--max-latency", 1, "--device-times", "nowhere.json"], "holds no times of a device"),
         (["--max-latency", 1e-9], "no net"),
     ],
