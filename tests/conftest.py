@@ -4,9 +4,11 @@ import importlib.util
 import os
 import shutil
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from archpress.compression import explorer, timing
 from archpress.data import ImageData, load_data
@@ -68,6 +70,15 @@ def brief_runs(request):
                 patched.setattr(timing, how, (0.001, 1))
         if "explor" not in name:
             patched.setattr(explorer, "COUNT", 4)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operators_of_onnx_once():
+    """For each file torch reads the source of all operators again, a second and a half."""
+    with pytest.MonkeyPatch.context() as patched:
+        once = staticmethod(cache(ONNXRegistry.from_torchlib))
+        patched.setattr(ONNXRegistry, "from_torchlib", once)
         yield
 
 
