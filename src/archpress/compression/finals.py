@@ -1,13 +1,14 @@
 """Final trainings: source, finalists and the hand-made net under one recipe and the same seeds."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
@@ -221,10 +222,11 @@ class FinalTrainer:
             self.progress.stage("asking the teachers", 1 + len(others))
             with torch_threads(cores()):  # the workers are idle
                 said = self._said(source, seed, recipe)
+                outputs = said.training
                 if others:
-                    said = _mixed(said, self._mean_said(others, recipe), self.data.validation)
+                    outputs = _mixed(said, self._mean_said(others, recipe), self.data.validation)
             with whole_file(path) as unfinished, unfinished.open("wb") as file:
-                np.save(file, said.training.numpy())
+                np.save(file, outputs.numpy())
         return path
 
     def _said(self, entrant: Entrant, seed: int, recipe: Recipe) -> "_Said":
@@ -269,15 +271,11 @@ class _Said(NamedTuple):
     validation: Tensor
 
 
-def _mixed(source: _Said, others: _Said, judged: Split) -> _Said:
-    """The mix that has the least loss on the images judged."""
-
-    def of(share: float) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda one, other: share * one + (1 - share) * other
+def _mixed(source: _Said, others: _Said, judged: Split) -> Tensor:
+    """Of the training images, in the mix that has the least loss on the images judged."""
 
     def loss(share: float) -> float:
-        mix = of(share)(source.validation, others.validation)
+        mix = torch.lerp(others.validation, source.validation, share)
         return float(F.cross_entropy(mix, judged.labels))
 
-    mix = of(min(SHARES, key=loss))
-    return _Said(*map(mix, source, others))
+    return torch.lerp(others.training, source.training, min(SHARES, key=loss))
