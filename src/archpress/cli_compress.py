@@ -63,7 +63,7 @@ NORMALISATION = (
 )
 DISTILLATION = (
     "Weight in the loss of the result of what NET and the finalists say, in [0, 1]; also trained "
-    "without, and validation chooses; by default 0.5, and 0 for quick without --weights."
+    "without, and validation chooses; by default 0.5."
 )
 INHERIT = (
     "Train the result also from slices of NET's weights; validation chooses; by default for quick "

@@ -132,14 +132,14 @@ def settings_for(
             packaged sample), "standard" (an hour or so), "thorough" (a night).
         mirrored: whether a mirrored image is still of its class.
         train_images: how many there are; None: enough.
-        given: whether the source comes with its weights, so that a teacher costs no training.
+        given: whether the source comes with its weights.
 
     Raises:
         EvaluationError: another word.
     """
     settings = _settings(effort, mirrored=mirrored)
-    if given and effort == "quick":  # so short a training gains from both (docs/choices.md)
-        settings = replace(settings, distillation=Settings.distillation, inheritance=True)
+    if given and effort == "quick":  # so short a training gains from it (docs/choices.md)
+        settings = replace(settings, inheritance=True)
     if train_images is None or effort == "smoke":
         return settings
     return replace(
@@ -183,7 +183,6 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 rounds=3,
                 batch=6,
                 finalists=3,
-                distillation=0.0,  # in 4 epochs it brought nothing (docs/choices.md)
                 pool=1500,
                 fit=FitSettings(steps=400, refit_steps=60),
                 paper=PaperSettings(iterations=40_000),
