@@ -4,7 +4,7 @@
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
 Of `default`, the last trainings are final ones, of its finalists (`--finalists`), and the best of
-them is distilled from the trained source.
+them is distilled from the trained source and all of them.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there, and `--join` what
 another folder has.

@@ -1,14 +1,12 @@
 """Final trainings by a pool that trains nothing: what is done again, and what may fail."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from archpress.architecture import named
 from archpress.compression import finals
-from archpress.compression.finals import Entrant, FinalTrainer, who_teaches
+from archpress.compression.finals import Entrant, FinalTrainer, distilling
 from archpress.data import ImageData
 from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, Trial, TrialState
@@ -96,7 +94,8 @@ def test_validation_says_how_much_the_source_counts_among_teachers(
         return finals._Said(torch.full((2, 3, 10), value), judged)
 
     monkeypatch.setattr(FinalTrainer, "_said", said)
-    student = replace(RECIPE, distillation=0.5, teacher=who_teaches("s", entrants))
+    student = distilling(RECIPE, 0.5, "s", entrants)
     path = one.teach(source, student, entrants)
     assert np.load(path) == pytest.approx(share * 1.0 + (1 - share) * 3.0)
-    assert who_teaches("s", entrants) == who_teaches("s", entrants[::-1]) != who_teaches("s", [])
+    assert student == distilling(RECIPE, 0.5, "s", entrants[::-1])
+    assert student.teacher != distilling(RECIPE, 0.5, "s").teacher == "s"

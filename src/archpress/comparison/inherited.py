@@ -16,9 +16,14 @@ from torch import Tensor
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.comparison.conditions import Conditions
-from archpress.comparison.final_training import FinalStage, FinalTraining, Found, from_scratch
-from archpress.compression.ending import MOST_TEACHERS
-from archpress.compression.finals import Entrant, who_teaches
+from archpress.comparison.final_training import (
+    FinalStage,
+    FinalTraining,
+    Found,
+    from_scratch,
+    under_final_recipe,
+)
+from archpress.compression.finals import MOST_TEACHERS, Entrant, distilling
 from archpress.compression.settings import Settings
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe
@@ -98,12 +103,7 @@ def _student(conditions: Conditions) -> Architecture:
 def _distilling(
     conditions: Conditions, weight: float = DISTILLATION, others: Sequence[Entrant] = ()
 ) -> Recipe:
-    return replace(
-        conditions.settings.final,
-        name="final, distilled",
-        distillation=weight,
-        teacher=who_teaches(conditions.source.key, others),
-    )
+    return distilling(conditions.settings.final, weight, conditions.source.key, others)
 
 
 def taught(stage: FinalStage, found: Found) -> FinalTraining | None:
@@ -113,7 +113,7 @@ def taught(stage: FinalStage, found: Found) -> FinalTraining | None:
     if chosen is None or not weight:
         return from_scratch(stage, found)
     finalists = [
-        Entrant(net, conditions.settings.final, (found.seed,), "finalist")
+        under_final_recipe(stage, net, found.seed).entrant
         for net in found.finalists[:MOST_TEACHERS]
     ]
     recipe = _distilling(conditions, weight, finalists)

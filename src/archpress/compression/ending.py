@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from archpress.architecture import Architecture
-from archpress.compression.finals import Entrant, FinalTrainer, who_teaches
+from archpress.compression.finals import MOST_TEACHERS, Entrant, FinalTrainer, distilling
 from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Search, Task, objective_of
 from archpress.compression.start import begun_with
@@ -11,8 +11,6 @@ from archpress.compression.timing import quick_enough
 from archpress.errors import SpaceError
 from archpress.search.objective import Objective
 from archpress.space import Limits
-
-MOST_TEACHERS = 10  # beside the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +72,8 @@ def finish(
     teacher = None
     if settings.distillation:
         others = entrants[:MOST_TEACHERS]
-        distilled = replace(
-            settings.final,
-            name="final, distilled",
-            distillation=settings.distillation,
-            teacher=who_teaches(f"{source.teacher} {trainer.best_seed(source)}", others),
-        )
+        first = f"{source.teacher} {trainer.best_seed(source)}"
+        distilled = distilling(settings.final, settings.distillation, first, others)
         teacher = trainer.teach(source, distilled, others)
         chosen.append(replace(chosen[0], recipe=distilled))
     if settings.inheritance:

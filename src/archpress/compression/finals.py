@@ -38,6 +38,7 @@ from archpress.search.progress import Progress
 from archpress.store import Store, TrialFilter
 from archpress.whole_files import whole_file
 
+MOST_TEACHERS = 10  # beside the source
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the source in what teachers say
 
 
@@ -212,7 +213,7 @@ class FinalTrainer:
 
         Args:
             source: was trained.
-            recipe: of the students; says who the teachers are, see `who_teaches`.
+            recipe: of the students, by `distilling`: it says who the teachers are.
             others: were trained, with one seed each.
         """
         seed = self.best_seed(source)
@@ -246,17 +247,21 @@ class FinalTrainer:
         return _Said(total.training / len(entrants), total.validation / len(entrants))
 
 
-def who_teaches(first: str, others: Sequence[Entrant]) -> str:
-    """What a recipe says of its teachers.
+def distilling(final: Recipe, weight: float, first: str, others: Sequence[Entrant] = ()) -> Recipe:
+    """The final recipe of students.
 
     Args:
-        first: of the source.
-        others: with one seed each.
+        final: of all who have no teacher.
+        weight: of what the teachers say.
+        first: what the recipe says of the source.
+        others: that teach beside it, with one seed each.
     """
-    if not others:
-        return first
-    names = sorted(f"{other.teacher} {other.seeds[0]}" for other in others)
-    return f"{first} and {len(names)} more, {hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
+    teacher = first
+    if others:
+        names = sorted(f"{other.teacher} {other.seeds[0]}" for other in others)
+        digest = hashlib.sha256(repr(names).encode()).hexdigest()[:16]
+        teacher = f"{first} and {len(names)} more, {digest}"
+    return replace(final, name="final, distilled", distillation=weight, teacher=teacher)
 
 
 class _Said(NamedTuple):
