@@ -24,8 +24,8 @@ FINAL = Recipe("final", epochs=1)
 class Judge:
     """A pool that trains nothing."""
 
-    def __init__(self, data, accuracies, losses):
-        self.data, self.accuracies, self.losses = data, accuracies, losses
+    def __init__(self, data, accuracies, losses, gain):
+        self.data, self.accuracies, self.losses, self.gain = data, accuracies, losses, gain
         self.jobs = []
 
     def run(self, jobs):
@@ -35,7 +35,7 @@ class Judge:
             job.save_weights.parent.mkdir(exist_ok=True)
             job.save_weights.touch()
             metrics = {"accuracy": self.accuracies.get(net.key, 0.8)}
-            metrics["accuracy"] += 0.01 * (job.recipe.distillation > 0)
+            metrics["accuracy"] += self.gain * (job.recipe.distillation > 0)
             metrics["validation_loss"] = self.losses.get(net.key, 0.5)
             place = (self.data.key, job.recipe.key, job.seed)
             yield Trial(net, *place, TrialState.DONE, metrics)
@@ -52,7 +52,7 @@ def end(images, tmp_path, monkeypatch):
     monkeypatch.setattr(FinalTrainer, "teach", teach)
     with Store(tmp_path / "trials.db") as store:
 
-        def end(finalists, accuracies, losses=None, limits=LIMITS, distillation=0.0):
+        def end(finalists, accuracies, losses=None, limits=LIMITS, distillation=0.0, gain=0.01):
             space = space_around(SOURCE, limits)
             settings = replace(settings_for("smoke"), final=FINAL, seeds=2)
             settings = replace(settings, distillation=distillation)
@@ -61,9 +61,11 @@ def end(images, tmp_path, monkeypatch):
                 **{"source": SOURCE, "space": space, "evaluator": brief, "store": store},
                 **{"settings": settings, "seed": 0, "timing": None},
             )
-            pool = Judge(images, accuracies, losses or {})
+            pool = Judge(images, accuracies, losses or {}, gain)
             trainer = FinalTrainer(images, pool, store, tmp_path / "weights", Silent())
             source = Entrant(SOURCE, FINAL, (0, 1), "source")
+            own = Trial(SOURCE, images.key, "brief", 0, TrialState.DONE, {"accuracy": 0.8})
+            store.add(own)
             trainer.train([source], "the source")
             found = SimpleNamespace(finalists=finalists, trials=[])
             end.ending = finish(trainer, task, found, limits, source)
@@ -135,3 +137,13 @@ def test_the_best_is_distilled_from_source_and_finalists_and_a_second_call_train
         assert end.taught_by[0] == found[1].key
         assert {*end.taught_by} == {net.key for net in (*found, *plain)}
     assert end.jobs == []
+
+
+@pytest.mark.parametrize("limits", [LIMITS, Limits(max_accuracy_loss=0.5)])
+@pytest.mark.parametrize(("gain", "is_taught"), [(-0.01, True), (-0.3, False)])
+def test_few_images_do_not_tell_against_a_teacher_unless_the_loss_is_large(
+    end, nets, gain, is_taught, limits
+):
+    _, found = nets
+    recipe = end(found, {}, limits=limits, distillation=0.5, gain=gain).compressed.recipe
+    assert bool(recipe.distillation) == is_taught

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from archpress.architecture import named
-from archpress.evaluation import Trial, TrialState, expected_accuracies
+from archpress.evaluation import (
+    Trial,
+    TrialState,
+    expected_accuracies,
+    noise_of_difference,
+)
 
 
 def trial(accuracy, loss=None):
@@ -70,3 +75,16 @@ def test_a_net_that_learned_nothing_does_not_move_the_others():
     ]
     expected = expected_accuracies(trials, 1000)
     assert expected_accuracies([*trials, trial(0.1, 2.3)], 1000) == [*expected, 0.1]
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 0.9])
+def test_the_noise_of_a_difference_is_that_of_draws(accuracy):
+    right = np.random.default_rng(0).binomial(400, accuracy, (2, 20_000)) / 400
+    assert noise_of_difference(accuracy, 400) == pytest.approx(
+        (right[0] - right[1]).std(), rel=0.02
+    )
+
+
+def test_where_all_is_right_there_is_noise_left():
+    assert noise_of_difference(1.0, 100) > 0.01
+    assert noise_of_difference(0.0, 100) > 0.01

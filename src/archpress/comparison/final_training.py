@@ -10,6 +10,8 @@ from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.errors import EvaluationError
 from archpress.evaluation import Job, Trial
 
+Identity = tuple[str, str, int]  # of a training: keys of its net and recipe, its seed
+
 
 @dataclass(frozen=True, slots=True)
 class FinalTraining:
@@ -19,11 +21,13 @@ class FinalTraining:
         entrant: net, recipe and one seed.
         start: file of weights to start from, where the recipe says so.
         teacher: file of logits, where the recipe distils.
+        unless: another training of the net, kept where it is better by more than noise.
     """
 
     entrant: Entrant
     start: Path | None = None
     teacher: Path | None = None
+    unless: "FinalTraining | None" = None
 
     @property
     def seed(self) -> int:
@@ -31,7 +35,7 @@ class FinalTraining:
         return self.entrant.seeds[0]
 
     @property
-    def identity(self) -> tuple[str, str, int]:
+    def identity(self) -> Identity:
         """Those with one identity are one training."""
         return self.entrant.architecture.key, self.entrant.recipe.key, self.seed
 
@@ -59,9 +63,7 @@ class FinalStage:
             raise EvaluationError(f"the training of the source failed: {trial.error}")
         return entrant
 
-    def train(
-        self, trainings: Sequence[FinalTraining], stage: str
-    ) -> dict[tuple[str, str, int], Trial]:
+    def train(self, trainings: Sequence[FinalTraining], stage: str) -> dict[Identity, Trial]:
         """The trials of final trainings, by identity; what was done before is not done again.
 
         A training that failed is a trial too, and is tried again by the next call.

@@ -107,7 +107,10 @@ def _distilling(
 
 
 def taught(stage: FinalStage, found: Found) -> FinalTraining | None:
-    """The net that our search chose, distilled from source and finalists as `compress` does it."""
+    """The net that our search chose, as `compress` trains it.
+
+    It is distilled from source and finalists, unless it is better without.
+    """
     conditions, chosen = stage.conditions, found.chosen
     weight = conditions.settings.distillation
     if chosen is None or not weight:
@@ -118,7 +121,9 @@ def taught(stage: FinalStage, found: Found) -> FinalTraining | None:
     ]
     recipe = _distilling(conditions, weight, finalists)
     teacher = stage.trainer.teach(stage.source(), recipe, finalists)
-    return FinalTraining(Entrant(chosen, recipe, (found.seed,), "student"), teacher=teacher)
+    student = Entrant(chosen, recipe, (found.seed,), "student")
+    untaught = under_final_recipe(stage, chosen, found.seed)
+    return FinalTraining(student, teacher=teacher, unless=untaught)
 
 
 def distilled(stage: FinalStage, found: Found) -> FinalTraining:

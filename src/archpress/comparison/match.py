@@ -1,6 +1,6 @@
 """`Match`: the searches and final trainings of a comparison, seed after seed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from archpress.architecture import Architecture
@@ -10,6 +10,7 @@ from archpress.comparison.final_training import (
     FinalStage,
     FinalTraining,
     Found,
+    Identity,
     under_final_recipe,
 )
 from archpress.comparison.result import Final, Run
@@ -116,10 +117,12 @@ class Match:
                 continue
             if training is not None:
                 self._trainings[run.arm, seed] = training
-        wanted = [
-            self._trainings[run.arm, seed] for run in runs if (run.arm, seed) in self._trainings
-        ]
-        trials = self.stage.train(wanted, f"seed {seed}, final trainings")
+        of_seed = [place for place in self._trainings if place[1] == seed]
+        wanted = [self._trainings[place] for place in of_seed]
+        others = [one.unless for one in wanted if one.unless]
+        trials = self.stage.train([*wanted, *others], f"seed {seed}, final trainings")
+        for place in of_seed:
+            self._trainings[place] = self._kept(self._trainings[place], trials)
         least = self._least_accuracy()
         finished = []
         for run in runs:
@@ -134,6 +137,17 @@ class Match:
         nets = (trial.architecture for trial in run.ranked)
         finalists = tuple(net for net in nets if net.key in done)
         return contestant.finish(self.stage, Found(chosen, run.seed, finalists))
+
+    def _kept(self, training: FinalTraining, trials: Mapping[Identity, Trial]) -> FinalTraining:
+        """The training, or the other one of the net where that is better by more than noise."""
+        other = training.unless
+        if other is None:
+            return training
+        ours, others = trials[training.identity], trials[other.identity]
+        if not (ours.done and others.done):
+            return training if ours.done else other
+        margin = self.stage.trainer.noise(ours.accuracy_or(0.0))
+        return other if others.accuracy_or(0.0) > ours.accuracy_or(0.0) + margin else training
 
     def _final(self, trial: Trial, least: float) -> Final:
         net = trial.architecture

@@ -31,6 +31,7 @@ from archpress.evaluation import (
     cores,
     expected_accuracies,
     logits_of,
+    noise_of_difference,
     teacher_logits_of,
     torch_threads,
 )
@@ -170,6 +171,10 @@ class FinalTrainer:
         found = [self.done(entrant, entrant.seeds[0]) for entrant in entrants]
         trials = [trial for trial in found if trial is not None]
         return expected_accuracies(trials, len(self.data.validation.labels))
+
+    def noise(self, accuracy: float) -> float:
+        """Standard error of the difference of two such accuracies on the validation images."""
+        return noise_of_difference(accuracy, len(self.data.validation.labels))
 
     def best_seed(self, entrant: Entrant) -> int:
         """The seed with the best validation accuracy."""

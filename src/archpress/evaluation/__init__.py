@@ -4,6 +4,7 @@
     train                   the one training loop
     Candidate, Trial        what is asked for, what came of it
     expected_accuracies     of trials, to choose among nets that few images judged
+    noise_of_difference     of two accuracies, to tell whether one is better
     Evaluator               candidates in, trials out; anybody may write another
       SerialEvaluator       trains in this process
       Pool                  trains several at once, and does jobs; `open_pool` makes one
@@ -23,7 +24,7 @@ and seed give the same trial in every evaluator that trains.
 from archpress.evaluation.averaged import Averaged, averaged, averaged_key
 from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, Pool, SerialEvaluator
-from archpress.evaluation.expected import expected_accuracies
+from archpress.evaluation.expected import expected_accuracies, noise_of_difference
 from archpress.evaluation.inheriting import Inheriting
 from archpress.evaluation.job import Job, run_job, save_weights
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
@@ -91,6 +92,7 @@ __all__ = [
     "logits_of",
     "measure_in_turns",
     "measure_latency",
+    "noise_of_difference",
     "onnx_stopwatch",
     "open_pool",
     "paper",

@@ -43,3 +43,14 @@ def expected_accuracies(trials: Sequence[Trial], images: int) -> list[float]:
     believed = max(0.0, varies - noise) / max(varies, 1e-12)
     measured[near] = line + believed * off
     return list(map(float, measured))
+
+
+def noise_of_difference(accuracy: float, images: int) -> float:
+    """Standard error of the difference of two such accuracies, each of so many images.
+
+    Args:
+        accuracy: near both; all or nothing right is taken for one image from it.
+        images: that were looked at.
+    """
+    share = min(max(accuracy, 1 / images), 1 - 1 / images)
+    return math.sqrt(2 * share * (1 - share) / images)
