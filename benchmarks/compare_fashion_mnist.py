@@ -39,13 +39,15 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--whole", action="store_true", help="all images, 30 epochs")
-    parser.add_argument("--finalists", type=int, default=7, help="beside two hand-made nets")
+    parser.add_argument("--semifinalists", type=int, default=20)
+    parser.add_argument("--finalists", type=int, default=3, help="beside two hand-made nets")
     parser.add_argument("--join", type=Path, action="append", default=[], help="another RUN")
     given = parser.parse_args()
     settings = replace(
         settings_for("quick"),
         trial=quick(epochs=3, train_images=2000, spare_images=3000),
         final=replace(final(epochs=30 if given.whole else 12, flip=True), evaluate_every=0),
+        semifinalists=given.semifinalists,
         finalists=given.finalists,
         distillation=Settings.distillation,
     )

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from archpress.architecture import Layer, chain, named
@@ -52,8 +53,8 @@ def run(images, settings, tmp_path):
     """Compares tiny's smaller versions, in this test's folder."""
 
     def compared(arms, limits=LIMITS, **more):
-        more = {"budget": 3, "seeds": 1, "workers": 1, "device": "cpu", "run": tmp_path} | more
-        return compare("tiny", images, limits, arms=arms, settings=settings, **more)
+        usual = {"budget": 3, "seeds": 1, "workers": 1, "device": "cpu", "run": tmp_path}
+        return compare("tiny", images, limits, arms=arms, **usual | {"settings": settings} | more)
 
     return compared
 
@@ -152,6 +153,20 @@ def test_finalists_are_trained_out_of_the_budget_and_validation_chooses(run, mak
     assert one.training_seconds > sum(trial.seconds for trial in one.trials)
     again = run([make(), make("plays", has_finalists=True)], budget=12)
     assert again.runs == compared.runs
+
+
+@pytest.mark.slow
+def test_a_semifinal_out_of_the_budget_leaves_the_best_of_the_search(run, make, settings):
+    with_semifinal = replace(settings, semifinalists=4, finalists=1)
+    (one,) = run([make(has_finalists=True)], budget=18, settings=with_semifinal).runs
+    recipes = {"semifinal": with_semifinal.semifinal.key, "final": with_semifinal.final.key}
+    assert (len(one.trials), len(one.semifinal), len(one.finalists), one.trained) == (11, 6, 1, 18)
+    assert {trial.recipe for trial in one.semifinal} == {recipes["semifinal"]}
+    assert {trial.recipe for trial in one.finalists} == {recipes["final"]}
+    (kept,) = [trial.architecture.key for trial in one.finalists]
+    accuracies = {trial.architecture.key: trial.accuracy for trial in one.semifinal}
+    assert accuracies[kept] >= np.median([*accuracies.values()])
+    assert one.training_seconds > sum(trial.seconds for trial in (*one.trials, *one.finalists))
 
 
 @pytest.mark.slow

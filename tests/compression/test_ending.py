@@ -18,7 +18,7 @@ from archpress.store import Store
 
 SOURCE = named("tiny", (1, 28, 28))
 LIMITS = Limits(max_parameters=3000)
-FINAL = Recipe("final", epochs=1)
+FINAL = Recipe("final", epochs=4)
 
 
 class Judge:
@@ -26,7 +26,7 @@ class Judge:
 
     def __init__(self, data, accuracies, losses, gain):
         self.data, self.accuracies, self.losses, self.gain = data, accuracies, losses, gain
-        self.jobs = []
+        self.in_semifinal, self.jobs = {}, []
 
     def run(self, jobs):
         for job in jobs:
@@ -37,6 +37,8 @@ class Judge:
             metrics = {"accuracy": self.accuracies.get(net.key, 0.8)}
             metrics["accuracy"] += self.gain * (job.recipe.distillation > 0)
             metrics["validation_loss"] = self.losses.get(net.key, 0.5)
+            if job.recipe.name == "semifinal":
+                metrics["accuracy"] = self.in_semifinal.get(net.key, 0.5)
             place = (self.data.key, job.recipe.key, job.seed)
             yield Trial(net, *place, TrialState.DONE, metrics)
 
@@ -52,16 +54,27 @@ def end(images, tmp_path, monkeypatch):
     monkeypatch.setattr(FinalTrainer, "teach", teach)
     with Store(tmp_path / "trials.db") as store:
 
-        def end(finalists, accuracies, losses=None, limits=LIMITS, distillation=0.0, gain=0.01):
+        def end(
+            finalists,
+            accuracies,
+            losses=None,
+            *,
+            limits=LIMITS,
+            distillation=0.0,
+            gain=0.01,
+            semifinal=None,
+            places=10,
+        ):
             space = space_around(SOURCE, limits)
             settings = replace(settings_for("smoke"), final=FINAL, seeds=2)
-            settings = replace(settings, distillation=distillation)
+            settings = replace(settings, finalists=places, distillation=distillation)
             brief = SimpleNamespace(data_key=images.key, recipe_key="brief")
             task = SimpleNamespace(
                 **{"source": SOURCE, "space": space, "evaluator": brief, "store": store},
                 **{"settings": settings, "seed": 0, "timing": None},
             )
             pool = Judge(images, accuracies, losses or {}, gain)
+            pool.in_semifinal = semifinal or {}
             trainer = FinalTrainer(images, pool, store, tmp_path / "weights", Silent())
             source = Entrant(SOURCE, FINAL, (0, 1), "source")
             own = Trial(SOURCE, images.key, "brief", 0, TrialState.DONE, {"accuracy": 0.8})
@@ -147,3 +160,16 @@ def test_few_images_do_not_tell_against_a_teacher_unless_the_loss_is_large(
     _, found = nets
     recipe = end(found, {}, limits=limits, distillation=0.5, gain=gain).compressed.recipe
     assert bool(recipe.distillation) == is_taught
+
+
+def test_only_the_best_of_a_short_training_are_trained_to_the_end(end, nets):
+    _, found = nets
+    short = {net.key: 0.1 + 0.2 * at for at, net in enumerate(found)}
+    accuracies = {found[0].key: 0.95, found[-2].key: 0.9}
+    losses = {found[-2].key: 0.3}
+    for trainings in (len(found), 0):
+        ending = end(found, accuracies, losses, semifinal=short, places=2)
+        assert ending.compressed.architecture == found[-2]
+        names = [job.recipe.name for job in end.jobs]
+        assert names.count("semifinal") == trainings
+    assert len(end.jobs) == 0

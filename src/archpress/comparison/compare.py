@@ -196,7 +196,7 @@ def _begin(
 ) -> Comparison:
     """A comparison of which nothing is known yet."""
     source, images, settings = conditions.source, conditions.images, conditions.settings
-    shrinks = Objective(conditions.limits).shrinks
+    objective = Objective(conditions.limits)
     return Comparison(
         source={
             "name": name,
@@ -212,16 +212,13 @@ def _begin(
             "classes": images.classes,
         },
         limits=conditions.limits.to_dict(),
-        recipes={
-            "trial": {**recipe_facts(settings.trial), "key": settings.trial_key},
-            "final": recipe_facts(settings.final),
-        },
+        recipes=recipe_facts(settings, objective, settings.final),
         contestants=tuple(contestants),
         budget=budget,
         batch=settings.batch,
         seeds=seeds,
         first_seed=first_seed,
-        goal="compression" if shrinks else "accuracy",
+        goal="compression" if objective.shrinks else "accuracy",
         runs=(),
         complete=False,
         folder=conditions.folder,

@@ -11,12 +11,13 @@ from archpress.comparison.final_training import (
     FinalTraining,
     Found,
     Identity,
-    under_final_recipe,
 )
+from archpress.comparison.play_off import NO_PLACES, PlayOff
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
+from archpress.compression.first import hand_made_finalists
 from archpress.errors import ArchpressError
-from archpress.evaluation import Trial, expected_accuracies
+from archpress.evaluation import Trial
 from archpress.search import Arm
 from archpress.space import Limits
 
@@ -55,10 +56,10 @@ class Match:
             begin = len(self.runs)
             for contestant, arm in self.contestants:
                 known, name = None, contestant.searches_as or contestant.name
-                finalists = self.searcher.finalists if contestant.has_finalists else 0
+                places = self.searcher.places(objective) if contestant.has_finalists else NO_PLACES
                 if arm is not None:
-                    known = self.searcher.recorded(name, objective, seed, finalists)
-                    run = known or self.searcher.run(name, arm, objective, seed, finalists)
+                    known = self.searcher.recorded(name, objective, seed, places)
+                    run = known or self.searcher.run(name, arm, objective, seed, places)
                 else:
                     run = Run(name, seed, objective, (), (), 0.0)
                 self.runs.append(replace(run, arm=contestant.name))
@@ -70,40 +71,21 @@ class Match:
                 tell(self.runs)
 
     def _play_off(self, runs: Sequence[Run], seed: int) -> list[Run]:
-        """Train the finalists of the arms that have some, and put the best of them first."""
+        """Longer trainings for the nets of the arms that have finalists."""
         with_finalists = {one.name for one, _ in self.contestants if one.has_finalists}
-        trainings = {
-            run.arm: [
-                under_final_recipe(self.stage, trial.architecture, seed) for trial in run.ranked
-            ]
-            for run in runs
-            if run.arm in with_finalists and len(run.ranked) > 1
-        }
-        wanted = [training for of_arm in trainings.values() for training in of_arm]
-        trained = self.stage.train(wanted, f"seed {seed}, finalists")
-        return [
-            self._best_first(
-                run, [trained[training.identity] for training in trainings.get(run.arm, ())]
-            )
-            for run in runs
-        ]
-
-    def _best_first(self, run: Run, finals: Sequence[Trial]) -> Run:
-        """The run with its nets in the order of these final trainings; failed ones last."""
-        objective = replace(run.objective, least_accuracy=self._least_accuracy())
-        done = [trial for trial in finals if trial.done]
-        expected = expected_accuracies(done, len(self.conditions.images.validation.labels))
-        losses = {
-            trial.architecture.key: objective.loss(
-                trial.architecture, trial.accuracy_or(0.0), accuracy
-            )
-            for trial, accuracy in zip(done, expected, strict=True)
-        }
-        places = {key: place for place, key in enumerate(sorted(losses, key=lambda k: losses[k]))}
-        ranked = sorted(
-            run.ranked, key=lambda trial: places.get(trial.architecture.key, len(places))
-        )
-        return replace(run, ranked=tuple(ranked), finalists=tuple(finals))
+        playing = {run.arm: run for run in runs if run.arm in with_finalists and run.ranked[1:]}
+        if not playing:
+            return list(runs)
+        searcher = self.searcher
+        of_search = next(iter(playing.values())).objective  # one for all searches of a seed
+        objective = replace(of_search, least_accuracy=self._least_accuracy())
+        plain = frozenset(net.key for net in hand_made_finalists(searcher.space))
+        play_off = PlayOff(self.stage, objective, self.conditions.settings, plain, seed)
+        places = searcher.places(of_search)
+        if places.semifinal:
+            playing = play_off.semifinal(playing, places)
+        playing = play_off.final(playing)
+        return [playing.get(run.arm, run) for run in runs]
 
     def _finish(self, runs: Sequence[Run], seed: int) -> list[Run]:
         """One final training for the net of each arm; all arms' together, so that no core waits."""

@@ -46,6 +46,7 @@ class Run:
             search, or all its trials failed. Where there are finalists, validation after their
             final trainings puts the best of them first.
         own_seconds: wall time of the search without its trainings.
+        semifinal: short final trainings that were needed to choose finalists.
         finalists: final trainings that were needed to choose.
         final: None before the final training, or where there is no net.
         problem: why there is no net though one was to be made; else "".
@@ -57,6 +58,7 @@ class Run:
     trials: tuple[Trial, ...]
     ranked: tuple[Trial, ...]
     own_seconds: float
+    semifinal: tuple[Trial, ...] = ()
     finalists: tuple[Trial, ...] = ()
     final: Final | None = None
     problem: str = ""
@@ -74,12 +76,12 @@ class Run:
     @property
     def trained(self) -> int:
         """Architectures out of the budget; one that is trained briefly and to the end is two."""
-        return len(self.trials) + len(self.finalists)
+        return len(self.trials) + len(self.semifinal) + len(self.finalists)
 
     @property
     def training_seconds(self) -> float:
         """Of all of them, as if each was trained for this arm, one after the other."""
-        return sum(trial.seconds for trial in (*self.trials, *self.finalists))
+        return sum(trial.seconds for trial in (*self.trials, *self.semifinal, *self.finalists))
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Comparison:
         source: name, "key", "parameters" and "macs" of the net.
         data: "name", "key" and counts of the images.
         limits: the user's, as plain values.
-        recipes: "trial" and "final", as plain values.
+        recipes: "trial" and "final", and "semifinal" where ours has one, as plain values.
         contestants: in the order in which they ran.
         budget: architectures that each search may train.
         batch: architectures that are asked for at once.
@@ -258,6 +260,7 @@ class Comparison:
                 "seed": run.seed,
                 "budget": self.budget,
                 "trained": run.trained,
+                "semifinalists": len(run.semifinal),
                 "finalists": len(run.finalists),
                 "failed": run.failed,
                 f"best_trial_{self.goal}": best[-1] if best else None,

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from archpress.architecture import Architecture
 from archpress.comparison.conditions import Conditions
+from archpress.comparison.play_off import NO_PLACES, Places, places_in
 from archpress.comparison.result import Run
-from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import objective_against
 from archpress.evaluation import Candidate, Evaluator, Trial
 from archpress.search import Arm, Objective, Problem, Progress, note_of, run_arm, told_of_waiting
@@ -21,7 +21,6 @@ from archpress.version import __version__
 from archpress.whole_files import write_text
 
 SEARCHES = "searches"  # folder of the records
-LEAST_BRIEF = 4  # at least so many trainings of a budget for each that is a final one
 
 
 class AskedRecord(BaseModel):
@@ -81,15 +80,17 @@ class Searcher:
         (own,) = evaluate_once(self.evaluator, self.store, source, seed=seed, retry_failed=True)
         return objective_against(own.trial, limits)
 
-    @property
-    def finalists(self) -> int:
-        """Nets of a search that get a final training each, where an arm has finalists."""
-        plain = hand_made_finalists(self.space)
-        wanted = self.conditions.settings.finalists + len(plain)  # as `compress` has them
-        return min(wanted, self.budget // LEAST_BRIEF)
+    def places(self, objective: Objective) -> Places:
+        """Of the nets of one search, where an arm has finalists."""
+        return places_in(self.conditions.settings, self.space, objective, self.budget)
 
     def run(
-        self, name: str, arm: Arm[Architecture], objective: Objective, seed: int, finalists: int = 0
+        self,
+        name: str,
+        arm: Arm[Architecture],
+        objective: Objective,
+        seed: int,
+        places: Places = NO_PLACES,
     ) -> Run:
         """Let an arm search.
 
@@ -98,16 +99,16 @@ class Searcher:
             arm: searches.
             objective: of this seed.
             seed: of the search and its trials.
-            finalists: architectures of the budget that are left for final trainings.
+            places: of its nets in longer trainings, which the budget pays too.
         """
-        problem = self._problem(objective, seed, finalists)
+        problem = self._problem(objective, seed, places)
         self.progress.stage(f"seed {seed}, {name}", problem.budget)
         asking = _Asking(self, problem)
         telling = replace(problem, tell=asking.tell)
         started = time.perf_counter()
         trials = run_arm(arm, telling, asking)
         asking.tell("naming the best")
-        ranked = tuple(arm.rank(telling, trials, max(1, finalists))) if trials else ()
+        ranked = tuple(arm.rank(telling, trials, places.nets)) if trials else ()
         seconds = max(0.0, time.perf_counter() - started - asking.seconds)
         run = Run(name, seed, objective, tuple(trials), ranked, seconds)
         asked = [
@@ -121,16 +122,16 @@ class Searcher:
         ]
         keys = [trial.architecture.key for trial in ranked]
         record = SearchRecord(asked=asked, ranked=keys, own_seconds=seconds)
-        write_text(self._path(name, problem), record.model_dump_json() + "\n")
+        write_text(self._path(name, problem, places), record.model_dump_json() + "\n")
         self.progress.say(_told(run))
         return run
 
     def recorded(
-        self, name: str, objective: Objective, seed: int, finalists: int = 0
+        self, name: str, objective: Objective, seed: int, places: Places = NO_PLACES
     ) -> Run | None:
         """What a search found before; None where there is no record of it with all its trials."""
-        problem = self._problem(objective, seed, finalists)
-        path = self._path(name, problem)
+        problem = self._problem(objective, seed, places)
+        path = self._path(name, problem, places)
         try:
             record = SearchRecord.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError):  # there is none: the search is made, over stored trials
@@ -153,12 +154,12 @@ class Searcher:
             record.own_seconds,
         )
 
-    def _problem(self, objective: Objective, seed: int, finalists: int) -> Problem[Architecture]:
+    def _problem(self, objective: Objective, seed: int, places: Places) -> Problem[Architecture]:
         space = Neighbourhood(self.conditions.source, self.space)
-        budget, batch = self.budget - finalists, self.conditions.settings.batch
+        budget, batch = self.budget - places.trainings, self.conditions.settings.batch
         return Problem(space, objective, budget, batch, seed)
 
-    def _path(self, name: str, problem: Problem[Architecture]) -> Path:
+    def _path(self, name: str, problem: Problem[Architecture], places: Places) -> Path:
         """Of the record; another budget, recipe or limit has another one."""
         settings = replace(self.conditions.settings.of_search(), rounds=1)  # the budget says
         about = (
@@ -167,6 +168,7 @@ class Searcher:
             settings,
             (self.evaluator.data_key, self.evaluator.recipe_key),
             (problem.budget, problem.batch, problem.seed, __version__),
+            *([places] if places.semifinal else []),
         )
         digest = hashlib.sha256(repr(about).encode()).hexdigest()[:12]
         return self.conditions.folder / SEARCHES / f"{name}-{problem.seed}-{digest}.json"

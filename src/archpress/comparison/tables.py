@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from archpress.comparison.contestants import OURS
@@ -140,14 +140,18 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("seeds", f"{comparison.seeds}, from {comparison.first_seed}"),
         ("trial recipe", training(trial)),
         ("final recipe", f"{training(final)}, one training a seed"),
-        *_ending_of_ours(comparison),
+        *_ending_of_ours(comparison, training),
     ]
 
 
-def _ending_of_ours(comparison: Comparison) -> Iterator[tuple[str, str]]:
+def _ending_of_ours(
+    comparison: Comparison, training: Callable[[Mapping[str, Any]], str]
+) -> Iterator[tuple[str, str]]:
     """What its final trainings have that those of other arms do not."""
     if not any(one.name == OURS and one.has_finalists for one in comparison.contestants):
         return
+    if any(run.semifinal for run in comparison.runs):
+        yield f"semifinal of {OURS}", training(comparison.recipes["semifinal"])
     told = "validation chooses among finalists"
     if weight := comparison.distillation:
         told += f", and the best is distilled from the source and them, weight {weight:g}"

@@ -6,6 +6,7 @@ from archpress.architecture import Architecture
 from archpress.compression.finals import MOST_TEACHERS, Entrant, FinalTrainer, distilling
 from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Search, Task, objective_of
+from archpress.compression.settings import Settings
 from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough
 from archpress.errors import SpaceError
@@ -48,14 +49,12 @@ def finish(
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
     hand_made = _hand_made(task, objective, finalists[0])
     known = [net for net in trainer.known(settings.final, 0) if net.key != source.architecture.key]
-    of_form = [net for net in known if task.space.out_of_form(net) is None]
-    finalists = [*finalists, *(net for net in of_form if objective.limits.allow(net))]
+    known = [net for net in known if task.space.out_of_form(net) is None]
     if task.timing and limits.limits_latency:
-        finalists = quick_enough(finalists, hand_made, task.space, limits, task.timing)
-
-    def loss(entrant: Entrant, expected: float | None = None) -> tuple[float, float]:
-        return objective.loss(entrant.architecture, trainer.validation(entrant).mean, expected)
-
+        beside = [*hand_made, *known]
+        finalists = quick_enough(finalists, beside, task.space, limits, task.timing)
+    finalists = _through_semifinal(finalists, trainer, settings, objective)
+    finalists += [net for net in known if objective.limits.allow(net)]
     seeds = tuple(range(settings.seeds))
     references = [Entrant(net, settings.final, seeds, "reference") for net in hand_made[:1]]
     nets = {net.key: net for net in (*hand_made, *finalists)}
@@ -66,8 +65,7 @@ def finish(
     trained = trainer.train([*entrants, *references], "training finalists")
     references = [entrant for entrant in references if entrant in trained]
     entrants = [replace(entrant, seeds=seeds[:1]) for entrant in trained]
-    judged = zip(entrants, trainer.expected(entrants), strict=True)
-    entrants = [one for one, _ in sorted(judged, key=lambda pair: loss(*pair))]
+    entrants = trainer.best_first(entrants, objective)
     chosen = [replace(entrants[0], seeds=seeds, role="compressed")]
     teacher = None
     if settings.distillation:
@@ -79,6 +77,9 @@ def finish(
     if settings.inheritance:
         chosen += [begun_with(source, entrant, trainer) for entrant in chosen]
     trained = trainer.train(chosen, "training the result", teacher=teacher)
+
+    def loss(entrant: Entrant, expected: float | None = None) -> tuple[float, float]:
+        return objective.loss(entrant.architecture, trainer.validation(entrant).mean, expected)
 
     def final_loss(entrant: Entrant) -> tuple[float, ...]:
         """Few images cannot tell a small gain of being taught: more must speak against it."""
@@ -92,6 +93,18 @@ def finish(
         compressed = min([compressed, source], key=loss)
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)
+
+
+def _through_semifinal(
+    nets: list[Architecture], trainer: FinalTrainer, settings: Settings, objective: Objective
+) -> list[Architecture]:
+    """The nets that a short final training finds best: trials are too brief to tell them apart."""
+    if len(nets) <= settings.finalists:
+        return list(nets)
+    entrants = [Entrant(net, settings.semifinal, (0,), "semifinalist") for net in nets]
+    trained = trainer.train(entrants, "training semifinalists")
+    best = trainer.best_first(trained, replace(objective, least_accuracy=0.0))
+    return [entrant.architecture for entrant in best[: settings.finalists]]
 
 
 def _is_allowed(source: Architecture, task: Task, objective: Objective) -> bool:

@@ -4,12 +4,27 @@ from dataclasses import asdict
 from typing import Any
 
 from archpress.compression.search import Search
+from archpress.compression.settings import Settings
 from archpress.data import ImageData
 from archpress.evaluation import Recipe
+from archpress.search import Objective
 
 
-def recipe_facts(recipe: Recipe) -> dict[str, Any]:
-    """How networks were trained."""
+def recipe_facts(settings: Settings, objective: Objective, final: Recipe) -> dict[str, Any]:
+    """How networks were trained.
+
+    Args:
+        settings: whose trials, and semifinal where there is one.
+        objective: of the search.
+        final: recipe of the result.
+    """
+    facts = {"trial": {**_facts(settings.trial), "key": settings.trial_key}}
+    if settings.has_semifinal(objective):
+        facts["semifinal"] = _facts(settings.semifinal)
+    return {**facts, "final": _facts(final)}
+
+
+def _facts(recipe: Recipe) -> dict[str, Any]:
     return {"key": recipe.key, **asdict(recipe)}
 
 

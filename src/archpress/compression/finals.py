@@ -35,6 +35,7 @@ from archpress.evaluation import (
     teacher_logits_of,
     torch_threads,
 )
+from archpress.search.objective import Objective
 from archpress.search.progress import Progress
 from archpress.store import Store, TrialFilter
 from archpress.whole_files import whole_file
@@ -166,11 +167,17 @@ class FinalTrainer:
         trials = [self._find(entrant.architecture, entrant.recipe, seed) for seed in entrant.seeds]
         return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
 
-    def expected(self, entrants: Sequence[Entrant]) -> list[float]:
-        """Accuracies to choose by, of entrants with one recipe and seed each."""
+    def best_first(self, entrants: Sequence[Entrant], objective: Objective) -> list[Entrant]:
+        """Entrants that were trained by one recipe and with one seed each, first the best."""
         found = [self.done(entrant, entrant.seeds[0]) for entrant in entrants]
         trials = [trial for trial in found if trial is not None]
-        return expected_accuracies(trials, len(self.data.validation.labels))
+        expected = expected_accuracies(trials, len(self.data.validation.labels))
+        losses = [
+            objective.loss(trial.architecture, trial.accuracy_or(0.0), accuracy)
+            for trial, accuracy in zip(trials, expected, strict=True)
+        ]
+        places = sorted(range(len(losses)), key=lambda place: losses[place])
+        return [entrants[place] for place in places]
 
     def noise(self, accuracy: float) -> float:
         """Standard error of the difference of two such accuracies on the validation images."""

@@ -14,6 +14,7 @@ from archpress.compression.timing import Timing, latencies, latency_check, laten
 from archpress.data import ImageData, Split
 from archpress.errors import DataError
 from archpress.evaluation import Latency
+from archpress.search import Objective
 from archpress.space import COSTS, Limits
 from archpress.space.limits import ROUNDING
 
@@ -100,10 +101,7 @@ def measure(
         compression=source.parameters / compressed.parameters,
         trials=trials,
         seconds={},
-        recipes={
-            "trial": {**recipe_facts(task.settings.trial), "key": task.settings.trial_key},
-            "final": recipe_facts(ending.compressed.recipe),
-        },
+        recipes=recipe_facts(task.settings, Objective(limits), ending.compressed.recipe),
         data=data_facts(data, (split is not None and len(split)) or 0),
         surrogate=surrogate_facts(found),
         trust=asdict(found.trust),

@@ -128,14 +128,15 @@ def search(task: Task, limits: Limits) -> Search:
             _learn(task, learner, settings.rounds + 1)
         trials = _trials(task)
         objective = objective_of(task, limits)
-        finalists = learner.finalists(trials, objective, settings.finalists)
+        count = settings.best_of_search(objective)
+        finalists = learner.finalists(trials, objective, count)
         if not finalists:  # all too slow: they will be narrowed
             untimed = replace(objective, limits=replace(limits, max_latency=None))
-            finalists = learner.finalists(trials, untimed, settings.finalists)
+            finalists = learner.finalists(trials, untimed, count)
         trust = trust_of(
             learner.embedding,
             trials,
-            finalists,
+            finalists[: settings.finalists],
             objective,
             settings.proposals.descent,
             task.rng(4),

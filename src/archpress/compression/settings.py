@@ -10,11 +10,13 @@ from archpress.embedding.paper import PaperSettings
 from archpress.errors import EvaluationError
 from archpress.evaluation import AUGMENTATIONS, Precision, Recipe, averaged_key, final, quick
 from archpress.search.descent import DescentSettings
+from archpress.search.objective import Objective
 from archpress.search.proposals import ProposalSettings
 
 # Sets whose mirrored images are still of their class; digits are not.
 MIRRORED = ("fashion-mnist", "fashion-mnist-sample", "cifar10", "cifar100")
 
+SEMIFINAL_SHARE = 0.25  # of the epochs of a final training
 
 _LEAST = (
     ("seeds", 1),
@@ -39,7 +41,9 @@ class Settings:
         first: architectures that are trained before the first round.
         rounds: of propose, train, refit.
         batch: architectures a round.
-        finalists: best nets of the search that get a final training each.
+        semifinalists: best nets of the search that get a short final training each, where an
+            accuracy is the aim; 0: none do.
+        finalists: best nets of those, or of the search, that get a final training each.
         pool: unlabelled architectures for the embedding.
         paper_share: share of the pool and of the first trials from the paper's sampler.
         fit: how the embedding is fitted.
@@ -63,6 +67,7 @@ class Settings:
     first: int = 60
     rounds: int = 8
     batch: int = 8
+    semifinalists: int = field(default=0, repr=False)
     finalists: int = 3
     pool: int = 4000
     paper_share: float = 0.2
@@ -77,6 +82,20 @@ class Settings:
     memory_limit: int | None = None
 
     @property
+    def semifinal(self) -> Recipe:
+        """The final recipe with a part of its epochs, to choose finalists."""
+        epochs = max(1, round(SEMIFINAL_SHARE * self.final.epochs))
+        return replace(self.final, name="semifinal", epochs=epochs)
+
+    def has_semifinal(self, objective: Objective) -> bool:
+        """Whether a short final training chooses the finalists: not where size is the aim."""
+        return self.semifinalists > self.finalists and not objective.shrinks
+
+    def best_of_search(self, objective: Objective) -> int:
+        """How many nets of a search go on, to the semifinal or the final."""
+        return self.semifinalists if self.has_semifinal(objective) else self.finalists
+
+    @property
     def trial_key(self) -> str:
         """Of what the trials of a search are made with."""
         return averaged_key(self.trial, self.initialisations)
@@ -87,6 +106,7 @@ class Settings:
             self,
             final=self.trial,
             seeds=1,
+            semifinalists=0,
             finalists=1,
             distillation=0.0,
             inheritance=False,
@@ -188,7 +208,7 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 paper=PaperSettings(iterations=40_000),
             )
         case "standard":
-            return Settings(quick(flip=mirrored), final(epochs=12, flip=mirrored))
+            return Settings(quick(flip=mirrored), final(epochs=12, flip=mirrored), semifinalists=12)
         case "thorough":
             return Settings(
                 quick(epochs=5, train_images=10_000, flip=mirrored),
@@ -198,6 +218,7 @@ def _settings(effort: str, *, mirrored: bool) -> Settings:
                 first=120,
                 rounds=20,
                 batch=10,
+                semifinalists=20,
                 finalists=5,
                 pool=12_000,
                 fit=FitSettings(steps=3000),

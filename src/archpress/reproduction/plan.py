@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from archpress.architecture import Architecture
+from archpress.comparison.play_off import NO_PLACES, places_in
 from archpress.compression.first import hand_made_finalists
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
@@ -16,7 +17,7 @@ from archpress.evaluation import Recipe, choose_device, train
 from archpress.evaluation.pool import default_workers
 from archpress.reproduction.experiment import BASE, Experiment
 from archpress.reproduction.scales import Scale
-from archpress.search import Progress, Silent
+from archpress.search import Objective, Progress, Silent
 from archpress.space import (
     Neighbourhood,
     PaperSampler,
@@ -126,6 +127,7 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
     plain = hand_made_finalists(space)
     results = [net for net in (*plain[:1], narrow_to_fit(source, space)) if net is not None]
     finals = 0
+    usual = places_in(settings, space, Objective(experiment.limits), scale.nets)
     contestants = experiment.contestants()
     names = {one.name for one in contestants}
     for contestant in contestants:
@@ -134,11 +136,14 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
             continue
         finals += seeds
         if contestant.spends_budget and contestant.searches_as not in names:
-            kept = settings.finalists + len(plain) if contestant.has_finalists else 0
-            finals += seeds * kept
-            trainings = seeds * (scale.nets - kept) * settings.initialisations
+            places = usual if contestant.has_finalists else NO_PLACES
+            finals += seeds * (places.final + places.plain)
+            trainings = seeds * (scale.nets - places.trainings) * settings.initialisations
             nets = _candidates(contestant.name, source, space, scale)
             yield _Kind(f"trials, {contestant.name}", trainings, settings.trial, nets)
+            if places.semifinal:
+                trainings = seeds * places.semifinal
+                yield _Kind(f"semifinal, {contestant.name}", trainings, settings.semifinal, results)
     yield _Kind("final trainings", finals, settings.final, results)
 
 

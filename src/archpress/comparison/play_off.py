@@ -1,0 +1,134 @@
+"""`PlayOff`: of a search's best nets, longer trainings put the best first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from archpress.architecture import Architecture
+from archpress.comparison.final_training import FinalStage, FinalTraining
+from archpress.comparison.result import Run
+from archpress.compression.finals import Entrant
+from archpress.compression.first import hand_made_finalists
+from archpress.compression.settings import Settings
+from archpress.evaluation import Recipe, Trial
+from archpress.search import Objective
+from archpress.space import SearchSpace
+
+LEAST_BRIEF = 4  # at least so many trainings of a budget for each that is a final one
+MOST_LONGER = 0.5  # of a budget, for semifinal and final
+
+
+class Places(NamedTuple):
+    """How many nets of a search are trained on, out of its budget.
+
+    Attributes:
+        semifinal: found ones that get a short final training; 0: there is none.
+        final: found ones that get a whole one.
+        plain: hand-made ones that get one too.
+    """
+
+    semifinal: int = 0
+    final: int = 0
+    plain: int = 0
+
+    @property
+    def nets(self) -> int:
+        """That the search has to name, the hand-made ones among them."""
+        return max(1, max(self.semifinal, self.final) + self.plain)
+
+    @property
+    def trainings(self) -> int:
+        """That they take."""
+        return sum(self)
+
+
+NO_PLACES = Places()
+
+
+def places_in(settings: Settings, space: SearchSpace, objective: Objective, budget: int) -> Places:
+    """As `compress` has them, or fewer where the budget is small."""
+    plain = len(hand_made_finalists(space))
+    final = min(settings.finalists + plain, budget // LEAST_BRIEF)
+    plain = min(plain, max(0, final - 1))
+    final -= plain
+    left = int(MOST_LONGER * budget) - final - plain
+    semifinal = min(settings.best_of_search(objective), left)
+    return Places(semifinal if semifinal > final else 0, final, plain)
+
+
+@dataclass(frozen=True)
+class PlayOff:
+    """Of searches with one seed.
+
+    Attributes:
+        stage: makes the trainings.
+        objective: that nets are judged by after a final training.
+        settings: with the recipes.
+        plain: keys of the hand-made nets, which need no semifinal.
+        seed: of the searches.
+    """
+
+    stage: FinalStage
+    objective: Objective
+    settings: Settings
+    plain: frozenset[str]
+    seed: int
+
+    def semifinal(self, runs: Mapping[str, Run], places: Places) -> dict[str, Run]:
+        """The runs by arm, with the best only of the nets that were found."""
+        nets = {
+            arm: [trial.architecture for trial in run.ranked if not self._is_plain(trial)]
+            for arm, run in runs.items()
+        }
+        objective = replace(self.objective, least_accuracy=0.0)
+        heats = self._heats(nets, self.settings.semifinal, objective, "semifinal")
+        after = {}
+        for arm, run in runs.items():
+            best = heats[arm].order[: places.final]
+            kept = [trial for key in best for trial in run.ranked if trial.architecture.key == key]
+            kept += [trial for trial in run.ranked if self._is_plain(trial)]
+            after[arm] = replace(run, ranked=tuple(kept), semifinal=tuple(heats[arm].trials))
+        return after
+
+    def final(self, runs: Mapping[str, Run]) -> dict[str, Run]:
+        """The runs by arm with their nets in the order of final trainings; failed ones last."""
+        nets = {arm: [trial.architecture for trial in run.ranked] for arm, run in runs.items()}
+        heats = self._heats(nets, self.settings.final, self.objective, "finalists")
+        after = {}
+        for arm, run in runs.items():
+            places = {key: place for place, key in enumerate(heats[arm].order)}
+            ranked = sorted(run.ranked, key=lambda t: places.get(t.architecture.key, len(places)))
+            after[arm] = replace(run, ranked=tuple(ranked), finalists=tuple(heats[arm].trials))
+        return after
+
+    def _is_plain(self, trial: Trial) -> bool:
+        return trial.architecture.key in self.plain
+
+    def _heats(
+        self,
+        nets: Mapping[str, Sequence[Architecture]],
+        recipe: Recipe,
+        objective: Objective,
+        name: str,
+    ) -> dict[str, "_Heat"]:
+        """All arms' nets under one recipe; together, so that no core waits."""
+        trainings = {
+            arm: [FinalTraining(Entrant(net, recipe, (self.seed,), "net")) for net in of_arm]
+            for arm, of_arm in nets.items()
+        }
+        wanted = [training for of_arm in trainings.values() for training in of_arm]
+        trained = self.stage.train(wanted, f"seed {self.seed}, {name}")
+        heats = {}
+        for arm, of_arm in trainings.items():
+            done = [one.entrant for one in of_arm if trained[one.identity].done]
+            order = self.stage.trainer.best_first(done, objective)
+            trials = [trained[one.identity] for one in of_arm]
+            heats[arm] = _Heat(trials, [entrant.architecture.key for entrant in order])
+        return heats
+
+
+class _Heat(NamedTuple):
+    """Trials of one arm's nets, and keys of those that did not fail, first the best."""
+
+    trials: list[Trial]
+    order: list[str]
