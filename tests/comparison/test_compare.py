@@ -158,9 +158,9 @@ def test_finalists_are_trained_out_of_the_budget_and_validation_chooses(run, mak
 @pytest.mark.slow
 def test_a_semifinal_out_of_the_budget_leaves_the_best_of_the_search(run, make, settings):
     with_semifinal = replace(settings, semifinalists=4, finalists=1)
-    (one,) = run([make(has_finalists=True)], budget=18, settings=with_semifinal).runs
+    (one,) = run([make(has_finalists=True)], budget=21, settings=with_semifinal).runs
     recipes = {"semifinal": with_semifinal.semifinal.key, "final": with_semifinal.final.key}
-    assert (len(one.trials), len(one.semifinal), len(one.finalists), one.trained) == (11, 6, 1, 18)
+    assert (len(one.trials), len(one.semifinal), len(one.finalists), one.trained) == (14, 6, 1, 21)
     assert {trial.recipe for trial in one.semifinal} == {recipes["semifinal"]}
     assert {trial.recipe for trial in one.finalists} == {recipes["final"]}
     (kept,) = [trial.architecture.key for trial in one.finalists]

@@ -37,7 +37,7 @@ class Judge:
             metrics = {"accuracy": self.accuracies.get(net.key, 0.8)}
             metrics["accuracy"] += self.gain * (job.recipe.distillation > 0)
             metrics["validation_loss"] = self.losses.get(net.key, 0.5)
-            if job.recipe.name == "semifinal":
+            if job.candidate.origin == "semifinal net":
                 metrics["accuracy"] = self.in_semifinal.get(net.key, 0.5)
             place = (self.data.key, job.recipe.key, job.seed)
             yield Trial(net, *place, TrialState.DONE, metrics)

@@ -15,7 +15,7 @@ from archpress.search import Objective
 from archpress.space import SearchSpace
 
 LEAST_BRIEF = 4  # at least so many trainings of a budget for each that is a final one
-MOST_LONGER = 0.5  # of a budget, for semifinal and final
+MOST_LONGER = 1 / 3  # of a budget, for semifinal and final
 
 
 class Places(NamedTuple):

@@ -101,7 +101,7 @@ def _through_semifinal(
     """The nets that a short final training finds best: trials are too brief to tell them apart."""
     if len(nets) <= settings.finalists:
         return list(nets)
-    entrants = [Entrant(net, settings.semifinal, (0,), "semifinalist") for net in nets]
+    entrants = [Entrant(net, settings.semifinal, (0,), "net") for net in nets]
     trained = trainer.train(entrants, "training semifinalists")
     best = trainer.best_first(trained, replace(objective, least_accuracy=0.0))
     return [entrant.architecture for entrant in best[: settings.finalists]]

@@ -17,6 +17,7 @@ from archpress.architecture import Architecture
 from archpress.architecture.network import Network, build, load_weights
 from archpress.compression.given import GivenWeights
 from archpress.compression.result import Spread
+from archpress.compression.settings import SEMIFINAL
 from archpress.data import ImageData, Split
 from archpress.errors import EvaluationError
 from archpress.evaluation import (
@@ -52,7 +53,7 @@ class Entrant:
         architecture: to train.
         recipe: how.
         seeds: one training each.
-        role: who it is, for people and as the trials' origin.
+        role: who it is, for people and in the trials' origin.
         given: weights that the architecture came with; then it is not trained, there is one seed,
             and the recipe says nothing.
         starts: files of the weights that the training of each seed begins with; none: fresh ones.
@@ -64,6 +65,12 @@ class Entrant:
     role: str
     given: GivenWeights | None = None
     starts: tuple[Path, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Of its trials."""
+        stage = SEMIFINAL if self.recipe.name == SEMIFINAL else "final"
+        return f"{stage} {self.role}"
 
     @property
     def teacher(self) -> str:
@@ -146,7 +153,7 @@ class FinalTrainer:
 
     def job(self, entrant: Entrant, seed: int, start: Path | None, teacher: Path | None) -> Job:
         """One training of an entrant, for the pool."""
-        candidate = Candidate(entrant.architecture, f"final {entrant.role}")
+        candidate = Candidate(entrant.architecture, entrant.origin)
         return Job(candidate, entrant.recipe, seed, self.weights(entrant, seed), teacher, start)
 
     def done(self, entrant: Entrant, seed: int) -> Trial | None:

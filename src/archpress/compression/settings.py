@@ -16,6 +16,7 @@ from archpress.search.proposals import ProposalSettings
 # Sets whose mirrored images are still of their class; digits are not.
 MIRRORED = ("fashion-mnist", "fashion-mnist-sample", "cifar10", "cifar100")
 
+SEMIFINAL = "semifinal"  # name of its recipe
 SEMIFINAL_SHARE = 0.25  # of the epochs of a final training
 
 _LEAST = (
@@ -85,7 +86,7 @@ class Settings:
     def semifinal(self) -> Recipe:
         """The final recipe with a part of its epochs, to choose finalists."""
         epochs = max(1, round(SEMIFINAL_SHARE * self.final.epochs))
-        return replace(self.final, name="semifinal", epochs=epochs)
+        return replace(self.final, name=SEMIFINAL, epochs=epochs)
 
     def has_semifinal(self, objective: Objective) -> bool:
         """Whether a short final training chooses the finalists: not where size is the aim."""
