@@ -85,8 +85,7 @@ class Settings:
     @property
     def semifinal(self) -> Recipe:
         """The final recipe with a part of its epochs, to choose finalists."""
-        epochs = max(1, round(SEMIFINAL_SHARE * self.final.epochs))
-        return replace(self.final, name=SEMIFINAL, epochs=epochs)
+        return replace(self.final.shortened(SEMIFINAL_SHARE), name=SEMIFINAL)
 
     def has_semifinal(self, objective: Objective) -> bool:
         """Whether a short final training chooses the finalists: not where size is the aim."""

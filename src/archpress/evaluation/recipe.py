@@ -104,6 +104,17 @@ class Recipe:
         text = json.dumps([LOOP_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def shortened(self, share: float) -> "Recipe":
+        """With a share of the epochs, one at least, over which the rate changes as it did.
+
+        >>> short = Recipe("r", 40, schedule="steps", milestones=(20, 30)).shortened(0.25)
+        >>> short.epochs, short.milestones
+        (10, (5, 8))
+        """
+        epochs = max(1, round(share * self.epochs))
+        milestones = tuple(round(one * epochs / self.epochs) for one in self.milestones)
+        return replace(self, epochs=epochs, milestones=milestones)
+
     def rate_at(self, progress: float) -> float:
         """The learning rate at a point of the training.
 
