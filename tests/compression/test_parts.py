@@ -293,6 +293,17 @@ def test_few_images_get_more_epochs_and_many_do_not():
     assert few.final.epochs * 200 / few.final.batch_size >= 600
 
 
+def test_there_is_a_semifinal_where_it_sees_far_more_images_than_a_trial():
+    by_accuracy, smallest = Objective(Limits(max_parameters=9)), Objective(Limits(min_accuracy=0.5))
+    many, few = (settings_for("standard", train_images=count) for count in (54_000, 2000))
+    assert many.semifinal.epochs == 3
+    assert many.has_semifinal(by_accuracy)
+    assert many.best_of_search(by_accuracy) == 12
+    for settings, objective in [(many, smallest), (few, by_accuracy)]:
+        assert not settings.has_semifinal(objective)
+        assert settings.best_of_search(objective) == settings.finalists == 3
+
+
 def test_a_spread_is_the_mean_and_the_sample_deviation():
     spread = Spread.of([0.8, 0.9])
     assert spread.mean == pytest.approx(0.85)

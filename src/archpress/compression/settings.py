@@ -18,6 +18,7 @@ MIRRORED = ("fashion-mnist", "fashion-mnist-sample", "cifar10", "cifar100")
 
 SEMIFINAL = "semifinal"  # name of its recipe
 SEMIFINAL_SHARE = 0.25  # of the epochs of a final training
+SEMIFINAL_OVER_TRIAL = 2.0  # at least so many times the images of a trial, or it tells little more
 
 _LEAST = (
     ("seeds", 1),
@@ -162,18 +163,25 @@ def settings_for(
         settings = replace(settings, inheritance=True)
     if train_images is None or effort == "smoke":
         return settings
-    return replace(
+    settings = replace(
         settings,
         trial=_long_enough(settings.trial, train_images, LEAST_STEPS_TRIAL),
         final=_long_enough(settings.final, train_images, LEAST_STEPS_FINAL),
     )
+    seen = [one.epochs * _used(one, train_images) for one in (settings.trial, settings.semifinal)]
+    if seen[1] < SEMIFINAL_OVER_TRIAL * seen[0]:
+        settings = replace(settings, semifinalists=0)
+    return settings
 
 
 def _long_enough(recipe: Recipe, images: int, least_steps: int) -> Recipe:
     """The recipe with as many epochs as it takes to make some steps on few images."""
-    used = min(images, recipe.train_images or images)
-    epochs = math.ceil(least_steps * recipe.batch_size / max(used, 1))
+    epochs = math.ceil(least_steps * recipe.batch_size / max(_used(recipe, images), 1))
     return recipe if epochs <= recipe.epochs else replace(recipe, epochs=epochs)
+
+
+def _used(recipe: Recipe, images: int) -> int:
+    return min(images, recipe.train_images or images)
 
 
 def _settings(effort: str, *, mirrored: bool) -> Settings:
