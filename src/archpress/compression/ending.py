@@ -1,5 +1,6 @@
 """After a search: the best finalist is trained with all seeds, in the ways that may help it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archpress.architecture import Architecture
@@ -44,12 +45,12 @@ def finish(
         objective_of(task, limits),
         least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
     )
-    finalists = found.finalists
-    if not finalists:
+    if not found.finalists:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
-    hand_made = _hand_made(task, objective, finalists[0])
+    hand_made = _hand_made(task, objective, found.finalists[0])
     known = [net for net in trainer.known(settings.final, 0) if net.key != source.architecture.key]
     known = [net for net in known if task.space.out_of_form(net) is None]
+    finalists = found.finalists
     if task.timing and limits.limits_latency:
         beside = [*hand_made, *known]
         finalists = quick_enough(finalists, beside, task.space, limits, task.timing)
@@ -66,31 +67,10 @@ def finish(
     references = [entrant for entrant in references if entrant in trained]
     entrants = [replace(entrant, seeds=seeds[:1]) for entrant in trained]
     entrants = trainer.best_first(entrants, objective)
-    chosen = [replace(entrants[0], seeds=seeds, role="compressed")]
-    teacher = None
-    if settings.distillation:
-        others = entrants[:MOST_TEACHERS]
-        first = f"{source.teacher} {trainer.best_seed(source)}"
-        distilled = distilling(settings.final, settings.distillation, first, others)
-        teacher = trainer.teach(source, distilled, others)
-        chosen.append(replace(chosen[0], recipe=distilled))
-    if settings.inheritance:
-        chosen += [begun_with(source, entrant, trainer) for entrant in chosen]
-    trained = trainer.train(chosen, "training the result", teacher=teacher)
-
-    def loss(entrant: Entrant, expected: float | None = None) -> tuple[float, float]:
-        return objective.loss(entrant.architecture, trainer.validation(entrant).mean, expected)
-
-    def final_loss(entrant: Entrant) -> tuple[float, ...]:
-        """Few images cannot tell a small gain of being taught: more must speak against it."""
-        accuracy = trainer.validation(entrant).mean
-        if entrant.recipe.distillation:
-            accuracy += trainer.noise(accuracy)
-        return *loss(entrant, accuracy), -accuracy
-
-    compressed = min(trained, key=final_loss)
+    trained = _in_all_ways(entrants, trainer, settings, source)
+    compressed = _best(trained, trainer, objective)
     if not objective.shrinks and _is_allowed(source.architecture, task, objective):
-        compressed = min([compressed, source], key=loss)
+        compressed = min([compressed, source], key=lambda one: _loss(one, trainer, objective))
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)
 
@@ -105,6 +85,42 @@ def _through_semifinal(
     trained = trainer.train(entrants, "training semifinalists")
     best = trainer.best_first(trained, replace(objective, least_accuracy=0.0))
     return [entrant.architecture for entrant in best[: settings.finalists]]
+
+
+def _in_all_ways(
+    finalists: Sequence[Entrant], trainer: FinalTrainer, settings: Settings, source: Entrant
+) -> list[Entrant]:
+    """The first finalist with all seeds: alone, taught by all, and begun with the source."""
+    ways = [replace(finalists[0], seeds=tuple(range(settings.seeds)), role="compressed")]
+    teacher = None
+    if settings.distillation:
+        others = finalists[:MOST_TEACHERS]
+        first = f"{source.teacher} {trainer.best_seed(source)}"
+        distilled = distilling(settings.final, settings.distillation, first, others)
+        teacher = trainer.teach(source, distilled, others)
+        ways.append(replace(ways[0], recipe=distilled))
+    if settings.inheritance:
+        ways += [begun_with(source, entrant, trainer) for entrant in ways]
+    return trainer.train(ways, "training the result", teacher=teacher)
+
+
+def _best(trained: Sequence[Entrant], trainer: FinalTrainer, objective: Objective) -> Entrant:
+    """Of one net: few images cannot tell a teacher's small gain, so more must speak against it."""
+
+    def loss(entrant: Entrant) -> tuple[float, ...]:
+        accuracy = trainer.validation(entrant).mean
+        if entrant.recipe.distillation:
+            accuracy += trainer.noise(accuracy)
+        return *_loss(entrant, trainer, objective, accuracy), -accuracy
+
+    return min(trained, key=loss)
+
+
+def _loss(
+    entrant: Entrant, trainer: FinalTrainer, objective: Objective, expected: float | None = None
+) -> tuple[float, float]:
+    accuracy = trainer.validation(entrant).mean
+    return objective.loss(entrant.architecture, accuracy, expected)
 
 
 def _is_allowed(source: Architecture, task: Task, objective: Objective) -> bool:
