@@ -3,14 +3,15 @@
     python benchmarks/compare_fashion_mnist.py 20000 runs/compare-20000
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
-Of `default`, the last trainings are final ones, of its finalists (`--finalists`), and the best of
-them is distilled from the trained source and all of them.
+Of `default`, the last trainings of the budget are longer: a semifinal of 3 epochs
+(`--semifinalists`), then final ones of the best of it (`--finalists`) and two hand-made nets; the
+best is distilled from the trained source and all finalists.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there, and `--join` what
 another folder has.
 
     python benchmarks/compare_fashion_mnist.py 20200 runs/whole-20200 --whole \
-        --arms default,hand-made --seeds 3 --finalists 1
+        --arms default,hand-made --seeds 3 --semifinalists 6 --finalists 1
 
 takes all 60,000 images and 30 epochs for the final trainings; trials are as brief as above.
 """
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--whole", action="store_true", help="all images, 30 epochs")
     parser.add_argument("--semifinalists", type=int, default=20)
-    parser.add_argument("--finalists", type=int, default=3, help="beside two hand-made nets")
+    parser.add_argument("--finalists", type=int, default=3, help="beside hand-made nets")
     parser.add_argument("--join", type=Path, action="append", default=[], help="another RUN")
     given = parser.parse_args()
     settings = replace(
