@@ -157,14 +157,20 @@ def test_finalists_are_trained_out_of_the_budget_and_validation_chooses(run, mak
 
 @pytest.mark.slow
 def test_a_semifinal_out_of_the_budget_leaves_the_best_of_the_search(run, make, settings):
-    with_semifinal = replace(settings, semifinalists=4, finalists=1)
+    eight = replace(settings.final, epochs=8)
+    with_semifinal = replace(settings, final=eight, semifinalists=4, finalists=1)
     (one,) = run([make(has_finalists=True)], budget=21, settings=with_semifinal).runs
     recipes = {"semifinal": with_semifinal.semifinal.key, "final": with_semifinal.final.key}
-    assert (len(one.trials), len(one.semifinal), len(one.finalists), one.trained) == (14, 6, 1, 21)
-    assert {trial.recipe for trial in one.semifinal} == {recipes["semifinal"]}
+    assert (len(one.trials), len(one.semifinalists), len(one.finalists), one.trained) == (
+        14,
+        6,
+        1,
+        21,
+    )
+    assert {trial.recipe for trial in one.semifinalists} == {recipes["semifinal"]}
     assert {trial.recipe for trial in one.finalists} == {recipes["final"]}
     (kept,) = [trial.architecture.key for trial in one.finalists]
-    accuracies = {trial.architecture.key: trial.accuracy for trial in one.semifinal}
+    accuracies = {trial.architecture.key: trial.accuracy for trial in one.semifinalists}
     assert accuracies[kept] >= np.median([*accuracies.values()])
     assert one.training_seconds > sum(trial.seconds for trial in (*one.trials, *one.finalists))
 
@@ -355,13 +361,15 @@ def test_other_endings_of_ours_take_over_its_search(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_net_that_ours_chose_is_distilled_like_the_narrowed_source(run, tmp_path):
+def test_the_net_that_ours_chose_is_distilled_like_the_narrowed_source(run, settings, tmp_path):
     ours, student = run(["default", "distillation"]).runs
     assert ours.final.trial.architecture.key == ours.chosen.architecture.key
     trained = {
         recipe for net, recipe, *_ in stored(tmp_path) if net == ours.chosen.architecture.key
     }
-    assert student.final.trial.recipe in trained
+    distilled = student.final.trial.recipe
+    assert distilled in trained
+    assert ours.final.trial.recipe in {distilled, settings.final.key}
     assert student.chosen is None
 
 

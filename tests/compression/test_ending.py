@@ -37,10 +37,13 @@ class Judge:
             metrics = {"accuracy": self.accuracies.get(net.key, 0.8)}
             metrics["accuracy"] += self.gain * (job.recipe.distillation > 0)
             metrics["validation_loss"] = self.losses.get(net.key, 0.5)
+            place = (self.data.key, job.recipe.key, job.seed)
             if job.candidate.origin == "semifinal net":
                 metrics["accuracy"] = self.in_semifinal.get(net.key, 0.5)
-            place = (self.data.key, job.recipe.key, job.seed)
-            yield Trial(net, *place, TrialState.DONE, metrics)
+            if metrics["accuracy"] is None:
+                yield Trial(net, *place, TrialState.FAILED, {}, error="it failed")
+            else:
+                yield Trial(net, *place, TrialState.DONE, metrics)
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def end(images, tmp_path, monkeypatch):
             own = Trial(SOURCE, images.key, "brief", 0, TrialState.DONE, {"accuracy": 0.8})
             store.add(own)
             trainer.train([source], "the source")
-            found = SimpleNamespace(finalists=finalists, trials=[])
+            found = SimpleNamespace(best=finalists, trials=[])
             end.ending = finish(trainer, task, found, limits, source)
             end.jobs = pool.jobs
             return end.ending
@@ -163,13 +166,20 @@ def test_few_images_do_not_tell_against_a_teacher_unless_the_loss_is_large(
 
 
 def test_only_the_best_of_a_short_training_are_trained_to_the_end(end, nets):
-    _, found = nets
+    plain, found = nets
     short = {net.key: 0.1 + 0.2 * at for at, net in enumerate(found)}
     accuracies = {found[0].key: 0.95, found[-2].key: 0.9}
     losses = {found[-2].key: 0.3}
     for trainings in (len(found), 0):
-        ending = end(found, accuracies, losses, semifinal=short, places=2)
+        ending = end([*plain, *found], accuracies, losses, semifinal=short, places=2)
         assert ending.compressed.architecture == found[-2]
-        names = [job.recipe.name for job in end.jobs]
-        assert names.count("semifinal") == trainings
-    assert len(end.jobs) == 0
+        origins = [job.candidate.origin for job in end.jobs]
+        assert origins.count("semifinal net") == trainings
+    assert end.jobs == []
+
+
+def test_where_the_whole_semifinal_fails_the_first_nets_are_finalists(end, nets):
+    plain, found = nets
+    end(found, {}, semifinal=dict.fromkeys((net.key for net in found), None), places=2)
+    finals = {job.candidate.architecture for job in end.jobs if job.recipe.name == "final"}
+    assert finals == {SOURCE, *plain, *found[:2]}

@@ -173,7 +173,7 @@ def test_proposals_are_new_different_allowed_and_carry_a_prediction(fitted, tmp_
         learner.learn(trials, 1)
         problem = Problem(space, Objective(limits), budget=100)
         candidates = propose(problem, trials, learner, proposals, count=5, number=2)
-        best = learner.finalists(trials, problem.objective, 3)
+        best = learner.best(trials, problem.objective, 3)
         guessed = dict(zip(best, learner.guess(best).accuracy, strict=True))
     assert len(best) == len({net.key for net in best}) == 3
     assert all(limits.allow(net) for net in best)
@@ -226,7 +226,7 @@ def test_what_stays_can_be_learned_from_and_is_in_proposals(source, form, tmp_pa
         problem = Problem(space, Objective(limits), budget=100)
         descended = list(learner.descend(nets, problem.objective, rng))
         candidates = propose(problem, trials, learner, proposals, count=5, number=1)
-        assert learner.finalists(trials, problem.objective, 1)
+        assert learner.best(trials, problem.objective, 1)
     for net in [*descended, *(one.architecture for one in candidates)]:
         assert space.why_not(net) is None
     assert len(candidates) == (0 if source is ONE_WIDTH else 5)
@@ -293,13 +293,15 @@ def test_few_images_get_more_epochs_and_many_do_not():
     assert few.final.epochs * 200 / few.final.batch_size >= 600
 
 
-def test_there_is_a_semifinal_where_it_sees_far_more_images_than_a_trial():
+def test_there_is_a_semifinal_where_it_tells_more_than_trials_and_less_than_finals():
     by_accuracy, smallest = Objective(Limits(max_parameters=9)), Objective(Limits(min_accuracy=0.5))
-    many, few = (settings_for("standard", train_images=count) for count in (54_000, 2000))
-    assert many.semifinal.epochs == 3
-    assert many.has_semifinal(by_accuracy)
-    assert many.best_of_search(by_accuracy) == 12
-    for settings, objective in [(many, smallest), (few, by_accuracy)]:
+    usual = settings_for("standard").for_images(54_000)
+    assert usual.semifinal.epochs == 3
+    assert usual.has_semifinal(by_accuracy)
+    assert usual.best_of_search(by_accuracy) == 12
+    few = settings_for("standard", train_images=2000).for_images(2000)
+    short = with_counts(settings_for("standard"), epochs=1).for_images(54_000)
+    for settings, objective in [(usual, smallest), (few, by_accuracy), (short, by_accuracy)]:
         assert not settings.has_semifinal(objective)
         assert settings.best_of_search(objective) == settings.finalists == 3
 

@@ -113,7 +113,7 @@ def compare(
         source,
         images,
         limits,
-        settings or settings_of(images),
+        (settings or settings_of(images)).for_images(len(images.train)),
         Path(run),
         driver_device(device, cluster),
     )

@@ -21,7 +21,7 @@ class FinalTraining:
         entrant: net, recipe and one seed.
         start: file of weights to start from, where the recipe says so.
         teacher: file of logits, where the recipe distils.
-        unless: another training of the net, kept where it is better by more than noise.
+        unless: another training of the net, of which the better is kept (`best_way`).
     """
 
     entrant: Entrant

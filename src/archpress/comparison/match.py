@@ -18,7 +18,7 @@ from archpress.comparison.searches import Searcher
 from archpress.compression.first import hand_made_finalists
 from archpress.errors import ArchpressError
 from archpress.evaluation import Trial
-from archpress.search import Arm
+from archpress.search import Arm, Objective
 from archpress.space import Limits
 
 Told = Callable[[Sequence[Run]], None]
@@ -79,10 +79,10 @@ class Match:
         searcher = self.searcher
         of_search = next(iter(playing.values())).objective  # one for all searches of a seed
         objective = replace(of_search, least_accuracy=self._least_accuracy())
-        plain = frozenset(net.key for net in hand_made_finalists(searcher.space))
-        play_off = PlayOff(self.stage, objective, self.conditions.settings, plain, seed)
+        hand_made = frozenset(net.key for net in hand_made_finalists(searcher.space))
+        play_off = PlayOff(self.stage, objective, self.conditions.settings, hand_made, seed)
         places = searcher.places(of_search)
-        if places.semifinal:
+        if places.semifinalists:
             playing = play_off.semifinal(playing, places)
         playing = play_off.final(playing)
         return [playing.get(run.arm, run) for run in runs]
@@ -103,9 +103,10 @@ class Match:
         wanted = [self._trainings[place] for place in of_seed]
         others = [one.unless for one in wanted if one.unless]
         trials = self.stage.train([*wanted, *others], f"seed {seed}, final trainings")
-        for place in of_seed:
-            self._trainings[place] = self._kept(self._trainings[place], trials)
         least = self._least_accuracy()
+        objectives = {(run.arm, seed): replace(run.objective, least_accuracy=least) for run in runs}
+        for place in of_seed:
+            self._trainings[place] = self._kept(self._trainings[place], trials, objectives[place])
         finished = []
         for run in runs:
             training = self._trainings.get((run.arm, seed))
@@ -120,16 +121,20 @@ class Match:
         finalists = tuple(net for net in nets if net.key in done)
         return contestant.finish(self.stage, Found(chosen, run.seed, finalists))
 
-    def _kept(self, training: FinalTraining, trials: Mapping[Identity, Trial]) -> FinalTraining:
-        """The training, or the other one of the net where that is better by more than noise."""
-        other = training.unless
-        if other is None:
-            return training
-        ours, others = trials[training.identity], trials[other.identity]
-        if not (ours.done and others.done):
-            return training if ours.done else other
-        margin = self.stage.trainer.noise(ours.accuracy_or(0.0))
-        return other if others.accuracy_or(0.0) > ours.accuracy_or(0.0) + margin else training
+    def _kept(
+        self, training: FinalTraining, trials: Mapping[Identity, Trial], objective: Objective
+    ) -> FinalTraining:
+        """Of the trainings of a net that are a choice, the one that validation prefers."""
+        ways = [training, training.unless] if training.unless else [training]
+        done = [one for one in ways if trials[one.identity].done]
+        for one in ways:
+            if one not in done and done:
+                failed = trials[one.identity]
+                self.stage.trainer.progress.say(f"a final training failed: {failed.error}")
+        if len(done) < len(ways):
+            return next(iter(done), training)
+        best = self.stage.trainer.best_way([one.entrant for one in ways], objective)
+        return next(one for one in ways if one.entrant is best)
 
     def _final(self, trial: Trial, least: float) -> Final:
         net = trial.architecture

@@ -22,19 +22,19 @@ class Places(NamedTuple):
     """How many nets of a search are trained on, out of its budget.
 
     Attributes:
-        semifinal: found ones that get a short final training; 0: there is none.
-        final: found ones that get a whole one.
-        plain: hand-made ones that get one too.
+        semifinalists: found nets that get a short final training; 0: there is no semifinal.
+        finalists: found nets that get a whole one.
+        hand_made: nets that get one too.
     """
 
-    semifinal: int = 0
-    final: int = 0
-    plain: int = 0
+    semifinalists: int = 0
+    finalists: int = 0
+    hand_made: int = 0
 
     @property
     def nets(self) -> int:
-        """That the search has to name, the hand-made ones among them."""
-        return max(1, max(self.semifinal, self.final) + self.plain)
+        """That the search has to name."""
+        return max(1, max(self.semifinalists, self.finalists) + self.hand_made)
 
     @property
     def trainings(self) -> int:
@@ -47,13 +47,13 @@ NO_PLACES = Places()
 
 def places_in(settings: Settings, space: SearchSpace, objective: Objective, budget: int) -> Places:
     """As `compress` has them, or fewer where the budget is small."""
-    plain = len(hand_made_finalists(space))
-    final = min(settings.finalists + plain, budget // LEAST_BRIEF)
-    plain = min(plain, max(0, final - 1))
-    final -= plain
-    left = int(MOST_LONGER * budget) - final - plain
-    semifinal = min(settings.best_of_search(objective), left)
-    return Places(semifinal if semifinal > final else 0, final, plain)
+    hand_made = len(hand_made_finalists(space))
+    final = min(settings.finalists + hand_made, budget // LEAST_BRIEF)
+    hand_made = min(hand_made, max(0, final - 1))
+    finalists = final - hand_made
+    semifinalists = min(settings.semifinalists, int(MOST_LONGER * budget) - final)
+    has_semifinal = settings.has_semifinal(objective) and semifinalists > finalists > 0
+    return Places(semifinalists if has_semifinal else 0, finalists, hand_made)
 
 
 @dataclass(frozen=True)
@@ -64,45 +64,54 @@ class PlayOff:
         stage: makes the trainings.
         objective: that nets are judged by after a final training.
         settings: with the recipes.
-        plain: keys of the hand-made nets, which need no semifinal.
+        hand_made: keys of nets that need no semifinal.
         seed: of the searches.
     """
 
     stage: FinalStage
     objective: Objective
     settings: Settings
-    plain: frozenset[str]
+    hand_made: frozenset[str]
     seed: int
 
     def semifinal(self, runs: Mapping[str, Run], places: Places) -> dict[str, Run]:
         """The runs by arm, with the best only of the nets that were found."""
         nets = {
-            arm: [trial.architecture for trial in run.ranked if not self._is_plain(trial)]
+            arm: [trial.architecture for trial in run.ranked if not self._is_hand_made(trial)]
             for arm, run in runs.items()
         }
         objective = replace(self.objective, least_accuracy=0.0)
         heats = self._heats(nets, self.settings.semifinal, objective, "semifinal")
         after = {}
         for arm, run in runs.items():
-            best = heats[arm].order[: places.final]
-            kept = [trial for key in best for trial in run.ranked if trial.architecture.key == key]
-            kept += [trial for trial in run.ranked if self._is_plain(trial)]
-            after[arm] = replace(run, ranked=tuple(kept), semifinal=tuple(heats[arm].trials))
+            found = [
+                trial for trial in self._ordered(run, heats[arm]) if not self._is_hand_made(trial)
+            ]
+            hand_made = [trial for trial in run.ranked if self._is_hand_made(trial)]
+            ranked = (*found[: places.finalists], *hand_made)
+            after[arm] = replace(run, ranked=ranked, semifinalists=tuple(heats[arm].trials))
         return after
 
     def final(self, runs: Mapping[str, Run]) -> dict[str, Run]:
         """The runs by arm with their nets in the order of final trainings; failed ones last."""
         nets = {arm: [trial.architecture for trial in run.ranked] for arm, run in runs.items()}
         heats = self._heats(nets, self.settings.final, self.objective, "finalists")
-        after = {}
-        for arm, run in runs.items():
-            places = {key: place for place, key in enumerate(heats[arm].order)}
-            ranked = sorted(run.ranked, key=lambda t: places.get(t.architecture.key, len(places)))
-            after[arm] = replace(run, ranked=tuple(ranked), finalists=tuple(heats[arm].trials))
-        return after
+        return {
+            arm: replace(
+                run,
+                ranked=tuple(self._ordered(run, heats[arm])),
+                finalists=tuple(heats[arm].trials),
+            )
+            for arm, run in runs.items()
+        }
 
-    def _is_plain(self, trial: Trial) -> bool:
-        return trial.architecture.key in self.plain
+    def _ordered(self, run: Run, heat: "_Heat") -> list[Trial]:
+        """The nets in the order of the heat; those without a place in it last."""
+        places = {key: place for place, key in enumerate(heat.order)}
+        return sorted(run.ranked, key=lambda t: places.get(t.architecture.key, len(places)))
+
+    def _is_hand_made(self, trial: Trial) -> bool:
+        return trial.architecture.key in self.hand_made
 
     def _heats(
         self,

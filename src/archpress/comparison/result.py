@@ -46,7 +46,7 @@ class Run:
             search, or all its trials failed. Where there are finalists, validation after their
             final trainings puts the best of them first.
         own_seconds: wall time of the search without its trainings.
-        semifinal: short final trainings that were needed to choose finalists.
+        semifinalists: short final trainings that were needed to choose finalists.
         finalists: final trainings that were needed to choose.
         final: None before the final training, or where there is no net.
         problem: why there is no net though one was to be made; else "".
@@ -58,7 +58,7 @@ class Run:
     trials: tuple[Trial, ...]
     ranked: tuple[Trial, ...]
     own_seconds: float
-    semifinal: tuple[Trial, ...] = ()
+    semifinalists: tuple[Trial, ...] = ()
     finalists: tuple[Trial, ...] = ()
     final: Final | None = None
     problem: str = ""
@@ -76,12 +76,16 @@ class Run:
     @property
     def trained(self) -> int:
         """Architectures out of the budget; one that is trained briefly and to the end is two."""
-        return len(self.trials) + len(self.semifinal) + len(self.finalists)
+        return len(self._of_budget)
+
+    @property
+    def _of_budget(self) -> tuple[Trial, ...]:
+        return self.trials + self.semifinalists + self.finalists
 
     @property
     def training_seconds(self) -> float:
         """Of all of them, as if each was trained for this arm, one after the other."""
-        return sum(trial.seconds for trial in (*self.trials, *self.semifinal, *self.finalists))
+        return sum(trial.seconds for trial in self._of_budget)
 
 
 @dataclass(frozen=True)
@@ -260,7 +264,7 @@ class Comparison:
                 "seed": run.seed,
                 "budget": self.budget,
                 "trained": run.trained,
-                "semifinalists": len(run.semifinal),
+                "semifinalists": len(run.semifinalists),
                 "finalists": len(run.finalists),
                 "failed": run.failed,
                 f"best_trial_{self.goal}": best[-1] if best else None,

@@ -168,7 +168,7 @@ class Searcher:
             settings,
             (self.evaluator.data_key, self.evaluator.recipe_key),
             (problem.budget, problem.batch, problem.seed, __version__),
-            *([places] if places.semifinal else []),
+            *([places] if places.semifinalists else []),
         )
         digest = hashlib.sha256(repr(about).encode()).hexdigest()[:12]
         return self.conditions.folder / SEARCHES / f"{name}-{problem.seed}-{digest}.json"

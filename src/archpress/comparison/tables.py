@@ -150,7 +150,7 @@ def _ending_of_ours(
     """What its final trainings have that those of other arms do not."""
     if not any(one.name == OURS and one.has_finalists for one in comparison.contestants):
         return
-    if any(run.semifinal for run in comparison.runs):
+    if any(run.semifinalists for run in comparison.runs):
         yield f"semifinal of {OURS}", training(comparison.recipes["semifinal"])
     told = "validation chooses among finalists"
     if weight := comparison.distillation:

@@ -68,13 +68,13 @@ def default_arm(
 
     def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
         space = _space(problem)
-        plain = _plain(problem)[: count - 1]
+        plain = [net.key for net in _plain(problem)][: count - 1]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
-            best = learner.finalists(trials, problem.objective, count - len(plain))
+            best = [net.key for net in learner.best(trials, problem.objective, count)]
+        found = [key for key in best if key not in plain][: count - len(plain)]
         done = {trial.architecture.key: trial for trial in trials if trial.done}
-        keys = dict.fromkeys(net.key for net in (*best, *plain))
-        return [done[key] for key in keys if key in done]
+        return [done[key] for key in (*found, *plain) if key in done]
 
     return Arm("default", ask, rank)
 

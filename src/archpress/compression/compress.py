@@ -165,7 +165,7 @@ def compress(
             varied = choose_augmentation(
                 trainer, wanted.augmentations, wanted.final, searched, space
             )
-            settings = replace(wanted, final=varied)
+            settings = replace(wanted, final=varied).for_images(len(images.train))
             seeds = tuple(range(1 if given else settings.seeds))
             if wanted.augmentations:
                 clock.lap("augmentation")

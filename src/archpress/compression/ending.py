@@ -10,7 +10,7 @@ from archpress.compression.search import Search, Task, objective_of
 from archpress.compression.settings import Settings
 from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough
-from archpress.errors import SpaceError
+from archpress.errors import EvaluationError, SpaceError
 from archpress.search.objective import Objective
 from archpress.space import Limits
 
@@ -45,17 +45,10 @@ def finish(
         objective_of(task, limits),
         least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
     )
-    if not found.finalists:
+    if not found.best:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
-    hand_made = _hand_made(task, objective, found.finalists[0])
-    known = [net for net in trainer.known(settings.final, 0) if net.key != source.architecture.key]
-    known = [net for net in known if task.space.out_of_form(net) is None]
-    finalists = found.finalists
-    if task.timing and limits.limits_latency:
-        beside = [*hand_made, *known]
-        finalists = quick_enough(finalists, beside, task.space, limits, task.timing)
-    finalists = _through_semifinal(finalists, trainer, settings, objective)
-    finalists += [net for net in known if objective.limits.allow(net)]
+    hand_made = _hand_made(task, objective, found.best[0])
+    finalists = _finalists(trainer, task, found, limits, objective, hand_made, source)
     seeds = tuple(range(settings.seeds))
     references = [Entrant(net, settings.final, seeds, "reference") for net in hand_made[:1]]
     nets = {net.key: net for net in (*hand_made, *finalists)}
@@ -68,11 +61,37 @@ def finish(
     entrants = [replace(entrant, seeds=seeds[:1]) for entrant in trained]
     entrants = trainer.best_first(entrants, objective)
     trained = _in_all_ways(entrants, trainer, settings, source)
-    compressed = _best(trained, trainer, objective)
+    compressed = trainer.best_way(trained, objective)
     if not objective.shrinks and _is_allowed(source.architecture, task, objective):
-        compressed = min([compressed, source], key=lambda one: _loss(one, trainer, objective))
+        compressed = min(
+            [compressed, source],
+            key=lambda one: objective.loss(one.architecture, trainer.validation(one).mean),
+        )
     is_plain = compressed.architecture.key in {net.key for net in hand_made}
     return Ending(source, compressed, references[0] if references else None, is_plain)
+
+
+def _finalists(
+    trainer: FinalTrainer,
+    task: Task,
+    found: Search,
+    limits: Limits,
+    objective: Objective,
+    hand_made: Sequence[Architecture],
+    source: Entrant,
+) -> list[Architecture]:
+    """The best that were found, and what was trained to the end before."""
+    known = [net for net in trainer.known(task.settings.final, 0) if net != source.architecture]
+    of_form = [net for net in known if task.space.out_of_form(net) is None]
+    known = [net for net in of_form if objective.limits.allow(net)]
+    nets = [*found.best, *known]
+    if task.timing and limits.limits_latency:
+        nets = quick_enough(nets, hand_made, task.space, limits, task.timing)
+    settled = {net.key for net in known} - {net.key for net in found.best}
+    settled |= {net.key for net in hand_made}
+    rivals = {net.key: net for net in nets if net.key not in settled}
+    best = _through_semifinal([*rivals.values()], trainer, task.settings, objective)
+    return [*best, *(net for net in nets if net in known)]
 
 
 def _through_semifinal(
@@ -80,9 +99,12 @@ def _through_semifinal(
 ) -> list[Architecture]:
     """The nets that a short final training finds best: trials are too brief to tell them apart."""
     if len(nets) <= settings.finalists:
-        return list(nets)
+        return nets
     entrants = [Entrant(net, settings.semifinal, (0,), "net") for net in nets]
-    trained = trainer.train(entrants, "training semifinalists")
+    try:
+        trained = trainer.train(entrants, "training semifinalists")
+    except EvaluationError:  # which was told: hand-made nets may do better
+        return nets[: settings.finalists]
     best = trainer.best_first(trained, replace(objective, least_accuracy=0.0))
     return [entrant.architecture for entrant in best[: settings.finalists]]
 
@@ -102,25 +124,6 @@ def _in_all_ways(
     if settings.inheritance:
         ways += [begun_with(source, entrant, trainer) for entrant in ways]
     return trainer.train(ways, "training the result", teacher=teacher)
-
-
-def _best(trained: Sequence[Entrant], trainer: FinalTrainer, objective: Objective) -> Entrant:
-    """Of one net: few images cannot tell a teacher's small gain, so more must speak against it."""
-
-    def loss(entrant: Entrant) -> tuple[float, ...]:
-        accuracy = trainer.validation(entrant).mean
-        if entrant.recipe.distillation:
-            accuracy += trainer.noise(accuracy)
-        return *_loss(entrant, trainer, objective, accuracy), -accuracy
-
-    return min(trained, key=loss)
-
-
-def _loss(
-    entrant: Entrant, trainer: FinalTrainer, objective: Objective, expected: float | None = None
-) -> tuple[float, float]:
-    accuracy = trainer.validation(entrant).mean
-    return objective.loss(entrant.architecture, accuracy, expected)
 
 
 def _is_allowed(source: Architecture, task: Task, objective: Objective) -> bool:

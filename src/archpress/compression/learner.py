@@ -153,9 +153,7 @@ class EmbeddingLearner:
         for net in descend(self.embedding, starts, objective, settings, rng):
             yield simplify(net)
 
-    def finalists(
-        self, trials: Sequence[Trial], objective: Objective, count: int
-    ) -> list[Architecture]:
+    def best(self, trials: Sequence[Trial], objective: Objective, count: int) -> list[Architecture]:
         """The best by the surrogate, which has seen all trials and so averages their noise.
 
         Every other one is the best with what a long training is expected to add, since brief trials

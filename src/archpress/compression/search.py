@@ -40,7 +40,7 @@ class Search:
 
     Attributes:
         trials: all of this data, recipe and seed, earlier runs' included.
-        finalists: the best by the surrogate, first the best.
+        best: by the surrogate, first the best: for the semifinal or the final.
         ranking: of held-out trials; None where there are too few.
         reconstruction: of unseen architectures.
         trust: what was guessed, held against what was measured afterwards.
@@ -49,7 +49,7 @@ class Search:
     """
 
     trials: list[Trial]
-    finalists: list[Architecture]
+    best: list[Architecture]
     ranking: Ranking | None
     reconstruction: Reconstruction
     trust: Trust
@@ -129,23 +129,21 @@ def search(task: Task, limits: Limits) -> Search:
         trials = _trials(task)
         objective = objective_of(task, limits)
         count = settings.best_of_search(objective)
-        finalists = learner.finalists(trials, objective, count)
-        if not finalists:  # all too slow: they will be narrowed
+        best = learner.best(trials, objective, count)
+        if not best:  # all too slow: they will be narrowed
             untimed = replace(objective, limits=replace(limits, max_latency=None))
-            finalists = learner.finalists(trials, untimed, count)
+            best = learner.best(trials, untimed, count)
         trust = trust_of(
             learner.embedding,
             trials,
-            finalists[: settings.finalists],
+            best[: settings.finalists],
             objective,
             settings.proposals.descent,
             task.rng(4),
         )
         with _timed(seconds, "nets for other limits"):
             write_explorer(task.folder, learner, trials, limits, task.progress, seed=task.seed)
-        return Search(
-            trials, finalists, ranking, learner.fitted.reconstruction, trust, counts, seconds
-        )
+        return Search(trials, best, ranking, learner.fitted.reconstruction, trust, counts, seconds)
 
 
 def try_source_again(task: Task, limits: Limits) -> None:

@@ -85,8 +85,20 @@ class Settings:
 
     @property
     def semifinal(self) -> Recipe:
-        """The final recipe with a part of its epochs, to choose finalists."""
+        """The recipe of the semifinal: the final one with a part of its epochs."""
         return replace(self.final.shortened(SEMIFINAL_SHARE), name=SEMIFINAL)
+
+    def for_images(self, count: int) -> "Settings":
+        """Without a semifinal that would tell hardly more than trials, or as much as finals.
+
+        Args:
+            count: of the training images.
+        """
+        trial, semifinal = (one.epochs * _used(one, count) for one in (self.trial, self.semifinal))
+        is_between = self.semifinal.epochs < self.final.epochs
+        if is_between and semifinal >= SEMIFINAL_OVER_TRIAL * trial:
+            return self
+        return replace(self, semifinalists=0)
 
     def has_semifinal(self, objective: Objective) -> bool:
         """Whether a short final training chooses the finalists: not where size is the aim."""
@@ -163,15 +175,11 @@ def settings_for(
         settings = replace(settings, inheritance=True)
     if train_images is None or effort == "smoke":
         return settings
-    settings = replace(
+    return replace(
         settings,
         trial=_long_enough(settings.trial, train_images, LEAST_STEPS_TRIAL),
         final=_long_enough(settings.final, train_images, LEAST_STEPS_FINAL),
     )
-    seen = [one.epochs * _used(one, train_images) for one in (settings.trial, settings.semifinal)]
-    if seen[1] < SEMIFINAL_OVER_TRIAL * seen[0]:
-        settings = replace(settings, semifinalists=0)
-    return settings
 
 
 def _long_enough(recipe: Recipe, images: int, least_steps: int) -> Recipe:

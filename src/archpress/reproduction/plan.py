@@ -137,12 +137,12 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
         finals += seeds
         if contestant.spends_budget and contestant.searches_as not in names:
             places = usual if contestant.has_finalists else NO_PLACES
-            finals += seeds * (places.final + places.plain)
+            finals += seeds * (places.finalists + places.hand_made)
             trainings = seeds * (scale.nets - places.trainings) * settings.initialisations
             nets = _candidates(contestant.name, source, space, scale)
             yield _Kind(f"trials, {contestant.name}", trainings, settings.trial, nets)
-            if places.semifinal:
-                trainings = seeds * places.semifinal
+            if places.semifinalists:
+                trainings = seeds * places.semifinalists
                 yield _Kind(f"semifinal, {contestant.name}", trainings, settings.semifinal, results)
     yield _Kind("final trainings", finals, settings.final, results)
 
