@@ -28,8 +28,8 @@ class Contestant:
         kind: ours, ours with a part changed, another way to a small net, or a net to look back to.
         arm: how it searches, where it does; raises where it cannot take part.
         finish: how the net that it chose, or another, is trained at the end; None: not at all.
-        has_finalists: whether its best nets get a final training each, out of its budget, and
-            validation chooses; else what the arm ranks first is chosen.
+        has_finalists: whether its best nets get a final training each, out of its budget, after a
+            semifinal where there is one, and validation chooses; else what the arm ranks first is.
         searches_as: name of the contestant whose searches it takes over; "": its own.
         needs_source: whether it cannot do without the trained source.
         spends_budget: whether it searches until the budget is spent; else it names a net at once.

@@ -43,8 +43,8 @@ class Run:
         objective: of the search; its least accuracy depends on the seed.
         trials: in the order in which they were asked for; stored ones count like new ones.
         ranked: trials of the nets that the arm finds best, first the best; none where it does not
-            search, or all its trials failed. Where there are finalists, validation after their
-            final trainings puts the best of them first.
+            search, or all its trials failed. Where there are finalists, they alone are left, and
+            validation after their final trainings puts the best of them first.
         own_seconds: wall time of the search without its trainings.
         semifinalists: short final trainings that were needed to choose finalists.
         finalists: final trainings that were needed to choose.
@@ -129,7 +129,7 @@ class Comparison:
         source: name, "key", "parameters" and "macs" of the net.
         data: "name", "key" and counts of the images.
         limits: the user's, as plain values.
-        recipes: "trial" and "final", and "semifinal" where ours has one, as plain values.
+        recipes: "trial" and "final", and "semifinal" where the settings have one, as plain values.
         contestants: in the order in which they ran.
         budget: architectures that each search may train.
         batch: architectures that are asked for at once.

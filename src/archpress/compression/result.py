@@ -107,7 +107,7 @@ class Result:
         compression: the source's parameters over the compressed net's.
         trials: how many were "trained", "reused" and "failed".
         seconds: of each stage.
-        recipes: "trial", "final" and, where there was one, "semifinal", with their keys.
+        recipes: "trial", "final" and, where the settings have one, "semifinal", with their keys.
         data: name, key and counts of the images.
         surrogate: rank correlation, calibration and reconstruction; values may be None.
         trust: what was guessed against what was measured afterwards, by round and along descents.
