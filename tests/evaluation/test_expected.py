@@ -94,3 +94,7 @@ def test_the_noise_of_a_difference_is_that_of_draws(accuracy):
 def test_where_all_is_right_there_is_noise_left():
     assert noise_of_difference(1.0, 100) > 0.01
     assert noise_of_difference(0.0, 100) > 0.01
+
+
+def test_nets_that_are_all_right_are_equal():
+    assert expected_accuracies([trial(1.0, 0.01)] * 4, 100) == [1.0] * 4

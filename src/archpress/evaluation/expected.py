@@ -41,7 +41,8 @@ def expected_accuracies(trials: Sequence[Trial], images: int) -> list[float]:
     accuracies, gains = measured[near], losses[near].mean() - losses[near]
     usual = USUAL_SLOPE * (1 - accuracies.mean()) / max(losses[near].mean(), 1e-12)
     weight = noise / max(usual, 1e-12) ** 2
-    slope = max(0.0, (gains @ accuracies + weight * usual) / (gains @ gains + weight))
+    slope = (gains @ accuracies + weight * usual) / max(gains @ gains + weight, 1e-12)
+    slope = max(0.0, slope)
     line = accuracies.mean() + slope * gains
     off = accuracies - line
     varies = off @ off / (len(off) - 2)
