@@ -65,7 +65,7 @@ def brief_runs(request):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pool, "cores", lambda: 1)
         patched.setattr(pools, "ProcessPool", pool_of)
-        if name not in ("test_timing", "test_cli_profile"):
+        if name not in ("test_timing", "test_profile"):
             for how in ("BRIEFLY", "CAREFULLY", "FINALLY"):
                 patched.setattr(timing, how, (0.001, 1))
         if "explor" not in name:

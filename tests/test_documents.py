@@ -4,12 +4,12 @@ All command lines are parsed, so a wrong option, a missing argument or an unknow
 the short ones truly run in a folder that holds a run: `RUN`. The others are parsed only:
 
 - compress, compare, reproduce, analyse, train, evaluate: they train nets, for a minute up to days,
-  or time them first (`--plan`); tests/test_cli.py, tests/comparison/test_command.py and
+  or time them first (`--plan`); tests/cli/test_commands.py, tests/comparison/test_command.py and
   tests/reproduction/ run them on small images.
-- fit, report: they need a run that ended; tests/test_cli.py has one.
-- profile: times nets for minutes; tests/test_cli_profile.py runs it with few.
-- count: counts for half a minute; tests/test_cli_count.py runs it on less.
-- watch: serves until Ctrl-C; tests/test_cli_watch.py starts and ends it.
+- fit, report: they need a run that ended; tests/cli/test_commands.py has one.
+- profile: times nets for minutes; tests/cli/test_profile.py runs it with few.
+- count: counts for half a minute; tests/cli/test_count.py runs it on less.
+- watch: serves until Ctrl-C; tests/cli/test_watch.py starts and ends it.
 - merge: needs stores of several runs; tests/store/test_merging.py makes some.
 - inspect and diff of mymodel.py and mymodel.onnx, table of nets.csv: files that only the user has.
 - export to onnx-int8: of a run on other images than the one here; tests/shipping/ writes it.
@@ -29,8 +29,8 @@ import pytest
 import typer
 
 import archpress as ap
-from archpress.amounts import BYTES, COUNTS, MILLISECONDS, read_amount
 from archpress.cli import app, main
+from archpress.cli.amounts import BYTES, COUNTS, MILLISECONDS, read_amount
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))

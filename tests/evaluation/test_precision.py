@@ -6,10 +6,10 @@ import torch
 from archpress.architecture import Layer, chain
 from archpress.architecture.frozen import Frozen
 from archpress.architecture.network import build
+from archpress.cli.options import PrecisionName
 from archpress.errors import EvaluationError
 from archpress.evaluation import choose_precision, teacher_logits_of, train
 from archpress.evaluation.precision import PRECISION_NAMES, computing, precision_of
-from archpress.options import PrecisionName
 
 CPU = torch.device("cpu")
 DEPTHWISE = chain(

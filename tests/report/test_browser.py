@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from archpress.arguments import read_net
+from archpress.cli.arguments import read_net
 from archpress.report import write_report
 from archpress.watching import Watched, WatchServer
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from archpress.architecture import Architecture
-from archpress.arguments import read_net
+from archpress.cli.arguments import read_net
 from archpress.report import run_figures, write_report
 from archpress.report.drawing import changed
 from archpress.report.map_figure import map_figure

@@ -125,6 +125,6 @@ def test_bad_words_are_one_sentence_and_exit_code_2(capsys):
 
 
 def test_every_row_has_a_command():
-    from archpress.cli_reproduce import RowName
+    from archpress.cli.reproduce import RowName
 
     assert [one.value for one in RowName] == list(TABLE_ONE)

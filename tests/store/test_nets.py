@@ -3,7 +3,7 @@ import re
 import pytest
 
 from archpress.architecture import Layer, chain
-from archpress.arguments import net_name, read_net
+from archpress.cli.arguments import net_name, read_net
 from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation.trial import Trial, TrialState
 from archpress.store import Store

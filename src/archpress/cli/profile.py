@@ -1,15 +1,13 @@
-"""The command `profile`."""
+"""`archpress profile`: how long layers take on a device."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archpress.arguments import read_net, shape_of
-from archpress.errors import ArchpressError
-from archpress.options import (
+from archpress.cli.arguments import read_net, shape_of
+from archpress.cli.options import (
     Backend,
     BatchOption,
     ClassesOption,
@@ -20,6 +18,8 @@ from archpress.options import (
     SeedOption,
     ThreadsOption,
 )
+from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
@@ -56,19 +56,16 @@ def profile(
 
     archpress profile mymodel.py:build --input 3x32x32 --pack runs/pack --backend onnxruntime
     """
-    from rich.console import Console
-
     from archpress.compression import nets_to_time
     from archpress.evaluation import this_machine
     from archpress.shipping import pack as write_pack
     from archpress.space import LatencyConditions
-    from archpress.terminal import TerminalProgress
 
     if (out is None) == (pack is None):
         raise ArchpressError("give either --out, to time nets here, or --pack, to time elsewhere")
     architecture = read_net(net, shape_of(input_shape, "--input"), classes)
     chosen = nets_to_time(architecture, seed, nets)
-    with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
+    with progress_of(quiet=quiet) as progress:
         if pack:
             progress.stage("writing nets", len(chosen))
             write_pack(chosen, pack, backend=backend.value, advance=progress.advance)
@@ -76,16 +73,16 @@ def profile(
             conditions = LatencyConditions(batch, threads, backend.value, machine=this_machine())
             model = _timed(chosen, out, conditions, progress).model
     if pack:
-        typer.echo(
+        say(
             f"{len(chosen)} nets are in {pack}: copy it to the device, run `python measure.py "
             f"--batch {batch} --threads {threads}` there, and give the device.json that it writes "
             "to archpress compress --device-times"
         )
     elif as_json:
-        typer.echo(json.dumps(_told(architecture, model), indent=1))
+        print_json(_told(architecture, model))
     else:
         _show(architecture, model)
-        typer.echo(f"Written: {out}")
+        say(f"Written: {out}")
 
 
 def _timed(
@@ -119,8 +116,6 @@ def _told(architecture: "Architecture", model: "LatencyModel") -> dict[str, Any]
 
 
 def _show(architecture: "Architecture", model: "LatencyModel") -> None:
-    from rich.console import Console
-
     from archpress.space import fit_of
     from archpress.terminal import table
 
@@ -134,8 +129,8 @@ def _show(architecture: "Architecture", model: "LatencyModel") -> None:
     ]
     columns = ["", "layer", "output", "predicted (ms)", "share"]
     fit = fit_of(model.held_out())
-    Console(soft_wrap=False).print(table(str(model.conditions), columns, rows))
-    typer.echo(
+    console().print(table(str(model.conditions), columns, rows))
+    say(
         f"Measured {model.milliseconds(architecture):.3f} ms, predicted from its layers "
         f"{model.predicted(architecture):.3f} ms. Of {fit.n} nets, each predicted from the others: "
         f"mean error {fit.error:.0%}, nine of ten within {fit.within:.0%}, Kendall's tau "

@@ -1,14 +1,12 @@
-"""The command `analyse`."""
+"""`archpress analyse`: the figures of the paper, of nets trained here."""
 
-import json
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from archpress.arguments import net_name, read_limits, read_net_and_images, read_precision
-from archpress.errors import ArchpressError
-from archpress.options import (
+from archpress.cli.arguments import net_name, read_limits, read_net_and_images, read_precision
+from archpress.cli.options import (
     ClusterOption,
     DataOption,
     DeviceOption,
@@ -24,6 +22,8 @@ from archpress.options import (
     StoreOption,
     WorkersOption,
 )
+from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.errors import ArchpressError
 
 
 def analyse(
@@ -56,8 +56,6 @@ def analyse(
     **Example:** archpress analyse conv7 --data fashion-mnist-sample --max-parameters 93000
     --run runs/analysis
     """
-    from rich.console import Console
-
     from archpress.embedding.paper import PaperSettings
     from archpress.evaluation import quick
     from archpress.reproduction import AnalysisSettings
@@ -70,7 +68,7 @@ def analyse(
         path_rows,
         write_analysis,
     )
-    from archpress.terminal import TerminalProgress, table
+    from archpress.terminal import table
 
     counts = {"nets": nets, "trained": trained, "iterations": iterations, "seeds": seeds}
     for option, count in counts.items():
@@ -88,7 +86,7 @@ def analyse(
         trained_a_descent=trained,
         seeds=seeds,
     )
-    with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
+    with progress_of(quiet=quiet) as progress:
         found = look(
             source,
             images,
@@ -104,9 +102,9 @@ def analyse(
         )
     write_analysis(found)
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        print_json(found.to_dict())
         return
-    console = Console(soft_wrap=False)
-    console.print(table("What nets are made of", MOTIF_COLUMNS, motif_rows(found)))
-    console.print(table("How far predictions hold", PATH_COLUMNS, path_rows(found)))
-    typer.echo(f"Page: {run / PAGE}")
+    screen = console()
+    screen.print(table("What nets are made of", MOTIF_COLUMNS, motif_rows(found)))
+    screen.print(table("How far predictions hold", PATH_COLUMNS, path_rows(found)))
+    say(f"Page: {run / PAGE}")

@@ -1,11 +1,12 @@
-"""The command `watch`."""
+"""`archpress watch`: a page that shows a run as it goes."""
 
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from archpress.options import RunArgument
+from archpress.cli.options import RunArgument
+from archpress.cli.printing import say
 
 
 def watch(
@@ -25,6 +26,6 @@ def watch(
     from archpress.watching import Watched, WatchServer
 
     with WatchServer(Watched(run), port) as server:
-        typer.echo(f"Watching {run} at {server.url} (Ctrl-C ends it)")
+        say(f"Watching {run} at {server.url} (Ctrl-C ends it)")
         with suppress(KeyboardInterrupt):
             server.serve_forever()

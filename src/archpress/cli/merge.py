@@ -1,12 +1,12 @@
-"""The command `merge`."""
+"""`archpress merge`: the trials of several stores in one."""
 
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.options import JsonOption
+from archpress.cli.options import JsonOption
+from archpress.cli.printing import print_json, say
 from archpress.paths import store_place
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def merge(
         for other in opened:
             merged.append(store.merge(other))
             if not as_json:
-                typer.echo(f"{other.place}: {_told(merged[-1])}")
+                say(f"{other.place}: {_told(merged[-1])}")
         total = store.count()
     if not as_json:
-        typer.echo(f"{total} trials in {store.place}")
+        say(f"{total} trials in {store.place}")
         return
     found = [
         {
@@ -58,7 +58,7 @@ def merge(
         }
         for other, one in zip(opened, merged, strict=True)
     ]
-    typer.echo(json.dumps({"trials": total, "merged": found}, indent=1))
+    print_json({"trials": total, "merged": found})
 
 
 def _told(merged: "Merged") -> str:

@@ -1,19 +1,18 @@
-"""The command `compare`."""
+"""`archpress compare`: ways to a small net, side by side."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import (
+from archpress.cli.arguments import (
     names,
     net_name,
     read_limits,
     read_net_and_images,
     read_precision,
 )
-from archpress.options import (
+from archpress.cli.options import (
     ClusterOption,
     DataOption,
     DeviceOption,
@@ -35,10 +34,9 @@ from archpress.options import (
     StoreOption,
     WorkersOption,
 )
+from archpress.cli.printing import console, print_json, progress_of, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from archpress.compression import Settings
     from archpress.data import ImageData
 
@@ -98,7 +96,7 @@ def compare(
     from archpress import comparison
     from archpress.comparison import tables
     from archpress.comparison.page import PAGE
-    from archpress.terminal import TerminalProgress, table
+    from archpress.terminal import table
 
     chosen = names([arms])
     comparison.pick(chosen)  # an unknown arm is told before images are read
@@ -114,7 +112,7 @@ def compare(
     limits = typed.of(source)
     settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
     settings = settings.in_precision(read_precision(precision, device, cluster))
-    with TerminalProgress(_console(stderr=True), quiet=quiet) as progress:
+    with progress_of(quiet=quiet) as progress:
         result = comparison.compare(
             source,
             images,
@@ -134,10 +132,10 @@ def compare(
             progress=progress,
         )
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        print_json(result.to_dict())
         return
-    _console().print(table("", tables.brief_columns(result), tables.brief_rows(result)))
-    typer.echo(f"{result.verdict}\nPage: {run / PAGE}")
+    console().print(table("", tables.brief_columns(result), tables.brief_rows(result)))
+    say(f"{result.verdict}\nPage: {run / PAGE}")
 
 
 def _settings(
@@ -161,9 +159,3 @@ def _settings(
         trial = replace(trial, train_images=trial_images)
     settings = compression.with_counts(settings, first=first, epochs=final_epochs)
     return replace(settings, trial=trial)
-
-
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=stderr, soft_wrap=False)

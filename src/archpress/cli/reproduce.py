@@ -1,6 +1,5 @@
-"""The command `reproduce`."""
+"""`archpress reproduce`: a row of the paper's first table."""
 
-import json
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import names, read_limits, read_precision
-from archpress.options import (
+from archpress.cli.arguments import names, read_limits, read_precision
+from archpress.cli.options import (
     ClusterOption,
     DeviceOption,
     JsonOption,
@@ -20,6 +19,7 @@ from archpress.options import (
     StoreOption,
     WorkersOption,
 )
+from archpress.cli.printing import console, print_json, progress_of, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,11 +76,9 @@ def reproduce(
 
     **Example:** archpress reproduce fashion-mnist --scale quick --plan
     """
-    from rich.console import Console
-
     from archpress import reproduction
     from archpress.data import load_data
-    from archpress.terminal import TerminalProgress, table
+    from archpress.terminal import table
 
     typed = read_limits(max_parameters=max_parameters)
     row = reproduction.TABLE_ONE[data.value]
@@ -93,7 +91,7 @@ def reproduce(
         typed.of(row.source).max_parameters,
         seeds,
     )
-    with TerminalProgress(Console(stderr=True), quiet=quiet) as progress:
+    with progress_of(quiet=quiet) as progress:
         if just_plan:
             stages = reproduction.plan(
                 experiment, device=device, workers=workers, progress=progress
@@ -112,16 +110,14 @@ def reproduce(
     if just_plan:
         _tell_plan(experiment, stages, as_json=as_json)
     elif as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        print_json(result.to_dict())
     else:
-        Console(soft_wrap=False).print(table("", reproduction.COLUMNS, result.rows()))
+        console().print(table("", reproduction.COLUMNS, result.rows()))
         _tell_left_out(experiment)
-        typer.echo(f"Files: {result.comparison.folder}")
+        say(f"Files: {result.comparison.folder}")
 
 
 def _tell_plan(experiment: "Experiment", stages: "Sequence[Stage]", *, as_json: bool) -> None:
-    from rich.console import Console
-
     from archpress.reproduction.plan import GPU_MACS_PER_SECOND
     from archpress.terminal import table
 
@@ -133,7 +129,7 @@ def _tell_plan(experiment: "Experiment", stages: "Sequence[Stage]", *, as_json: 
             for one in stages
         ]
         found = {"stages": told, "hours": hours, "gpu_hours": gpu_hours}
-        typer.echo(json.dumps(found | {"left_out": experiment.left_out}, indent=1))
+        print_json(found | {"left_out": experiment.left_out})
         return
     columns = ["stage", "trainings", "images each", "M macs", "hours here", "hours, GPU"]
     rows = [
@@ -148,8 +144,8 @@ def _tell_plan(experiment: "Experiment", stages: "Sequence[Stage]", *, as_json: 
         for one in stages
     ]
     rows.append(["all", "", "", "", f"{hours:,.2f}", f"{gpu_hours:,.2f}"])
-    Console(soft_wrap=False).print(table("", columns, rows))
-    typer.echo(
+    console().print(table("", columns, rows))
+    say(
         f"Here: {stages[0].workers} workers, timed on a few nets and images just now; fits of "
         f"embeddings, minutes each, come on top. GPU: a guess, {GPU_MACS_PER_SECOND:.0e} "
         "multiply-adds a second."
@@ -159,6 +155,6 @@ def _tell_plan(experiment: "Experiment", stages: "Sequence[Stage]", *, as_json: 
 
 def _tell_left_out(experiment: "Experiment") -> None:
     if experiment.left_out:
-        typer.echo("Other than in the paper:")
+        say("Other than in the paper:")
     for sentence in experiment.left_out:
-        typer.echo(f"- {sentence}")
+        say(f"- {sentence}")

@@ -690,7 +690,7 @@ def test_every_command_has_help_with_an_example():
 
 
 def test_the_makefile_has_the_two_commands():
-    text = (Path(__file__).parents[1] / "Makefile").read_text()
+    text = (Path(__file__).parents[2] / "Makefile").read_text()
     assert "\ndemo:" in text
     assert "\ntest:" in text
 

@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from archpress.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amount
+from archpress.cli.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amount
+from archpress.cli.options import PrecisionName
+from archpress.cli.printing import say
 from archpress.errors import ArchpressError
-from archpress.options import PrecisionName
 from archpress.paths import typed_path
 from archpress.run_files import SOURCE_FILE
 
@@ -34,7 +33,7 @@ def read_precision(name: PrecisionName, device: str, cluster: str | None = None)
         )
     precision = choose_precision(name.value, "cpu" if cluster else choose_device(device))
     if name is PrecisionName.AUTO:
-        typer.echo(f"trainings compute in {precision}", err=True)
+        say(f"trainings compute in {precision}", error=True)
     return precision
 
 
@@ -95,7 +94,7 @@ def read_source_and_images(
         source = with_weights(source, weights)
     read = source.read() if source.fixed_shape else None
     if data in NAMES and has_classes(Path(data)):
-        typer.echo(f"{data} is a named set; for the folder here write ./{data}", err=True)
+        say(f"{data} is a named set; for the folder here write ./{data}", error=True)
     elif wanted is None and typed_path(data).is_dir():
         wanted = source.fixed_shape or stated
     images = load_data(data, seed=seed, input_shape=wanted)
@@ -107,7 +106,7 @@ def read_source_and_images(
     if read is None:
         read = source.read(images.input_shape, images.classes)
     if weights is None and (said := read.misread(net)):  # given weights are refused later
-        typer.echo(said, err=True)
+        say(said, error=True)
     architecture = read.architecture.of_logits
     outputs = architecture.classes
     if outputs == images.classes:
@@ -115,7 +114,7 @@ def read_source_and_images(
     unlike = f"{net} gives {outputs} values an image, {data} has {images.classes} classes: its"
     if weights is not None:
         raise ArchpressError(f"{unlike} weights can be used only where these are as many")
-    typer.echo(f"{unlike} last layer is replaced", err=True)
+    say(f"{unlike} last layer is replaced", error=True)
     names = read.names[: len(architecture.layers)]
     architecture = with_classes(architecture, images.classes)
     return replace(read, architecture=architecture, names=names, weights=None), images

@@ -1,6 +1,5 @@
 """`archpress count`: the paper's theory, worked out for a net and its search space."""
 
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -8,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archpress.arguments import read_limits, read_net, shape_of
-from archpress.errors import ArchpressError, SpaceError
-from archpress.options import (
+from archpress.cli.arguments import read_limits, read_net, shape_of
+from archpress.cli.options import (
     ClassesOption,
     InputOption,
     JsonOption,
@@ -21,6 +19,8 @@ from archpress.options import (
     NetArgument,
     SeedOption,
 )
+from archpress.cli.printing import print_json, say
+from archpress.errors import ArchpressError, SpaceError
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
@@ -89,7 +89,7 @@ def count(
         "within_limits": asdict(_within(searched, searched.limits, samples, seed)),
     }
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        print_json(found)
     else:
         _print(found, architecture)
 
@@ -153,27 +153,27 @@ def _ordering(architecture: "Architecture") -> dict[str, Any]:
 
 def _print(found: dict[str, Any], architecture: "Architecture") -> None:
     side = min(architecture.input_shape[1:])
-    typer.echo(f"At most {found['most_pools']} pools in a row make a side of {side} smaller.")
+    say(f"At most {found['most_pools']} pools in a row make a side of {side} smaller.")
     if found["order_is_unique"]:
         names = [f"{i} {layer.kind}" for i, layer in enumerate(architecture.layers)]
-        typer.echo("The layers have one order only, the path: " + " > ".join(["input", *names]))
+        say("The layers have one order only, the path: " + " > ".join(["input", *names]))
     else:
         first, second = found["exchangeable"]
         kinds = [architecture.layers[i].kind for i in (first, second)]
-        typer.echo(
+        say(
             f"The layers have more than one order: {first} ({kinds[0]}) and {second} ({kinds[1]}) "
             "could change places."
         )
     every = found["all"]
     name = "the paper's space" if found["space"] == SpaceName.PAPER else "the space around the net"
-    typer.echo(
+    say(
         f"Chains of 2 to {found['most_layers']} layers in {name}: {_told(every)}"
         + (f", {every['exact']} exactly" if every["exact"] else "")
     )
     within = found["within_limits"]
     limits = ", ".join(f"{key} {value:,}" for key, value in found["limits"].items())
     if limits:
-        typer.echo(f"Of them within {limits}: {_told(within)} ({_how(within)})")
+        say(f"Of them within {limits}: {_told(within)} ({_how(within)})")
 
 
 def _how(number: dict[str, Any]) -> str:

@@ -1,13 +1,13 @@
 """`archpress table`: how near each way to search comes to the best row of a published table."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archpress.cli.options import JsonOption, QuietOption
+from archpress.cli.printing import console, print_json, progress_of
 from archpress.errors import ArchpressError
-from archpress.options import JsonOption, QuietOption
 
 if TYPE_CHECKING:
     from archpress.search.problem import Arm
@@ -45,12 +45,9 @@ def table(
 
     **Example:** archpress table nets.csv --max-accuracy-loss 0.5 --arms default,random --seeds 5
     """
-    from rich.console import Console
-
     from archpress.evaluation import torch_threads
     from archpress.search.table import read_table, search_table
     from archpress.space import RowSpace
-    from archpress.terminal import TerminalProgress
 
     counts = _whole_numbers(lookups, "--lookups", least=1)
     if counts != sorted(set(counts)):
@@ -64,7 +61,7 @@ def table(
     read = read_table(file)
     row = read.source(None if source is None else _whole_numbers(source, "--source", least=0))
     chosen = _arms(arms, RowSpace(read.rows, row))
-    progress = TerminalProgress(Console(stderr=True), quiet=quiet)
+    progress = progress_of(quiet=quiet)
     with torch_threads(1), progress:
         found = search_table(
             read,
@@ -76,7 +73,7 @@ def table(
             progress=progress,
         )
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        print_json(found.to_dict())
     else:
         _print(found, seeds)
 
@@ -105,8 +102,6 @@ def _arms(names: str, space: "RowSpace") -> "list[Arm[Row]]":
 
 
 def _print(found: "Lookups", seeds: int) -> None:
-    from rich.console import Console
-
     from archpress.terminal import table as text_table
 
     rows = []
@@ -118,4 +113,4 @@ def _print(found: "Lookups", seeds: int) -> None:
     over = f"mean ± standard deviation, {seeds} seeds" if seeds > 1 else "one seed"
     title = f"Compression reached ({over}); the table's best: "
     heads = ["arm", *(f"{n} look-ups" for n in found.lookups), "seconds a search"]
-    Console().print(text_table(f"{title}{found.optimum:.2f}", heads, rows))
+    console().print(text_table(f"{title}{found.optimum:.2f}", heads, rows))

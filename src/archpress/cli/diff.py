@@ -1,12 +1,12 @@
-"""The command `diff`."""
+"""`archpress diff`: what changed between two nets, layer by layer."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.arguments import read_net, shape_of
-from archpress.options import NET, ClassesOption, InputOption, JsonOption
+from archpress.cli.arguments import read_net, shape_of
+from archpress.cli.options import NET, ClassesOption, InputOption, JsonOption
+from archpress.cli.printing import console, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,26 +34,24 @@ def diff(
 
     archpress diff mymodel.py:build resnet20 --input 3x32x32
     """
-    from rich.console import Console
-
     from archpress.architecture.difference import Change, difference
 
     shape = shape_of(input_shape, "--input")
     found = difference(read_net(before, shape, classes), read_net(after, shape, classes))
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
+        print_json(found.to_dict())
         return
-    console = Console(soft_wrap=False)
+    screen = console()
     shown = [row for row in found.rows if every or not _only_follows(row)]
     if shown:
-        console.print(_layer_table(shown))
-    console.print(_totals_table(found))
+        screen.print(_layer_table(shown))
+    screen.print(_totals_table(found))
     counts = ", ".join(f"{found.count(change)} {change.value}" for change in Change)
     hidden = len(found.rows) - len(shown)
-    typer.echo(f"Layers: {counts}{f' ({hidden} not shown: --all)' if hidden else ''}")
+    say(f"Layers: {counts}{f' ({hidden} not shown: --all)' if hidden else ''}")
     one, other = found.before.input_shape, found.after.input_shape
     if one != other:
-        typer.echo(f"They read other images, {_shape(one)} and {_shape(other)}: see --input")
+        say(f"They read other images, {_shape(one)} and {_shape(other)}: see --input")
 
 
 def _only_follows(row: "LayerChange") -> bool:

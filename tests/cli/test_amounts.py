@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archpress.amounts import BYTES, COUNTS, MILLISECONDS, Amount, TypedLimits, read_amount
 from archpress.architecture import Architecture, Layer, named, with_classes
-from archpress.arguments import read_limits
+from archpress.cli.amounts import BYTES, COUNTS, MILLISECONDS, Amount, TypedLimits, read_amount
+from archpress.cli.arguments import read_limits
 from archpress.errors import ArchpressError, SpaceError
 from archpress.space import Limits, with_joins_of_two
 

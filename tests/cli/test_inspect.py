@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from archpress.arguments import read_net_and_images
 from archpress.cli import main
+from archpress.cli.arguments import read_net_and_images
 
 CODE = """
 import torch

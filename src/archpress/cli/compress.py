@@ -1,12 +1,11 @@
-"""The command `compress`."""
+"""`archpress compress`: a net, images and limits in; a smaller net out."""
 
-import json
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from archpress.arguments import (
+from archpress.cli.arguments import (
     names,
     net_name,
     read_limits,
@@ -14,7 +13,7 @@ from archpress.arguments import (
     read_source_and_images,
     with_latency,
 )
-from archpress.options import (
+from archpress.cli.options import (
     AugmentOption,
     Backend,
     BatchOption,
@@ -49,6 +48,7 @@ from archpress.options import (
     WidthsOnlyOption,
     WorkersOption,
 )
+from archpress.cli.printing import console, print_json, progress_of, say
 from archpress.paths import quoted
 
 MET, NOT_MET = 0, 3  # exit codes
@@ -136,15 +136,13 @@ def compress(
     """
     from contextlib import ExitStack
 
-    from rich.console import Console
-
     from archpress import compression
     from archpress.architecture.state_dicts import OWN
     from archpress.evaluation import augmented
     from archpress.report import write_report
     from archpress.search import Together
     from archpress.space import Form, LatencyConditions, matching
-    from archpress.terminal import TerminalProgress, result_table
+    from archpress.terminal import result_table
     from archpress.tracking import Tracking
 
     tracking = Tracking(run, names(log_to))  # a missing extra is told before images are read
@@ -180,7 +178,7 @@ def compress(
         settings = replace(settings, final=varied, augmentations=())
     with ExitStack() as stack:
         stack.enter_context(tracking)
-        shown = stack.enter_context(TerminalProgress(Console(stderr=True), quiet=quiet))
+        shown = stack.enter_context(progress_of(quiet=quiet))
         result = compression.compress(
             source,
             images,
@@ -201,9 +199,9 @@ def compress(
         report = write_report(run)
         tracking.finish(report)
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        print_json(result.to_dict())
     else:
-        Console().print(result_table(result))
-        typer.echo(f"{result.sentence}\nReport: {report}")
-        typer.echo(f"Use it: python {quoted(run / 'network.py')} {quoted(run / 'weights.pt')}")
+        console().print(result_table(result))
+        say(f"{result.sentence}\nReport: {report}")
+        say(f"Use it: python {quoted(run / 'network.py')} {quoted(run / 'weights.pt')}")
     raise typer.Exit(MET if result.met else NOT_MET)

@@ -1,4 +1,4 @@
-"""The command `inspect`."""
+"""`archpress inspect`: the layers of a net and their exact costs."""
 
 import json
 from dataclasses import asdict
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archpress.arguments import costs, shape_of
+from archpress.cli.arguments import costs, shape_of
+from archpress.cli.options import ClassesOption, InputOption, JsonOption, NetArgument
+from archpress.cli.printing import console, print_json, say
 from archpress.errors import ArchpressError
-from archpress.options import ClassesOption, InputOption, JsonOption, NetArgument
 
 NOT_READ_RIGHT = 3  # exit code: outputs differ
 
@@ -38,8 +39,6 @@ def inspect(
 
     archpress inspect mymodel.onnx --check
     """
-    from rich.console import Console
-
     from archpress.store.nets import open_net
     from archpress.terminal import architecture_table
 
@@ -50,15 +49,15 @@ def inspect(
         told: dict[str, Any] = {**costs(architecture), **checked, "names": source.names}
         told["frozen_parts"] = [asdict(part) for part in source.frozen]
         told["architecture"] = json.loads(architecture.to_json())
-        typer.echo(json.dumps(told, indent=1))
+        print_json(told)
     else:
-        Console(soft_wrap=False).print(architecture_table(architecture, source.names))
-        typer.echo(
+        console().print(architecture_table(architecture, source.names))
+        say(
             f"{architecture}, {architecture.peak_memory:,} bytes of activations at the peak, "
             f"{architecture.file_size:,} bytes as weights.safetensors"
         )
         for part in source.frozen:
-            typer.echo(f"{part.path} ({part.module}) stays as it is: {part.reason}")
+            say(f"{part.path} ({part.module}) stays as it is: {part.reason}")
     if check and not as_json:
         if "module_parameters" in checked:
             registered, unused = checked["module_parameters"], checked["unused_parameters"]
@@ -67,8 +66,8 @@ def inspect(
                 unused_text = (
                     f"and its output uses {-unused:,} that are not registered as parameters"
                 )
-            typer.echo(f"The module has {registered:,} parameters, {unused_text}.")
-        typer.echo(
+            say(f"The module has {registered:,} parameters, {unused_text}.")
+        say(
             f"With its weights outputs differ by at most {checked['difference']:.2g}, the largest "
             f"is {checked['largest_output']:.2g}"
         )

@@ -4,14 +4,14 @@ import inspect
 
 import pytest
 
-from archpress.cli_compare import compare
-from archpress.cli_reproduce import RowName, ScaleName, reproduce
+from archpress.cli.compare import compare
+from archpress.cli.options import Augmentation, Backend, Effort, ExportForm, PrecisionName, SortKey
+from archpress.cli.reproduce import RowName, ScaleName, reproduce
 from archpress.comparison import DEFAULT_ARMS
 from archpress.compression import EFFORTS
 from archpress.evaluation.precision import PRECISION_NAMES
 from archpress.evaluation.profiling import BACKENDS
 from archpress.evaluation.recipe import AUGMENTATIONS
-from archpress.options import Augmentation, Backend, Effort, ExportForm, PrecisionName, SortKey
 from archpress.reproduction import METHODS, TABLE_ONE
 from archpress.reproduction.scales import SCALES
 from archpress.shipping import FORMS

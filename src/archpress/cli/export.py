@@ -1,12 +1,12 @@
-"""The command `export`."""
+"""`archpress export`: the result as a file for other runtimes."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.options import IMAGES, ExportForm, JsonOption, RunArgument, ThreadsOption
+from archpress.cli.options import IMAGES, ExportForm, JsonOption, RunArgument, ThreadsOption
+from archpress.cli.printing import console, print_json, say
 from archpress.paths import typed_path
 
 if TYPE_CHECKING:
@@ -41,17 +41,15 @@ def export(
 
     archpress export runs/demo --to onnx-int8 --data fashion-mnist-sample
     """
-    from rich.console import Console
-
     from archpress.shipping import ship
 
     images = None if data is None else _images(run, data, seed)
     shipment = ship(run, to.value, out=out, opset=opset, data=images, threads=threads)
     if as_json:
-        typer.echo(json.dumps(shipment.to_dict(), indent=1))
+        print_json(shipment.to_dict())
         return
-    Console(soft_wrap=False).print(_table(shipment))
-    typer.echo(f"{_told(shipment)}\n{shipment.sentence}\nWritten: {shipment.path}")
+    console().print(_table(shipment))
+    say(f"{_told(shipment)}\n{shipment.sentence}\nWritten: {shipment.path}")
 
 
 def _images(run: Path, data: str, seed: int | None) -> "ImageData":

@@ -1,0 +1,37 @@
+"""What commands print: results on standard output, all else on standard error."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from archpress.terminal import TerminalProgress
+
+
+def console() -> "Console":
+    """For tables."""
+    from rich.console import Console
+
+    return Console(soft_wrap=False)
+
+
+def progress_of(*, quiet: bool) -> "TerminalProgress":
+    """Bars of long work on standard error, or lines where that is a file."""
+    from rich.console import Console
+
+    from archpress.terminal import TerminalProgress
+
+    return TerminalProgress(Console(stderr=True), quiet=quiet)
+
+
+def print_json(content: Any) -> None:  # noqa: ANN401
+    """For programs."""
+    typer.echo(json.dumps(content, indent=1))
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """For people."""
+    typer.echo(text, err=error)
