@@ -65,7 +65,7 @@ def test_a_result_keeps_the_latency_and_the_report_shows_what_was_timed(tmp_path
 
 
 @pytest.mark.slow
-def test_a_limit_for_another_device_is_judged_by_its_prices(device, tmp_path):
+def test_a_limit_for_another_device_is_judged_by_its_prices(device, capsys, tmp_path):
     elsewhere = json.loads(device.read_text())
     elsewhere["conditions"]["machine"] = "a phone"
     for net in elsewhere["nets"]:
@@ -80,6 +80,9 @@ def test_a_limit_for_another_device_is_judged_by_its_prices(device, tmp_path):
     assert result["latency"]["elsewhere"] is True
     here = 1e3 * result["compressed"]["latency"]["median_seconds"]
     assert result["limits"][0]["value"] > 20 * here
+    capsys.readouterr()
+    assert run(*COMPRESS, *limits, "--latency-batch", 3) == 2
+    assert "a phone, batch 8, 1 thread: --latency-batch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

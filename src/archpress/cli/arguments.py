@@ -157,12 +157,19 @@ def with_latency(
     """The limits with that on latency, and with what it is measured.
 
     Raises:
-        ArchpressError: what was typed is no time, or the times of the device cannot be read.
+        ArchpressError: what was typed is no time, or the times of the device cannot be read or were
+            measured otherwise.
     """
     from archpress.evaluation import load_times
-    from archpress.space import LatencyModel
+    from archpress.space import LatencyConditions, LatencyModel
 
     model = load_times(device_times) if device_times else LatencyModel(conditions)
+    had = replace(model.conditions, device=conditions.device, machine=conditions.machine)
+    if conditions not in (LatencyConditions(), had):
+        raise ArchpressError(
+            f"the times of {device_times} are of {model.conditions}: "
+            "--latency-batch, --latency-threads and --latency-backend cannot be others"
+        )
     limits = replace(limits, latency=model)
     if typed is None:
         return limits

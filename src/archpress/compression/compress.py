@@ -144,6 +144,8 @@ def compress(
         timing = timing_of(limits, folder, listener)
         aimed = with_times(limits, timing, baseline, seed, form)
         space = space_around(searched, aimed, form)
+        if aimed.allow(searched) and not aimed.any_accuracy:
+            listener.say("The source keeps all limits, so the result need not be smaller.")
 
         def pool(recipe: Recipe, *, limited: bool) -> Pool:
             return open_pool(
