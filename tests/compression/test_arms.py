@@ -82,7 +82,7 @@ def test_among_the_best_are_the_plain_nets_that_are_finalists_of_compress(tmp_pa
     limits = Limits(max_parameters=3500)  # of nets that take more time than the space allows
     space = Neighbourhood(TINY, space_around(TINY, limits))
     problem = Problem(space, Objective(limits), budget=16, batch=3)
-    plain = hand_made_finalists(space.choices)
+    plain = hand_made_finalists(space)
     assert not all(map(space.choices.contains, plain))
     arm = default_arm(SETTINGS, tmp_path)
     best = arm.rank(problem, run_arm(arm, problem, look_up), 5)

@@ -13,7 +13,7 @@ from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.first import hand_made_finalists
 from archpress.evaluation import Recipe, Trial, TrialState
 from archpress.search import Silent
-from archpress.space import Limits, sample_neighbourhood, space_around
+from archpress.space import Limits, Neighbourhood, sample_neighbourhood, space_around
 from archpress.store import Store
 
 SOURCE = named("tiny", (1, 28, 28))
@@ -94,7 +94,7 @@ def end(images, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def nets():
     space = space_around(SOURCE, LIMITS)
-    plain = hand_made_finalists(space)
+    plain = hand_made_finalists(Neighbourhood(SOURCE, space))
     sampled = sample_neighbourhood(SOURCE, space, np.random.default_rng(0))
     found = {net.key: net for net in (next(sampled) for _ in range(20))}
     for net in plain:

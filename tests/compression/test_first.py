@@ -8,6 +8,7 @@ from archpress.architecture import named
 from archpress.compression import settings_for
 from archpress.compression.first import (
     COARSE,
+    LATE,
     PYRAMID,
     USUAL,
     first_candidates,
@@ -17,21 +18,36 @@ from archpress.compression.first import (
 from archpress.space import Limits, Neighbourhood, sampling, space_around
 
 
-def space(**limits):
-    return replace(space_around(named("conv10"), Limits(**limits)), most_activations=None)
+def around(source, **limits):
+    return Neighbourhood(source, space_around(source, Limits(**limits)))
+
+
+def of_any_time(space):
+    return replace(space.choices, most_activations=None)
 
 
 def test_where_multiply_adds_are_short_the_pyramid_is_a_finalist():
-    short = space(max_macs=15_000_000)
+    short = around(named("conv10"), max_macs=15_000_000)
     usual, coarse, pyramid = hand_made_finalists(short)
-    assert [usual, coarse] == hand_made_nets(short, [USUAL, COARSE])
+    assert [usual, coarse] == hand_made_nets(of_any_time(short), [USUAL, COARSE])
     assert pyramid.macs <= 15_000_000
     assert pyramid.macs > 0.8 * usual.macs
     assert pyramid.parameters > 2 * usual.parameters
 
 
-def test_where_parameters_are_short_it_is_not():
-    assert len(hand_made_finalists(space(max_parameters=100_000))) == 2
+def test_where_parameters_are_short_it_is_one_that_pools_late():
+    short = around(named("conv10"), max_parameters=100_000)
+    usual, coarse, late = hand_made_finalists(short)
+    assert [usual, coarse, late] == hand_made_nets(of_any_time(short), [USUAL, COARSE, LATE])
+    assert late.macs > 1.5 * coarse.macs
+    assert late.parameters == coarse.parameters
+
+
+def test_it_is_none_with_more_than_half_of_the_multiply_adds_of_the_source():
+    source = named("conv7")
+    _, coarse = hand_made_finalists(around(source, max_parameters=93_000))
+    assert coarse.macs < source.macs / 2
+    assert len(hand_made_finalists(around(source, max_parameters=50_000))) == 3
 
 
 def test_limits_that_the_papers_sampler_cannot_meet_leave_neighbours(monkeypatch):
@@ -47,16 +63,15 @@ def test_limits_that_the_papers_sampler_cannot_meet_leave_neighbours(monkeypatch
 
 
 def test_designs_that_do_not_fit_the_images_are_left_out():
-    small = space_around(named("plain6", (1, 6, 6)))
-    assert hand_made_nets(small, [PYRAMID]) == []
+    small = around(named("plain6", (1, 6, 6)))
+    assert hand_made_nets(small.choices, [PYRAMID]) == []
     assert len(hand_made_finalists(small)) == 1  # two pools fit, a coarser map does not
 
 
 def test_finalists_may_take_more_time_than_the_nets_of_the_search():
-    limits = Limits(max_parameters=93_000)
-    bounded = space_around(named("conv7"), limits)
+    bounded = around(named("conv7"), max_parameters=93_000)
     usual, coarse = hand_made_finalists(bounded)
-    assert not bounded.contains(coarse)
-    assert replace(bounded, most_activations=None).contains(coarse)
+    assert not bounded.choices.contains(coarse)
+    assert of_any_time(bounded).contains(coarse)
     assert usual.parameters > 90_000
     assert coarse.parameters > 90_000

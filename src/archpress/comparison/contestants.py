@@ -132,7 +132,7 @@ def _searches() -> Iterable[Contestant]:
     from archpress.baselines import SEARCHES
     from archpress.baselines.reinforce import reinforce
     from archpress.compression.arms import hand_made_arm
-    from archpress.compression.first import COARSE, PYRAMID, HandMade
+    from archpress.compression.first import COARSE, LATE, PYRAMID, HandMade
 
     def contestant(name: str, make: Callable[[], Arm[Architecture]]) -> Contestant:
         about = (make.__doc__ or "search").strip().splitlines()[0].rstrip(".")
@@ -149,6 +149,7 @@ def _searches() -> Iterable[Contestant]:
     return [
         *(contestant(name, make) for name, make in makers.items()),
         hand_made("hand-made-coarse", COARSE, "whose last layer reads a coarse map"),
+        hand_made("hand-made-late", LATE, "that reads a coarse map and pools late"),
         hand_made("hand-made-pyramid", PYRAMID, "that is wide where maps are small"),
     ]
 

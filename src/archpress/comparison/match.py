@@ -79,7 +79,7 @@ class Match:
         searcher = self.searcher
         of_search = next(iter(playing.values())).objective  # one for all searches of a seed
         objective = replace(of_search, least_accuracy=self._least_accuracy())
-        hand_made = frozenset(net.key for net in hand_made_finalists(searcher.space))
+        hand_made = frozenset(net.key for net in hand_made_finalists(searcher.neighbourhood))
         play_off = PlayOff(self.stage, objective, self.conditions.settings, hand_made, seed)
         places = searcher.places(of_search)
         if places.semifinalists:

@@ -12,7 +12,7 @@ from archpress.compression.first import hand_made_finalists
 from archpress.compression.settings import Settings
 from archpress.evaluation import Recipe, Trial
 from archpress.search import Objective
-from archpress.space import SearchSpace
+from archpress.space import Neighbourhood
 
 LEAST_BRIEF = 4  # at least so many trainings of a budget for each that is a final one
 MOST_LONGER = 1 / 3  # of a budget, for semifinal and final
@@ -45,7 +45,9 @@ class Places(NamedTuple):
 NO_PLACES = Places()
 
 
-def places_in(settings: Settings, space: SearchSpace, objective: Objective, budget: int) -> Places:
+def places_in(
+    settings: Settings, space: Neighbourhood, objective: Objective, budget: int
+) -> Places:
     """As `compress` has them, or fewer where the budget is small."""
     hand_made = len(hand_made_finalists(space))
     final = min(settings.finalists + hand_made, budget // LEAST_BRIEF)

@@ -66,6 +66,11 @@ class Searcher:
     store: Store
     progress: Progress
 
+    @property
+    def neighbourhood(self) -> Neighbourhood:
+        """Nets around the source, with the limits."""
+        return Neighbourhood(self.conditions.source, self.space)
+
     def objective(self, limits: Limits, seed: int) -> Objective:
         """Of all searches of a seed; where the accuracy is limited, the source is trained first.
 
@@ -82,7 +87,7 @@ class Searcher:
 
     def places(self, objective: Objective) -> Places:
         """Of the nets of one search, where an arm has finalists."""
-        return places_in(self.conditions.settings, self.space, objective, self.budget)
+        return places_in(self.conditions.settings, self.neighbourhood, objective, self.budget)
 
     def run(
         self,
@@ -155,9 +160,8 @@ class Searcher:
         )
 
     def _problem(self, objective: Objective, seed: int, places: Places) -> Problem[Architecture]:
-        space = Neighbourhood(self.conditions.source, self.space)
         budget, batch = self.budget - places.trainings, self.conditions.settings.batch
-        return Problem(space, objective, budget, batch, seed)
+        return Problem(self.neighbourhood, objective, budget, batch, seed)
 
     def _path(self, name: str, problem: Problem[Architecture], places: Places) -> Path:
         """Of the record; another budget, recipe or limit has another one."""

@@ -100,7 +100,7 @@ def _plain(problem: Problem[Architecture]) -> list[Architecture]:
     """
     if problem.objective.shrinks:
         return []
-    return hand_made_finalists(_space(problem).choices)
+    return hand_made_finalists(_space(problem))
 
 
 def _of_any_time(space: SearchSpace) -> SearchSpace:

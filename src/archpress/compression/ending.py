@@ -12,7 +12,7 @@ from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough
 from archpress.errors import EvaluationError, SpaceError
 from archpress.search.objective import Objective
-from archpress.space import Limits
+from archpress.space import Limits, Neighbourhood
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +140,4 @@ def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Ar
             space = space.with_limits(allowed)
         except SpaceError:
             return []
-    return hand_made_finalists(space)
+    return hand_made_finalists(Neighbourhood(task.source, space))

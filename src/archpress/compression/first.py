@@ -1,6 +1,5 @@
 """What is trained before anything is known."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
@@ -33,6 +32,7 @@ class HandMade(NamedTuple):
 
 USUAL = HandMade((16, 16, 32, 32, 64, 64), "average")
 COARSE = HandMade((16, 16, 24, 24, 32, 32), "coarse")
+LATE = COARSE._replace(pools=(3, 5))  # for 1.7 times the multiply-adds
 PYRAMID = HandMade(PYRAMID_WIDTHS, "average", PYRAMID_POOLS)
 
 # Hand-made nets among the first trials, scaled to the limits. What five minutes of handwork find,
@@ -45,7 +45,9 @@ HAND_MADE: tuple[HandMade, ...] = (
     HandMade((16, 24, 24, 24, 16), "map"),
     PYRAMID,
 )
-PYRAMID_FROM = 2.0  # times the usual net's parameters: then the pyramid is trained to the end too
+LATE_FROM = 0.8  # of the coarse net's parameters: then it is trained to the end too, unless it
+LATE_MOST_MACS = 0.5  # has more than this part of the source's multiply-adds
+PYRAMID_FROM = 2.0  # times the usual net's parameters: likewise
 
 
 def first_candidates(
@@ -118,14 +120,22 @@ def hand_made_nets(
     return nets
 
 
-def hand_made_finalists(space: SearchSpace) -> list[Architecture]:
+def hand_made_finalists(around: Neighbourhood) -> list[Architecture]:
     """Hand-made nets that are worth a final training, the usual one first.
 
     They keep the limits, not the space's bound on the time that a training takes. Where parameters
-    are to spare, since multiply-adds or time are what is short, the pyramid is among them: it has
-    many more parameters for as many multiply-adds.
+    are what is short, and multiply-adds still half of the source's at most, one that pools late is
+    among them. Where parameters are to spare, since multiply-adds or time are short, the pyramid
+    is: it has many more parameters for as many multiply-adds.
     """
-    space = replace(space, most_activations=None)
+    space = replace(around.choices, most_activations=None)
+
+    def of_at_least(parameters: float, design: HandMade) -> list[Architecture]:
+        return [net for net in hand_made_nets(space, [design]) if net.parameters >= parameters]
+
     nets = hand_made_nets(space, [USUAL, COARSE])
-    wanted = PYRAMID_FROM * nets[0].parameters if nets else math.inf
-    return nets + [net for net in hand_made_nets(space, [PYRAMID]) if net.parameters >= wanted]
+    if not nets:
+        return []
+    late = of_at_least(LATE_FROM * nets[-1].parameters, LATE)
+    late = [net for net in late if net.macs <= LATE_MOST_MACS * around.source.macs]
+    return [*nets, *late, *of_at_least(PYRAMID_FROM * nets[0].parameters, PYRAMID)]

@@ -124,10 +124,11 @@ def _kinds(experiment: Experiment) -> Iterator[_Kind]:
     scale, seeds = experiment.scale, experiment.runs
     settings, source = scale.settings, experiment.row.source
     space = space_around(source, experiment.limits)
-    plain = hand_made_finalists(space)
+    around = Neighbourhood(source, space)
+    plain = hand_made_finalists(around)
     results = [net for net in (*plain[:1], narrow_to_fit(source, space)) if net is not None]
     finals = 0
-    usual = places_in(settings, space, Objective(experiment.limits), scale.nets)
+    usual = places_in(settings, around, Objective(experiment.limits), scale.nets)
     contestants = experiment.contestants()
     names = {one.name for one in contestants}
     for contestant in contestants:
