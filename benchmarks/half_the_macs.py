@@ -18,10 +18,10 @@ from torch import nn
 
 from archpress.architecture import Architecture, named
 from archpress.architecture.network import build
-from archpress.architecture.tracing import trace
 from archpress.compression import compress, settings_for
 from archpress.data import load_data
 from archpress.evaluation import measure_in_turns, onnx_stopwatch, ready_to_time
+from archpress.reading.tracing import trace
 from archpress.shipping import ship
 from archpress.space import Form, LatencyConditions, LatencyModel, Limits
 

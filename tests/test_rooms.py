@@ -13,6 +13,7 @@ ROOMS = (
     "run_files",
     "paths",
     "architecture",
+    "reading",
     "space",
     "data",
     "evaluation",

@@ -10,6 +10,7 @@
 The way of the data, one room after the other:
 
     architecture   a network as a value: checked, costed, simplified, built, exported
+    reading        modules, programs, files and names of nets, read as such values
     space          where to look: choices, limits, repair, samples, edits
     data           labelled images and their splits
     evaluation     from an architecture to a trial: one training loop, several evaluators
@@ -36,8 +37,6 @@ from archpress.version import __version__
 if TYPE_CHECKING:
     from archpress.architecture import Architecture, Layer, named, simplify
     from archpress.architecture.network import build
-    from archpress.architecture.sources import read_source
-    from archpress.architecture.tracing import trace
     from archpress.comparison import compare
     from archpress.compression import Result, Settings, compress, settings_for
     from archpress.data import ImageData, from_dataset, load_data
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
     from archpress.errors import ArchpressError
     from archpress.evaluation import Evaluator, ProcessPool, RayPool, Recipe, TableEvaluator, Trial
     from archpress.frames import trials_frame
+    from archpress.reading.sources import read_source
+    from archpress.reading.tracing import trace
     from archpress.report import run_figures, write_report
     from archpress.shipping import ship
     from archpress.space import Form, Limits, SearchSpace, matching, repair, space_around
@@ -77,14 +78,14 @@ _HOME = {  # public name -> module; imported when first used, since torch takes 
     "load_data": "data",
     "matching": "space",
     "named": "architecture",
-    "read_source": "architecture.sources",
+    "read_source": "reading.sources",
     "repair": "space",
     "run_figures": "report",
     "settings_for": "compression",
     "ship": "shipping",
     "simplify": "architecture",
     "space_around": "space",
-    "trace": "architecture.tracing",
+    "trace": "reading.tracing",
     "trials_frame": "frames",
     "write_report": "report",
 }

@@ -5,7 +5,7 @@ import pytest
 
 from archpress.architecture import Architecture, Layer, chain, named
 from archpress.architecture.difference import Change, difference
-from archpress.architecture.tracing import trace
+from archpress.reading.tracing import trace
 
 
 def block(channels, **options):

@@ -10,7 +10,7 @@ from torch import nn
 from archpress.architecture import Architecture, Layer, chain, named, with_classes
 from archpress.architecture.inheritance import inherit, match_layers
 from archpress.architecture.network import build
-from archpress.architecture.tracing import trace
+from archpress.reading.tracing import trace
 from archpress.space import Form, Limits, Neighbourhood, distinct, space_around
 
 CONV7 = named("conv7")

@@ -7,11 +7,11 @@ from torch import nn
 
 from archpress.architecture import Architecture, Layer, chain, named
 from archpress.architecture.network import build, load_weights
-from archpress.architecture.tracing import trace
 from archpress.baselines.pruning import LEAST_CHANNELS, _Pruner, prune
 from archpress.data import load_data
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe, train
+from archpress.reading.tracing import trace
 from archpress.space import Limits
 
 pytest.importorskip("torch_pruning")

@@ -217,7 +217,7 @@ odd.conv.register_forward_hook(lambda module, inputs, output: 2 * output)
 @pytest.fixture
 def files(file, tmp_path):
     """The same net, of 10 outputs for images of 3x8x8, in a .pt2 and in an .onnx file."""
-    from archpress.architecture.importing import module_at
+    from archpress.reading.importing import module_at
 
     module, images = module_at(f"{file}:build").eval(), torch.zeros(2, 3, 8, 8)
     torch.export.save(torch.export.export(module, (images,)), tmp_path / "net.pt2")
@@ -261,7 +261,7 @@ def test_a_file_meets_images_as_other_nets_do(files, name, capsys):
 
 
 def test_a_function_may_import_its_neighbours_when_it_is_called(tmp_path):
-    from archpress.architecture.importing import module_at
+    from archpress.reading.importing import module_at
 
     (tmp_path / "neighbour.py").write_text("from torch.nn import Flatten as Net\n")
     (tmp_path / "late.py").write_text(

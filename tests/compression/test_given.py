@@ -11,8 +11,6 @@ from torch import nn
 
 from archpress.architecture import Architecture, Layer, chain, named
 from archpress.architecture.network import build
-from archpress.architecture.sources import NamedSource
-from archpress.architecture.tracing import trace
 from archpress.compression import LimitCheck, Measured, Spread
 from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.given import (
@@ -28,6 +26,8 @@ from archpress.compression.start import begun_with, renormalised
 from archpress.data import ImageData, Split
 from archpress.errors import ArchitectureError, EvaluationError
 from archpress.evaluation import Normalisation, Recipe, teacher_logits_of, usual_normalisations
+from archpress.reading.sources import NamedSource
+from archpress.reading.tracing import trace
 from archpress.search.progress import Silent
 
 

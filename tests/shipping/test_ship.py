@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 import torch
 
-from archpress.architecture.sources import read_source
 from archpress.data import ImageData
 from archpress.errors import ArchpressError, ExportError
+from archpress.reading.sources import read_source
 from archpress.shipping import FORMS, read_trained, ship, to_onnx
 from archpress.shipping.agreement import largest_difference
 from archpress.shipping.trained import split_seed

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import build
-from archpress.architecture.tracing import Traced, carry_into, trace
 from archpress.data import ImageData
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe, train
 from archpress.evaluation.training import isolated
+from archpress.reading.tracing import Traced, carry_into, trace
 from archpress.space import COSTS, Limits
 
 Importance = Literal["l1", "bn"]

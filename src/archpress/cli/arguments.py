@@ -13,9 +13,9 @@ from archpress.run_files import SOURCE_FILE
 
 if TYPE_CHECKING:
     from archpress.architecture import Architecture
-    from archpress.architecture.sources import SourceNet
     from archpress.data import ImageData
     from archpress.evaluation.precision import Precision
+    from archpress.reading.sources import SourceNet
     from archpress.space import LatencyConditions, Limits
 
 
@@ -48,7 +48,7 @@ def read_net(
 
 def net_name(net: str) -> str:
     """What people call a net: its name, its file's or its callable's, or a trial's key."""
-    from archpress.architecture.importing import names_a_module
+    from archpress.reading.importing import names_a_module
     from archpress.store.nets import trial_key
 
     if key := trial_key(net):
@@ -83,9 +83,9 @@ def read_source_and_images(
     Images of a folder are brought to the shape that the net says, else to `input_shape`.
     """
     from archpress.architecture.heads import with_classes
-    from archpress.architecture.state_dicts import with_weights
     from archpress.data import NAMES, load_data
     from archpress.data.folder import has_classes
+    from archpress.reading.state_dicts import with_weights
     from archpress.store.nets import open_net
 
     wanted, stated = shape_of(size, "--size"), shape_of(input_shape, "--input")

@@ -137,8 +137,8 @@ def compress(
     from contextlib import ExitStack
 
     from archpress import compression
-    from archpress.architecture.state_dicts import OWN
     from archpress.evaluation import augmented
+    from archpress.reading.state_dicts import OWN
     from archpress.report import write_report
     from archpress.search import Together
     from archpress.space import Form, LatencyConditions, matching

@@ -14,7 +14,7 @@ from archpress.errors import ArchpressError
 NOT_READ_RIGHT = 3  # exit code: outputs differ
 
 if TYPE_CHECKING:
-    from archpress.architecture.sources import SourceNet
+    from archpress.reading.sources import SourceNet
 
 
 def inspect(

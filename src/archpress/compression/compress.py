@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from archpress.architecture import with_linear_head
-from archpress.architecture.state_dicts import StateDict
 from archpress.compression.augmentation import choose_augmentation
 from archpress.compression.clock import Clock
 from archpress.compression.ending import finish
@@ -47,6 +46,7 @@ from archpress.evaluation import (
     workers_at_once,
 )
 from archpress.progress_file import ProgressFile
+from archpress.reading.state_dicts import StateDict
 from archpress.run_files import SOURCE_FILE
 from archpress.search.progress import Progress, Silent, Together
 from archpress.space import Form, Limits, space_around, with_joins_of_two

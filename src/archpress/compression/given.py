@@ -11,9 +11,6 @@ from torch import Tensor, nn
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network, build, load_weights
-from archpress.architecture.sources import NamedSource, SourceNet, open_source
-from archpress.architecture.state_dicts import OWN, StateDict, with_weights
-from archpress.architecture.tracing import agreement
 from archpress.compression.result import AsGiven, Spread
 from archpress.data import ImageData, Split
 from archpress.errors import ArchitectureError, EvaluationError
@@ -25,6 +22,9 @@ from archpress.evaluation import (
     usual_normalisations,
 )
 from archpress.evaluation.preparation import balanced_first
+from archpress.reading.sources import NamedSource, SourceNet, open_source
+from archpress.reading.state_dicts import OWN, StateDict, with_weights
+from archpress.reading.tracing import agreement
 from archpress.search.progress import Progress
 
 SCREENED = 1000  # validation images on which normalisations are told apart

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from archpress.architecture import Architecture
-from archpress.architecture.sources import NamedSource, open_source
 from archpress.errors import StoreError
 from archpress.paths import typed_path
+from archpress.reading.sources import NamedSource, open_source
 from archpress.run_files import STORE_FILE
 from archpress.store.store import Store
 from archpress.store.tables import TrialFilter

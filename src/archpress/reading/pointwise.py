@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from archpress.architecture.kinds import ACTIVATIONS, KINDS
 from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Pointwise, Step, Value, options
+from archpress.reading.traced_values import Pointwise, Step, Value, options
 
 _TOLERANCE = 1e-5  # relative; constants such as the root of 2 are often written in float32
 _DIGITS = 9  # of a factor that is worked out of others; float32 has 7

@@ -7,8 +7,8 @@ from torch import nn
 
 from archpress.architecture import ACTIVATIONS, ZOO, Architecture, Layer, named, simplify
 from archpress.architecture.network import build
-from archpress.architecture.tracing import carry_into, trace, weights_of
 from archpress.errors import ArchitectureError
+from archpress.reading.tracing import carry_into, trace, weights_of
 
 IMAGE = (3, 12, 12)
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from archpress.architecture import ZOO, named
 from archpress.architecture.network import build, load_weights
-from archpress.architecture.sources import open_source, read_source
-from archpress.architecture.tracing import agreement, trace
 from archpress.errors import ArchitectureError
+from archpress.reading.sources import open_source, read_source
+from archpress.reading.tracing import agreement, trace
 
 
 def written(module, path, *, batch=2, dynamic=False, legacy=True):

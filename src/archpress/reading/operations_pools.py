@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations_elementwise import Read, largest, smallest
-from archpress.architecture.operations_parts import Stack, average, total
-from archpress.architecture.pointwise import of_channels, over_channels, times
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import (
+from archpress.reading.operations_elementwise import Read, largest, smallest
+from archpress.reading.operations_parts import Stack, average, total
+from archpress.reading.pointwise import of_channels, over_channels, times
+from archpress.reading.traced_values import (
     Pointwise,
     Reshaped,
     Step,

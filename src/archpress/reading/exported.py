@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx, nn
 
-from archpress.architecture.graphs import FROZEN, read_graph
-from archpress.architecture.operations import Handler
 from archpress.architecture.quiet import quiet
-from archpress.architecture.reading import Traced, in_batches
 from archpress.architecture.shape_rules import Shape
 from archpress.errors import ArchitectureError, told
+from archpress.reading.graphs import FROZEN, read_graph
+from archpress.reading.operations import Handler
+from archpress.reading.traced import Traced, in_batches
 
 _BATCH = 3  # unlike most sides and numbers of groups, so that a shape shows where the batch stands
 _VIEWS = {

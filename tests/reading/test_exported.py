@@ -8,10 +8,10 @@ from families import FAMILIES, IMAGE
 from more_families import MORE_FAMILIES
 from torch import nn
 
-from archpress.architecture.exported import read_exported
 from archpress.architecture.network import build
-from archpress.architecture.tracing import carry_into, trace
 from archpress.errors import ArchitectureError
+from archpress.reading.exported import read_exported
+from archpress.reading.tracing import carry_into, trace
 
 
 @pytest.mark.parametrize("make", list(AWKWARD))

@@ -8,7 +8,7 @@ import torch
 
 from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import (
+from archpress.reading.traced_values import (
     BATCH,
     Reshaped,
     Step,

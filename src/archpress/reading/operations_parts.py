@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from archpress.architecture.layers import SIDES, Layer
-from archpress.architecture.operations_shapes import squeeze, unsqueeze
-from archpress.architecture.pointwise import times
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import (
+from archpress.reading.operations_shapes import squeeze, unsqueeze
+from archpress.reading.pointwise import times
+from archpress.reading.traced_values import (
     BATCH,
     Reshaped,
     Step,

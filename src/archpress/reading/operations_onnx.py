@@ -1,4 +1,4 @@
-"""The operations of ONNX that are layers; the table of `onnx_reading`.
+"""The operations of ONNX that are layers; the table of `onnx_files`.
 
 `ONNX` has an operation's name -> how to take it, called with its attributes and inputs. Tensors
 arrive as `Value`s, and all that does not depend on the images as `Weight`s.
@@ -11,7 +11,8 @@ from functools import partial
 import torch
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.onnx_shapes import (
+from archpress.architecture.shape_rules import RuleError
+from archpress.reading.onnx_shapes import (
     Attributes,
     Handler,
     gathered,
@@ -28,7 +29,7 @@ from archpress.architecture.onnx_shapes import (
     windowed_conv,
     windowed_max,
 )
-from archpress.architecture.operations_elementwise import (
+from archpress.reading.operations_elementwise import (
     activation,
     add,
     between,
@@ -44,15 +45,15 @@ from archpress.architecture.operations_elementwise import (
     softmax,
     subtract,
 )
-from archpress.architecture.operations_pools import (
+from archpress.reading.operations_pools import (
     adaptive_pool,
     add_up,
     local_norm,
     mean,
     most,
 )
-from archpress.architecture.operations_shapes import expand, flatten, permute, repeat
-from archpress.architecture.operations_weights import (
+from archpress.reading.operations_shapes import expand, flatten, permute, repeat
+from archpress.reading.operations_weights import (
     batch_norm,
     group_norm,
     layer_norm,
@@ -60,9 +61,8 @@ from archpress.architecture.operations_weights import (
     matrix_product,
     turned,
 )
-from archpress.architecture.pointwise import pointwise
-from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import (
+from archpress.reading.pointwise import pointwise
+from archpress.reading.traced_values import (
     Pointwise,
     Reshaped,
     Step,

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from archpress.architecture.operations import FUNCTIONS, Handler
-from archpress.architecture.operations_elementwise import (
+from archpress.architecture.shape_rules import RuleError
+from archpress.reading.operations import FUNCTIONS, Handler
+from archpress.reading.operations_elementwise import (
     activation,
     between,
     concatenate,
@@ -21,15 +22,15 @@ from archpress.architecture.operations_elementwise import (
     softmax,
     subtract,
 )
-from archpress.architecture.operations_parts import pad, picked, split, take
-from archpress.architecture.operations_pools import (
+from archpress.reading.operations_parts import pad, picked, split, take
+from archpress.reading.operations_pools import (
     adaptive_pool,
     average_pool,
     max_pool,
     upsample,
 )
-from archpress.architecture.operations_shapes import same, view, whole_again
-from archpress.architecture.operations_weights import (
+from archpress.reading.operations_shapes import same, view, whole_again
+from archpress.reading.operations_weights import (
     addmm,
     batch_norm,
     conv,
@@ -39,8 +40,7 @@ from archpress.architecture.operations_weights import (
     linear,
     matrix_product,
 )
-from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Step, Value, Weight, plain
+from archpress.reading.traced_values import Step, Value, Weight, plain
 
 
 def _convolution(

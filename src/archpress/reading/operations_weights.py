@@ -9,7 +9,7 @@ from torch import Tensor
 
 from archpress.architecture.layers import SIDES, Layer
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import (
+from archpress.reading.traced_values import (
     BATCH,
     Pointwise,
     Step,

@@ -9,13 +9,15 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations import FUNCTIONS, MODULES, OF_VECTORS, WRAPPED, Handler
-from archpress.architecture.operations_aten import ELEMENTWISE_ATEN, operation
-from archpress.architecture.operations_elementwise import ELEMENTWISE
-from archpress.architecture.operations_parts import Stack
-from archpress.architecture.operations_pools import OVER_AXES, spread
-from archpress.architecture.operations_shapes import attribute, rank, same, size, unsqueeze
-from archpress.architecture.reading import (
+from archpress.architecture.shape_rules import RuleError
+from archpress.errors import told
+from archpress.reading.operations import FUNCTIONS, MODULES, OF_VECTORS, WRAPPED, Handler
+from archpress.reading.operations_aten import ELEMENTWISE_ATEN, operation
+from archpress.reading.operations_elementwise import ELEMENTWISE
+from archpress.reading.operations_parts import Stack
+from archpress.reading.operations_pools import OVER_AXES, spread
+from archpress.reading.operations_shapes import attribute, rank, same, size, unsqueeze
+from archpress.reading.traced import (
     SHARED,
     Layers,
     NotReadError,
@@ -23,9 +25,7 @@ from archpress.architecture.reading import (
     check_not_shared,
     checked_output,
 )
-from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
-from archpress.errors import told
+from archpress.reading.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
 
 FROZEN = "frozen"  # the operation of torch.export that stands for a part: its input, its number
 # What reads functions as they are; for all else they become layers.

@@ -30,8 +30,8 @@ from archpress.architecture.frozen import Frozen
 from archpress.architecture.inheritance import inherit
 from archpress.architecture.network import build
 from archpress.architecture.simplify import simplify
-from archpress.architecture.tracing import carry_into, trace
 from archpress.errors import ArchitectureError
+from archpress.reading.tracing import carry_into, trace
 from archpress.shipping.onnx_file import OnnxNetwork, to_onnx
 from archpress.shipping.trained import TrainedNet
 from archpress.space import repair, space_around

@@ -19,7 +19,7 @@ from torch import nn
 from archpress.architecture.frozen import Frozen, program_of
 from archpress.architecture.kinds import ACTIVATIONS, KINDS
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations_elementwise import (
+from archpress.reading.operations_elementwise import (
     LOGS,
     activation,
     activation_module,
@@ -41,7 +41,7 @@ from archpress.architecture.operations_elementwise import (
     softmax,
     subtract,
 )
-from archpress.architecture.operations_parts import (
+from archpress.reading.operations_parts import (
     chunk,
     flip,
     item,
@@ -53,7 +53,7 @@ from archpress.architecture.operations_parts import (
     zeros,
     zeros_like,
 )
-from archpress.architecture.operations_pools import (
+from archpress.reading.operations_pools import (
     adaptive_max_pool,
     adaptive_pool,
     add_up,
@@ -67,7 +67,7 @@ from archpress.architecture.operations_pools import (
     spread,
     upsample,
 )
-from archpress.architecture.operations_shapes import (
+from archpress.reading.operations_shapes import (
     attribute,
     expand,
     flatten,
@@ -82,7 +82,7 @@ from archpress.architecture.operations_shapes import (
     view,
     whole_again,
 )
-from archpress.architecture.operations_weights import (
+from archpress.reading.operations_weights import (
     addmm,
     batch_norm,
     conv,
@@ -97,7 +97,7 @@ from archpress.architecture.operations_weights import (
     matrix_product,
     without_padding,
 )
-from archpress.architecture.traced_values import (
+from archpress.reading.traced_values import (
     Step,
     Value,
     Weight,

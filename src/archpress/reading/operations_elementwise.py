@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import OPTIONS, Layer
-from archpress.architecture.operations_scales import scaled, shifted
-from archpress.architecture.pointwise import (
+from archpress.architecture.shape_rules import RuleError
+from archpress.reading.operations_scales import scaled, shifted
+from archpress.reading.pointwise import (
     added_to,
     is_of_one,
     is_zero,
@@ -20,8 +21,7 @@ from archpress.architecture.pointwise import (
     times,
     written_out,
 )
-from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Pointwise, Step, Value, Weight, options, plain
+from archpress.reading.traced_values import Pointwise, Step, Value, Weight, options, plain
 
 Read = Value | Pointwise
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archpress.architecture.operations_parts import pad, picked, select, split, take
-from archpress.architecture.operations_pools import average_pool, max_pool, upsample
-from archpress.architecture.operations_shapes import squeeze, unsqueeze, view
-from archpress.architecture.operations_weights import conv, conv_over_channels
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import (
+from archpress.reading.operations_parts import pad, picked, select, split, take
+from archpress.reading.operations_pools import average_pool, max_pool, upsample
+from archpress.reading.operations_shapes import squeeze, unsqueeze, view
+from archpress.reading.operations_weights import conv, conv_over_channels
+from archpress.reading.traced_values import (
     BATCH,
     Reshaped,
     Step,

@@ -10,7 +10,7 @@ from archpress.architecture import Architecture
 from archpress.architecture.blocks import as_written
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.network import build
-from archpress.architecture.tracing import carry_into, trace
+from archpress.reading.tracing import carry_into, trace
 from archpress.shipping import TrainedNet, to_onnx, to_program
 from archpress.shipping.agreement import largest_difference
 from archpress.shipping.onnx_file import OnnxNetwork

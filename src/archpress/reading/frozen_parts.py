@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from archpress.architecture.exported import Whole, read_exported
-from archpress.architecture.frozen_reading import Taken, take
-from archpress.architecture.graphs import read_graph
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations import MODULES, Handler
 from archpress.architecture.quiet import quiet
-from archpress.architecture.reading import FrozenPart, NotReadError, Traced, evaluation_copy
 from archpress.architecture.shape_rules import RuleError, Shape
-from archpress.architecture.traced_values import Step, Value, Weight, need
 from archpress.errors import ArchitectureError, reason, told
+from archpress.reading.exported import Whole, read_exported
+from archpress.reading.frozen_reading import Taken, take
+from archpress.reading.graphs import read_graph
+from archpress.reading.operations import MODULES, Handler
+from archpress.reading.traced import FrozenPart, NotReadError, Traced, evaluation_copy
+from archpress.reading.traced_values import Step, Value, Weight, need
 
 _RANKS = (2, 4)  # of tensors that layers read and give: vectors and maps
 _IMAGES = 2

@@ -10,22 +10,22 @@ from torch import Tensor
 
 from archpress.architecture.kinds import ACTIVATIONS
 from archpress.architecture.onnx_session import open_session
-from archpress.architecture.operations_onnx import (
+from archpress.architecture.shape_rules import RuleError
+from archpress.errors import ArchitectureError, EvaluationError, told
+from archpress.reading.operations_onnx import (
     ELEMENTWISE_ONNX,
     NEEDS_BATCH,
     ONNX,
     READS_RESHAPED,
 )
-from archpress.architecture.reading import (
+from archpress.reading.traced import (
     Layers,
     Traced,
     check_not_shared,
     checked_output,
     in_batches,
 )
-from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
-from archpress.errors import ArchitectureError, EvaluationError, told
+from archpress.reading.traced_values import BATCH, Pointwise, Reshaped, Step, Value, Weight
 
 if TYPE_CHECKING:
     import onnx

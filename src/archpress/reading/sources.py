@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from archpress.architecture.architecture import Architecture
-from archpress.architecture.exported import ExportedNet, load_exported
-from archpress.architecture.importing import module_at, names_a_module
 from archpress.architecture.network import (
     build,
     layer_names,
@@ -16,13 +14,15 @@ from archpress.architecture.network import (
     module_call,
     module_of,
 )
-from archpress.architecture.onnx_reading import OnnxNet, load_onnx, onnx_outputs, read_onnx
-from archpress.architecture.reading import FrozenPart, Traced, outputs_of, weights_of
-from archpress.architecture.state_dicts import StateDict, network_with
-from archpress.architecture.tracing import Agreement, agreement, trace
 from archpress.architecture.zoo import ZOO, InputShape, named, unknown_net
 from archpress.errors import ArchitectureError
 from archpress.paths import typed_path
+from archpress.reading.exported import ExportedNet, load_exported
+from archpress.reading.importing import module_at, names_a_module
+from archpress.reading.onnx_files import OnnxNet, load_onnx, onnx_outputs, read_onnx
+from archpress.reading.state_dicts import StateDict, network_with
+from archpress.reading.traced import FrozenPart, Traced, outputs_of, weights_of
+from archpress.reading.tracing import Agreement, agreement, trace
 
 _WEIGHTS_ALONE = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".pkl")
 

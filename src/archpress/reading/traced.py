@@ -13,10 +13,10 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import output_shape
 from archpress.architecture.layers import Layer
 from archpress.architecture.network import build, layer_names
-from archpress.architecture.pointwise import as_step
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Pointwise, Reshaped, Step, Value, Weight
 from archpress.errors import ArchitectureError, told
+from archpress.reading.pointwise import as_step
+from archpress.reading.traced_values import Pointwise, Reshaped, Step, Value, Weight
 
 _WEIGHTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 

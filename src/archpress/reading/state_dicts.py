@@ -19,7 +19,7 @@ from archpress.errors import ArchitectureError, told
 from archpress.paths import typed_path
 
 if TYPE_CHECKING:
-    from archpress.architecture.sources import NamedSource
+    from archpress.reading.sources import NamedSource
 
 OWN = "own"  # in the place of a file: the weights that the net has itself
 INSIDE = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints keep them

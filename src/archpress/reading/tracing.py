@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from archpress.architecture.exported import read_exported
-from archpress.architecture.frozen_parts import followed, trace_in_parts
-from archpress.architecture.graphs import read_graph
 from archpress.architecture.network import Network, load_weights
-from archpress.architecture.reading import Traced, outputs_of, weights_of
 from archpress.errors import ArchitectureError, told
+from archpress.reading.exported import read_exported
+from archpress.reading.frozen_parts import followed, trace_in_parts
+from archpress.reading.graphs import read_graph
+from archpress.reading.traced import Traced, outputs_of, weights_of
 
 __all__ = [
     "Agreement",

@@ -9,9 +9,9 @@ from torch.nn.utils.prune import l1_unstructured
 from archpress.architecture import named
 from archpress.architecture.blocks import as_written
 from archpress.architecture.network import build
-from archpress.architecture.sources import NamedSource, open_source
-from archpress.architecture.state_dicts import load_state, read_state_dict, with_weights
 from archpress.errors import ArchitectureError
+from archpress.reading.sources import NamedSource, open_source
+from archpress.reading.state_dicts import load_state, read_state_dict, with_weights
 
 IMAGES = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.operations_weights import holder, weighted
-from archpress.architecture.pointwise import pointwise
 from archpress.architecture.shape_rules import RuleError
-from archpress.architecture.traced_values import Pointwise, Step, Value, Weight, options
+from archpress.reading.operations_weights import holder, weighted
+from archpress.reading.pointwise import pointwise
+from archpress.reading.traced_values import Pointwise, Step, Value, Weight, options
 
 _NORMS = ("group_norm", "layer_norm")
 _EPS = 1e-5  # of a batch norm
