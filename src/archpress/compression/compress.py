@@ -21,6 +21,7 @@ from archpress.compression.given import (
 from archpress.compression.measuring import measure
 from archpress.compression.result import Result
 from archpress.compression.run_folder import (
+    FolderTrials,
     alone_in,
     known_plan,
     open_folder,
@@ -137,6 +138,8 @@ def compress(
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(listener, told)
         trials = stack.enter_context(trials_of(folder, store, images.key))
+        if store is not None:
+            listener = Together(listener, stack.enter_context(FolderTrials(folder)))
         write_text(folder / SOURCE_FILE, baseline.to_json())
         if others := told_of_others(known_plan(folder), plan):
             listener.say(others)

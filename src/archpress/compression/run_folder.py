@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from filelock import FileLock, Timeout
@@ -20,8 +20,9 @@ from archpress.architecture.network import Network
 from archpress.compression.result import Result
 from archpress.data import ImageData
 from archpress.errors import StoreError
-from archpress.evaluation import Normalisation, Recipe
+from archpress.evaluation import Normalisation, Recipe, Trial
 from archpress.run_files import COMPRESSED_FILE, PLAN_FILE, RESULT_FILE, STORE_FILE
+from archpress.search import Objective, Silent
 from archpress.store import Store, TrialFilter
 from archpress.whole_files import whole_file, write_text
 
@@ -68,6 +69,29 @@ def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator
             store.merge(own, which)
             yield store
             own.merge(store, which)
+
+
+class FolderTrials(Silent):
+    """Keeps what a search learns from a store elsewhere in the run folder too, as it comes.
+
+    So that who looks at the folder meanwhile, such as `archpress watch`, sees the trials.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._store = Store(folder / STORE_FILE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+
+    def trial(self, trial: Trial, objective: Objective | None) -> None:
+        """Kept."""
+        self._store.add_soon(trial)
 
 
 @contextmanager

@@ -1,0 +1,25 @@
+"""What lies in a run folder while the run goes on."""
+
+import pytest
+
+from archpress.architecture import named
+from archpress.compression.run_folder import FolderTrials, trials_of
+from archpress.evaluation import Trial, TrialState
+from archpress.store import Store
+
+
+@pytest.mark.parametrize("is_listening", [False, True])
+def test_trials_of_a_store_elsewhere_are_in_the_folder_before_the_end(tmp_path, is_listening):
+    folder, place = tmp_path / "run", tmp_path / "shared.db"
+    folder.mkdir()
+    trial = Trial(named("tiny"), "data", "recipe", 0, TrialState.DONE, {"accuracy": 0.5})
+    with trials_of(folder, place, "data") as store:
+        store.add(trial)
+        if is_listening:
+            with FolderTrials(folder) as listening:
+                listening.trial(trial, None)
+                listening.trial(trial, None)
+        with Store(folder / "trials.db") as seen:
+            assert seen.trials() == [trial] * is_listening
+    with Store(folder / "trials.db") as own:
+        assert own.trials() == [trial]
