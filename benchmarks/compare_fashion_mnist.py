@@ -4,7 +4,7 @@
 
 A trial is 3 epochs on 2,000 images, validated on 4,200; a final training 12 epochs on all 10,800.
 Of `default`, the last trainings of the budget are longer: a semifinal of 3 epochs
-(`--semifinalists`), then final ones of the best of it (`--finalists`) and two hand-made nets; the
+(`--semifinalists`), then final ones of the best of it (`--finalists`) and hand-made nets; the
 best is distilled from the trained source and all finalists.
 The recipes were chosen on other images of Fashion-MNIST than those of the sample's test split. The
 same command goes on after a kill; `--arms` and `--seeds` add to what is there, and `--join` what

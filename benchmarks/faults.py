@@ -18,7 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
+NO_TEST = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
 POOL, RAY = "tests/evaluation/test_pool.py", "tests/evaluation/test_ray.py"
 STORE, LEASES = "tests/store/test_store.py", "tests/store/test_leases.py"
 FAULTS = {
@@ -32,7 +35,7 @@ FAULTS = {
         f"{POOL}::test_a_worker_in_mid_training_ends_with_a_parent_that_is_killed_or_interrupted"
     ),
     "the command is killed and goes on": (
-        "tests/test_cli.py::test_a_killed_run_goes_on_and_trains_no_finished_trial_again"
+        "tests/cli/test_commands.py::test_a_killed_run_goes_on_and_trains_no_finished_trial_again"
     ),
     "a driver that shares the store is killed": (
         f"{LEASES}::test_what_a_killed_driver_began_is_taken_over_at_once_where_it_ran"
@@ -58,6 +61,8 @@ def survived(test: str) -> bool | None:
     """Whether a test passed; None: it was skipped."""
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", test]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode in NO_TEST:
+        raise SystemExit(f"{test} is no test: {ran.stdout[-500:]}")
     if ran.returncode:
         print(ran.stdout[-3000:], ran.stderr[-1000:], file=sys.stderr, flush=True)
         return False

@@ -57,9 +57,6 @@ class Part(NamedTuple):
             rows = list(csv.DictReader(file))
         if self.arms is None:
             return [{**row, "part": self.folder.name} for row in rows]
-        missing = self.arms.keys() - {row["arm"] for row in rows}
-        if missing:
-            raise SystemExit(f"{self.folder} has no arm {', '.join(sorted(missing))}")
         return [
             {**row, "arm": self.arms[row["arm"]], "part": self.folder.name}
             for row in rows
@@ -121,7 +118,11 @@ def main() -> None:
     runs: dict[tuple[str, str], Row] = {}
     trials: list[Row] = []
     for part in given.parts:
-        new = {(row["arm"], row["seed"]): row for row in part.rows("compare.csv")}
+        rows = part.rows("compare.csv")
+        missing = {*(part.arms or {}).values()} - {row["arm"] for row in rows}
+        if missing:
+            raise SystemExit(f"{part.folder} has not all arms: {', '.join(sorted(missing))}")
+        new = {(row["arm"], row["seed"]): row for row in rows}
         new = {which: row for which, row in new.items() if which not in runs}
         runs |= new
         trials += [row for row in part.rows("trials.csv") if (row["arm"], row["seed"]) in new]

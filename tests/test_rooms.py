@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import archpress
 
 ROOMS = (
@@ -81,9 +83,10 @@ def test_the_public_names_are_there():
         assert getattr(archpress, name) is not None
 
 
-def test_importing_the_package_does_not_import_torch():
+@pytest.mark.parametrize("name", ["archpress", "archpress.cli"])
+def test_importing_the_package_or_its_commands_does_not_import_torch(name):
     import subprocess
     import sys
 
-    code = "import sys, archpress; sys.exit('torch' in sys.modules)"
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,8 +5,11 @@ import json
 import pytest
 
 from archpress.cli import main
+from archpress.cli.arguments import with_latency
 from archpress.compression import timing
+from archpress.errors import ArchpressError
 from archpress.evaluation import load_times
+from archpress.space import Limits
 
 COMPRESS = ["compress", "tiny", "--data", "digits", "--effort", "smoke", "--quiet"]
 
@@ -65,7 +68,7 @@ def test_a_result_keeps_the_latency_and_the_report_shows_what_was_timed(tmp_path
 
 
 @pytest.mark.slow
-def test_a_limit_for_another_device_is_judged_by_its_prices(device, capsys, tmp_path):
+def test_a_limit_for_another_device_is_judged_by_its_prices(device, tmp_path):
     elsewhere = json.loads(device.read_text())
     elsewhere["conditions"]["machine"] = "a phone"
     for net in elsewhere["nets"]:
@@ -80,9 +83,6 @@ def test_a_limit_for_another_device_is_judged_by_its_prices(device, capsys, tmp_
     assert result["latency"]["elsewhere"] is True
     here = 1e3 * result["compressed"]["latency"]["median_seconds"]
     assert result["limits"][0]["value"] > 20 * here
-    capsys.readouterr()
-    assert run(*COMPRESS, *limits, "--latency-batch", 3) == 2
-    assert "a phone, batch 8, 1 thread: --latency-batch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,16 @@ def test_a_limit_on_latency_that_cannot_be_is_refused(capsys, tmp_path, options,
     (line,) = captured.err.strip().splitlines()
     assert line.startswith("archpress: ")
     assert said in line
+
+
+def test_conditions_of_another_devices_times_are_those_of_its_file(device):
+    typed = {"batch": 8, "threads": None, "backend": None}
+    limits = with_latency(Limits(), "2", typed, device)
+    assert (limits.max_latency, limits.latency.conditions.batch) == (2, 8)
+    for other, told in [({"threads": 2}, "threads 1, so --latency-threads cannot be 2"),
+                        ({"batch": 1}, "batch 8, so --latency-batch cannot be 1")]:  # fmt: skip
+        with pytest.raises(ArchpressError, match=told):
+            with_latency(Limits(), "2", typed | other, device)
 
 
 @pytest.mark.parametrize("places", [[], ["--out", "a.json", "--pack", "b"]])

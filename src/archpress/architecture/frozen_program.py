@@ -2,7 +2,7 @@
 
 The layer's option `program` is JSON: shapes, parameters, buffers, multiply-adds and nodes, so that
 an architecture alone says how to rebuild the part. Read and checked here without torch; `frozen`
-runs it, `frozen_source` writes it as code, `frozen_reading` makes it of a module.
+runs it, `frozen_source` writes it as code, `reading.frozen_reading` makes it of a module.
 
 Arguments of a node are numbers, texts, lists, or one of these:
 

@@ -1,4 +1,4 @@
-"""The commands: each reads its arguments, calls one room, and prints."""
+"""The commands: each reads its arguments, calls the rooms, and prints."""
 
 from archpress.cli.commands import app, main
 

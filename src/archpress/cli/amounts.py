@@ -87,8 +87,6 @@ def read_amount(text: str, option: str, units: Units = COUNTS) -> Amount:
     found = _FORM.fullmatch(text.strip())
     if found:
         number, unit = float(found[1]), found[2].lower()
-        if unit == "%" and number > 100:
-            raise ArchpressError(f"{option} is at most 100% of what the source has, not {text!r}")
         size = 1.0 if unit == "%" else units.sizes.get(unit)
         if size is not None and abs(number * size) <= _MOST:
             return Amount(number * size, is_share=unit == "%")

@@ -1,8 +1,9 @@
 """How what a user typed is read: nets, images, limits and numbers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archpress.cli.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amount
 from archpress.cli.options import PrecisionName
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from archpress.data import ImageData
     from archpress.evaluation.precision import Precision
     from archpress.reading.sources import SourceNet
-    from archpress.space import LatencyConditions, Limits
+    from archpress.space import Limits
 
 
 def read_precision(name: PrecisionName, device: str, cluster: str | None = None) -> "Precision":
@@ -151,10 +152,16 @@ def read_limits(
 def with_latency(
     limits: "Limits",
     typed: str | None,
-    conditions: "LatencyConditions",
+    conditions: Mapping[str, Any],
     device_times: Path | None,
 ) -> "Limits":
     """The limits with that on latency, and with what it is measured.
+
+    Args:
+        limits: all others.
+        typed: after --max-latency.
+        conditions: by fields of `LatencyConditions`; None where nothing was typed.
+        device_times: file of another device's times, which have conditions of their own.
 
     Raises:
         ArchpressError: what was typed is no time, or the times of the device cannot be read or were
@@ -163,13 +170,18 @@ def with_latency(
     from archpress.evaluation import load_times
     from archpress.space import LatencyConditions, LatencyModel
 
-    model = load_times(device_times) if device_times else LatencyModel(conditions)
-    had = replace(model.conditions, device=conditions.device, machine=conditions.machine)
-    if conditions not in (LatencyConditions(), had):
-        raise ArchpressError(
-            f"the times of {device_times} are of {model.conditions}: "
-            "--latency-batch, --latency-threads and --latency-backend cannot be others"
-        )
+    wanted = {name: value for name, value in conditions.items() if value is not None}
+    if device_times is None:
+        model = LatencyModel(LatencyConditions(**wanted))
+    else:
+        model = load_times(device_times)
+        for name, value in wanted.items():
+            measured = getattr(model.conditions, name)
+            if value != measured:
+                raise ArchpressError(
+                    f"the times of {device_times} were measured with {name} {measured}, so "
+                    f"--latency-{name} cannot be {value}"
+                )
     limits = replace(limits, latency=model)
     if typed is None:
         return limits

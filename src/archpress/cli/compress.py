@@ -15,8 +15,6 @@ from archpress.cli.arguments import (
 )
 from archpress.cli.options import (
     AugmentOption,
-    Backend,
-    BatchOption,
     ClusterOption,
     DataOption,
     DeviceOption,
@@ -26,6 +24,8 @@ from archpress.cli.options import (
     JsonOption,
     KeepOption,
     LatencyBackendOption,
+    LatencyBatchOption,
+    LatencyThreadsOption,
     LogOption,
     MaxAccuracyLossOption,
     MaxFileSizeOption,
@@ -44,7 +44,6 @@ from archpress.cli.options import (
     SeedOption,
     SizeOption,
     StoreOption,
-    ThreadsOption,
     WidthsOnlyOption,
     WorkersOption,
 )
@@ -82,9 +81,9 @@ def compress(
     min_accuracy: MinAccuracyOption = None,
     max_accuracy_loss: MaxAccuracyLossOption = None,
     max_latency: MaxLatencyOption = None,
-    latency_batch: BatchOption = 1,
-    latency_threads: ThreadsOption = 1,
-    latency_backend: LatencyBackendOption = Backend.TORCH,
+    latency_batch: LatencyBatchOption = None,
+    latency_threads: LatencyThreadsOption = None,
+    latency_backend: LatencyBackendOption = None,
     device_times: DeviceTimesOption = None,
     round_channels: RoundChannelsOption = 1,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
@@ -141,7 +140,7 @@ def compress(
     from archpress.reading.state_dicts import OWN
     from archpress.report import write_report
     from archpress.search import Together
-    from archpress.space import Form, LatencyConditions, matching
+    from archpress.space import Form, matching
     from archpress.terminal import result_table
     from archpress.tracking import Tracking
 
@@ -158,9 +157,15 @@ def compress(
     source, images = read_source_and_images(
         net, data, size, seed, weights=weights, input_shape=input_shape
     )
-    conditions = LatencyConditions(latency_batch, latency_threads, latency_backend.value)
     limits = with_latency(
-        typed.of(source.architecture.of_logits), max_latency, conditions, device_times
+        typed.of(source.architecture.of_logits),
+        max_latency,
+        {
+            "batch": latency_batch,
+            "threads": latency_threads,
+            "backend": latency_backend and latency_backend.value,
+        },
+        device_times,
     )
     form = replace(form, kept=matching(source.names, keep=keep or (), only=only or ()))
     settings = compression.with_counts(

@@ -162,7 +162,15 @@ BatchOption = Annotated[
     int, typer.Option(min=1, max=65_536, help="Images of a pass that is timed.")
 ]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=1024, help="Of a pass that is timed.")]
-LatencyBackendOption = Annotated[Backend, typer.Option(help="What runs it.")]
+LatencyBatchOption = Annotated[
+    int | None, typer.Option(min=1, max=65_536, help="Images of a pass; by default 1.")
+]
+LatencyThreadsOption = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Of a pass; by default 1.")
+]
+LatencyBackendOption = Annotated[
+    Backend | None, typer.Option(help="What runs it; by default torch.")
+]
 DeviceTimesOption = Annotated[
     Path | None,
     typer.Option(help="Times of another device, of `archpress profile`, instead of this one's."),

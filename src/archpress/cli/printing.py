@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, all else on standard error."""
+"""What commands print: results on standard output, progress and notes on standard error."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def console() -> "Console":
-    """For tables."""
+    """Standard output, for tables."""
     from rich.console import Console
 
     return Console(soft_wrap=False)
@@ -28,10 +28,10 @@ def progress_of(*, quiet: bool) -> "TerminalProgress":
 
 
 def print_json(content: Any) -> None:  # noqa: ANN401
-    """For programs."""
+    """A result for programs, on standard output."""
     typer.echo(json.dumps(content, indent=1))
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """For people."""
+    """A sentence for people; on standard output where it belongs to the result."""
     typer.echo(text, err=error)

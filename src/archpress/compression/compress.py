@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archpress.architecture import with_linear_head
+from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.augmentation import choose_augmentation
 from archpress.compression.clock import Clock
 from archpress.compression.ending import finish
@@ -50,7 +50,7 @@ from archpress.progress_file import ProgressFile
 from archpress.reading.state_dicts import StateDict
 from archpress.run_files import SOURCE_FILE
 from archpress.search.progress import Progress, Silent, Together
-from archpress.space import Form, Limits, space_around, with_joins_of_two
+from archpress.space import Form, Limits, SearchSpace, space_around, with_joins_of_two
 from archpress.whole_files import write_text
 
 
@@ -147,7 +147,7 @@ def compress(
         timing = timing_of(limits, folder, listener)
         aimed = with_times(limits, timing, baseline, seed, form)
         space = space_around(searched, aimed, form)
-        if aimed.allow(searched) and not aimed.any_accuracy:
+        if asks_nothing_of(baseline, aimed, space):
             listener.say("The source keeps all limits, so the result need not be smaller.")
 
         def pool(recipe: Recipe, *, limited: bool) -> Pool:
@@ -196,6 +196,12 @@ def compress(
         result = replace(result, seconds=clock.seconds)
         write_result(folder, result)
     return result
+
+
+def asks_nothing_of(source: Architecture, limits: Limits, space: SearchSpace) -> bool:
+    """Whether the source itself would do as a result, by all that is known without training."""
+    does = limits.allow(source) and space.out_of_form(source) is None
+    return does and not limits.any_accuracy
 
 
 def _plan(

@@ -45,9 +45,9 @@ HAND_MADE: tuple[HandMade, ...] = (
     HandMade((16, 24, 24, 24, 16), "map"),
     PYRAMID,
 )
-LATE_FROM = 0.8  # of the coarse net's parameters: then it is trained to the end too, unless it
-LATE_MOST_MACS = 0.5  # has more than this part of the source's multiply-adds
-PYRAMID_FROM = 2.0  # times the usual net's parameters: likewise
+LATE_FROM = 0.8  # of the coarse net's parameters: with fewer it is no finalist
+LATE_MOST_MACS = 0.5  # of the source's: with more it is none
+PYRAMID_FROM = 2.0  # times the usual net's parameters: with fewer the pyramid is none
 
 
 def first_candidates(
