@@ -8,7 +8,7 @@ import typer
 
 from archpress.cli.arguments import costs, read_net_and_images, read_precision
 from archpress.cli.options import (
-    AugmentOption,
+    Augmentation,
     DataOption,
     DeviceOption,
     JsonOption,
@@ -86,7 +86,12 @@ def train(
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder for network.py and the weights.")],
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 12,
-    augment: AugmentOption = None,
+    augment: Annotated[
+        Augmentation | None,
+        typer.Option(
+            help="Vary the images; by default Fashion-MNIST and CIFAR are mirrored, others not."
+        ),
+    ] = None,
     label_smoothing: Annotated[
         float, typer.Option(help="Share of the target that is spread over all classes.")
     ] = 0.0,
