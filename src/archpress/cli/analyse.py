@@ -22,7 +22,7 @@ from archpress.cli.options import (
     StoreOption,
     WorkersOption,
 )
-from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.cli.printing import console, print_json, say, terminal_progress
 from archpress.errors import ArchpressError
 
 
@@ -86,7 +86,7 @@ def analyse(
         trained_a_descent=trained,
         seeds=seeds,
     )
-    with progress_of(quiet=quiet) as progress:
+    with terminal_progress(quiet=quiet) as progress:
         found = look(
             source,
             images,

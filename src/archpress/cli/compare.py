@@ -34,7 +34,7 @@ from archpress.cli.options import (
     StoreOption,
     WorkersOption,
 )
-from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.cli.printing import console, print_json, say, terminal_progress
 
 if TYPE_CHECKING:
     from archpress.compression import Settings
@@ -112,7 +112,7 @@ def compare(
     limits = typed.of(source)
     settings = _settings(images, effort, trial_epochs, trial_images, final_epochs, first)
     settings = settings.in_precision(read_precision(precision, device, cluster))
-    with progress_of(quiet=quiet) as progress:
+    with terminal_progress(quiet=quiet) as progress:
         result = comparison.compare(
             source,
             images,

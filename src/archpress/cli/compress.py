@@ -47,7 +47,7 @@ from archpress.cli.options import (
     WidthsOnlyOption,
     WorkersOption,
 )
-from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.cli.printing import console, print_json, say, terminal_progress
 from archpress.paths import quoted
 
 MET, NOT_MET = 0, 3  # exit codes
@@ -183,7 +183,7 @@ def compress(
         settings = replace(settings, final=varied, augmentations=())
     with ExitStack() as stack:
         stack.enter_context(tracking)
-        shown = stack.enter_context(progress_of(quiet=quiet))
+        shown = stack.enter_context(terminal_progress(quiet=quiet))
         result = compression.compress(
             source,
             images,

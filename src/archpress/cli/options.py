@@ -158,15 +158,18 @@ MaxAccuracyLossOption = Annotated[
 MaxLatencyOption = Annotated[
     str | None, typer.Option(metavar=AMOUNT, help="Of a pass, see below: 2.5ms, or 50%.")
 ]
+MOST_BATCH, MOST_THREADS = 65_536, 1024
 BatchOption = Annotated[
-    int, typer.Option(min=1, max=65_536, help="Images of a pass that is timed.")
+    int, typer.Option(min=1, max=MOST_BATCH, help="Images of a pass that is timed.")
 ]
-ThreadsOption = Annotated[int, typer.Option(min=1, max=1024, help="Of a pass that is timed.")]
+ThreadsOption = Annotated[
+    int, typer.Option(min=1, max=MOST_THREADS, help="Of a pass that is timed.")
+]
 LatencyBatchOption = Annotated[
-    int | None, typer.Option(min=1, max=65_536, help="Images of a pass; by default 1.")
+    int | None, typer.Option(min=1, max=MOST_BATCH, help="Images of a pass; by default 1.")
 ]
 LatencyThreadsOption = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Of a pass; by default 1.")
+    int | None, typer.Option(min=1, max=MOST_THREADS, help="Of a pass; by default 1.")
 ]
 LatencyBackendOption = Annotated[
     Backend | None, typer.Option(help="What runs it; by default torch.")

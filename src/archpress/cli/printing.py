@@ -18,7 +18,7 @@ def console() -> "Console":
     return Console(soft_wrap=False)
 
 
-def progress_of(*, quiet: bool) -> "TerminalProgress":
+def terminal_progress(*, quiet: bool) -> "TerminalProgress":
     """Bars of long work on standard error, or lines where that is a file."""
     from rich.console import Console
 

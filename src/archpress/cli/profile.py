@@ -18,7 +18,7 @@ from archpress.cli.options import (
     SeedOption,
     ThreadsOption,
 )
-from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.cli.printing import console, print_json, say, terminal_progress
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def profile(
         raise ArchpressError("give either --out, to time nets here, or --pack, to time elsewhere")
     architecture = read_net(net, shape_of(input_shape, "--input"), classes)
     chosen = nets_to_time(architecture, seed, nets)
-    with progress_of(quiet=quiet) as progress:
+    with terminal_progress(quiet=quiet) as progress:
         if pack:
             progress.stage("writing nets", len(chosen))
             write_pack(chosen, pack, backend=backend.value, advance=progress.advance)

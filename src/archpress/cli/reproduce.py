@@ -19,7 +19,7 @@ from archpress.cli.options import (
     StoreOption,
     WorkersOption,
 )
-from archpress.cli.printing import console, print_json, progress_of, say
+from archpress.cli.printing import console, print_json, say, terminal_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def reproduce(
         typed.of(row.source).max_parameters,
         seeds,
     )
-    with progress_of(quiet=quiet) as progress:
+    with terminal_progress(quiet=quiet) as progress:
         if just_plan:
             stages = reproduction.plan(
                 experiment, device=device, workers=workers, progress=progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archpress.cli.options import JsonOption, QuietOption
-from archpress.cli.printing import console, print_json, progress_of
+from archpress.cli.printing import console, print_json, terminal_progress
 from archpress.errors import ArchpressError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def table(
     read = read_table(file)
     row = read.source(None if source is None else _whole_numbers(source, "--source", least=0))
     chosen = _arms(arms, RowSpace(read.rows, row))
-    progress = progress_of(quiet=quiet)
+    progress = terminal_progress(quiet=quiet)
     with torch_threads(1), progress:
         found = search_table(
             read,

@@ -19,7 +19,7 @@ from archpress.cli.options import (
     SeedOption,
     SizeOption,
 )
-from archpress.cli.printing import print_json, progress_of, say
+from archpress.cli.printing import print_json, say, terminal_progress
 from archpress.errors import EvaluationError
 from archpress.paths import quoted
 from archpress.run_files import STORE_FILE
@@ -120,7 +120,7 @@ def train(
         label_smoothing=label_smoothing,
         precision=read_precision(precision, device),
     )
-    with progress_of(quiet=quiet) as progress:
+    with terminal_progress(quiet=quiet) as progress:
         accuracies = train_to_folder(
             architecture, images, recipe, out, seed=seed, device=device, progress=progress
         )

@@ -8,7 +8,7 @@ from typing import Any
 from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.augmentation import choose_augmentation
 from archpress.compression.clock import Clock
-from archpress.compression.ending import finish
+from archpress.compression.ending import finish, keeps
 from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.given import (
     GivenWeights,
@@ -200,8 +200,7 @@ def compress(
 
 def asks_nothing_of(source: Architecture, limits: Limits, space: SearchSpace) -> bool:
     """Whether the source itself would do as a result, by all that is known without training."""
-    does = limits.allow(source) and space.out_of_form(source) is None
-    return does and not limits.any_accuracy
+    return keeps(source, limits, space) and not limits.any_accuracy
 
 
 def _plan(

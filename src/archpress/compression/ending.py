@@ -12,7 +12,7 @@ from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough
 from archpress.errors import EvaluationError, SpaceError
 from archpress.search.objective import Objective
-from archpress.space import Limits, Neighbourhood
+from archpress.space import Limits, Neighbourhood, SearchSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def finish(
     entrants = trainer.best_first(entrants, objective)
     trained = _in_all_ways(entrants, trainer, settings, source)
     compressed = trainer.best_way(trained, objective)
-    if not objective.shrinks and _is_allowed(source.architecture, task, objective):
+    if not objective.shrinks and keeps(source.architecture, objective.limits, task.space):
         compressed = min(
             [compressed, source],
             key=lambda one: objective.loss(one.architecture, trainer.validation(one).mean),
@@ -82,8 +82,7 @@ def _finalists(
 ) -> list[Architecture]:
     """The best that were found, and what was trained to the end before."""
     known = [net for net in trainer.known(task.settings.final, 0) if net != source.architecture]
-    of_form = [net for net in known if task.space.out_of_form(net) is None]
-    known = [net for net in of_form if objective.limits.allow(net)]
+    known = [net for net in known if keeps(net, objective.limits, task.space)]
     nets = [*found.best, *known]
     if task.timing and limits.limits_latency:
         nets = quick_enough(nets, hand_made, task.space, limits, task.timing)
@@ -126,9 +125,9 @@ def _in_all_ways(
     return trainer.train(ways, "training the result", teacher=teacher)
 
 
-def _is_allowed(source: Architecture, task: Task, objective: Objective) -> bool:
-    """Whether the source itself keeps the limits, so that no result should be worse."""
-    return objective.limits.allow(source) and task.space.out_of_form(source) is None
+def keeps(net: Architecture, limits: Limits, space: SearchSpace) -> bool:
+    """Whether a net could be a result: it keeps the limits on costs and has the form."""
+    return limits.allow(net) and space.out_of_form(net) is None
 
 
 def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Architecture]:
