@@ -1,6 +1,7 @@
 """`compress --weights` as a user types it, on real images: scikit-learn's digits."""
 
 import json
+import shutil
 import sqlite3
 
 import pytest
@@ -8,8 +9,11 @@ import torch
 from torch import nn
 
 from archpress.cli import main
+from archpress.compression import Spread
+from archpress.compression.finals import FinalTrainer
 from archpress.data import load_data
 from archpress.evaluation import Recipe, train
+from archpress.shipping import read_trained
 
 COMPRESS = ["compress", "--data", "digits", "--effort", "smoke", "--max-parameters", 1500]
 
@@ -72,6 +76,25 @@ def finished(own, tmp_path_factory):
     net = ["--weights", own / "first.pth", "--quiet", "--run", folder]
     assert run(*COMPRESS, f"{own / 'net.py'}:build", *net) == 0
     return folder
+
+
+@pytest.mark.slow
+def test_where_the_given_source_wins_its_normalisation_is_the_results(
+    own, finished, tmp_path, monkeypatch
+):
+    def validation(trainer, entrant):
+        return Spread.of([0.9 if entrant.given else 0.5])
+
+    monkeypatch.setattr(FinalTrainer, "validation", validation)
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    net = [f"{own / 'net.py'}:build", "--weights", own / "first.pth", "--normalisation", "0.4/0.3"]
+    limit = ["--max-parameters", "1M", "--run", folder]
+    assert run(*COMPRESS[:-2], *net, *limit, "--quiet") == 0
+    result = json.loads((folder / "result.json").read_text())
+    assert result["compressed"]["parameters"] == result["source"]["parameters"]
+    told = read_trained(folder).preprocessing
+    assert (told.mean, told.std) == ((0.4,), (0.3,))
 
 
 def origins(folder):

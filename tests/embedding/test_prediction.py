@@ -62,6 +62,13 @@ def test_numbers_that_do_not_match_are_refused(nets):
         Predictor(nets[:2], [0.5, 0.6], np.zeros((3, 2)))
 
 
+def test_curves_of_other_lengths_are_refused(nets):
+    final = accuracies(nets[:4])
+    predictor = Predictor(nets[:4], final, np.stack([final / 2, final], axis=1))
+    with pytest.raises(EmbeddingError, match="2 epochs, not of 0"):
+        predictor.predict(nets[4:6])
+
+
 def test_without_scikit_learn_it_says_what_to_install(nets, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     with pytest.raises(EmbeddingError, match=r"archpress\[prediction\]"):

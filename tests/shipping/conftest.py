@@ -1,12 +1,14 @@
 """A folder as `train` leaves it, of a net that was not trained: exporting does not mind."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from archpress.architecture import named
 from archpress.architecture.network import build
 from archpress.compression.run_folder import open_folder, write_network
-from archpress.evaluation import final
+from archpress.evaluation import Normalisation, final
 
 
 @pytest.fixture
@@ -14,5 +16,7 @@ def folder(tmp_path, images):
     net = named("tiny")
     torch.manual_seed(0)
     path = open_folder(tmp_path / "run")
-    write_network(path, net, build(net), images, final(epochs=1, flip=False), split_seed=7)
+    images = replace(images, split_seed=7)
+    normalisation = Normalisation.of(images, final(epochs=1, flip=False))
+    write_network(path, net, build(net), images, normalisation)
     return path

@@ -8,8 +8,12 @@ import onnxruntime
 import pytest
 import torch
 
+from archpress.architecture import Architecture
+from archpress.architecture.network import build
+from archpress.compression.run_folder import open_folder, write_network
 from archpress.data import ImageData
 from archpress.errors import ArchpressError, ExportError
+from archpress.evaluation import usual_normalisations
 from archpress.reading.sources import read_source
 from archpress.shipping import FORMS, read_trained, ship, to_onnx
 from archpress.shipping.agreement import largest_difference
@@ -204,6 +208,17 @@ def test_a_damaged_folder_is_refused(folder, name, content, said):
 def test_images_are_split_as_the_run_split_them(folder):
     (folder / "run.json").write_text('{"seed": 8}')  # of a later run that has not ended
     assert split_seed(folder) == 7
+
+
+def test_where_no_seed_split_the_images_none_is_told(folder, images, tmp_path):
+    other = open_folder(tmp_path / "other")
+    net = Architecture.load(folder / "compressed.json")
+    divided = replace(images, split_seed=None)
+    write_network(other, net, build(net), divided, usual_normalisations(images)["half"])
+    assert split_seed(other) is None
+    assert read_trained(other).preprocessing.mean == (0.5,)  # as said, not that of the images
+    sizes = [(place / "weights.safetensors").stat().st_size for place in (folder, other)]
+    assert sizes[0] == sizes[1]
 
 
 def test_every_form_has_a_file_of_its_own():

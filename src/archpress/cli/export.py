@@ -24,7 +24,7 @@ def export(
         typer.Option(help=f"The images of the run, for accuracies and onnx-int8. {IMAGES}"),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="That the images were split by; by default the run's, or 0.")
+        int | None, typer.Option(help="That the images were split by; by default the run's.")
     ] = None,
     threads: ThreadsOption = 1,
     as_json: JsonOption = False,
@@ -54,10 +54,17 @@ def export(
 
 def _images(run: Path, data: str, seed: int | None) -> "ImageData":
     from archpress.data import load_data
+    from archpress.errors import DataError
     from archpress.shipping.trained import read_trained, split_seed
 
+    seed = split_seed(run) if seed is None else seed
+    if seed is None:
+        raise DataError(
+            f"{run} does not tell by which seed its images were split into training and validation "
+            "images: give --seed"
+        )
     shape = read_trained(run).architecture.input_shape if typed_path(data).is_dir() else None
-    return load_data(data, seed=split_seed(run) if seed is None else seed, input_shape=shape)
+    return load_data(data, seed=seed, input_shape=shape)
 
 
 def _told(shipment: "Shipment") -> str:

@@ -91,8 +91,8 @@ def compress(
             `Normalisation`; by default the one of these under which the source is most accurate.
         settings: how much work; by default by the size of the set, see `default_effort`.
         name: of the source, for people; by default what it is.
-        seed: of the validation split, the search and its trials; final trainings have the seeds
-            0, 1, ... whatever it is.
+        seed: of the search and its trials, and of the validation split where `data` is not divided
+            yet; final trainings have the seeds 0, 1, ... whatever it is.
         device: "auto", "cpu", "cuda" or "mps".
         workers: processes that train; by default one a core.
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
@@ -190,7 +190,7 @@ def compress(
             clock.lap("final training")
         best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))
-        write_network(folder, best.architecture, network, images, best.recipe, split_seed=seed)
+        write_network(folder, best.architecture, network, images, trainer.normalisation(best))
         result = measure(trainer, task, found, ending, limits, timing, name)
         clock.lap("measuring")
         result = replace(result, seconds=clock.seconds)

@@ -82,9 +82,10 @@ def train_to_folder(
         )
         network = result.network.cpu()
         assert isinstance(network, Network)
-        write_network(folder, architecture, network, data, recipe, split_seed=seed)
+        normalisation = Normalisation.of(data, recipe)
+        write_network(folder, architecture, network, data, normalisation)
         unfinished.unlink(missing_ok=True)
     test, split = None, test_split(data, folder)
     if split is not None:
-        test = accuracy_of(network, split, Normalisation.of(data, recipe), device=chosen)
+        test = accuracy_of(network, split, normalisation, device=chosen)
     return {"validation_accuracy": result.accuracy, "test_accuracy": test}

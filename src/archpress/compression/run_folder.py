@@ -20,7 +20,7 @@ from archpress.architecture.network import Network
 from archpress.compression.result import Result
 from archpress.data import ImageData
 from archpress.errors import StoreError
-from archpress.evaluation import Normalisation, Recipe, Trial
+from archpress.evaluation import Normalisation, Trial
 from archpress.run_files import COMPRESSED_FILE, PLAN_FILE, RESULT_FILE, STORE_FILE
 from archpress.search import Objective, Silent
 from archpress.store import Store, TrialFilter
@@ -117,9 +117,7 @@ def write_network(
     architecture: Architecture,
     network: Network,
     data: ImageData,
-    recipe: Recipe,
-    *,
-    split_seed: int,
+    normalisation: Normalisation,
 ) -> None:
     """`compressed.json`, `network.py`, `weights.safetensors` and `weights.pt`.
 
@@ -129,20 +127,19 @@ def write_network(
         folder: of the run.
         architecture: of the network.
         network: trained.
-        data: whose classes and, by the recipe, normalisation `network.py` tells.
-        recipe: that the network was trained with.
-        split_seed: by which the images were divided; the weights' file tells it, so that nobody
-            takes training images for validation images later.
+        data: whose classes `network.py` tells. The weights' file tells the seed by which they were
+            divided, so that nobody takes training images for validation images later.
+        normalisation: of the images that the network reads, which `network.py` tells.
     """
     for name in (RESULT_FILE, "report.html"):
         (folder / name).unlink(missing_ok=True)
-    normalisation = Normalisation.of(data, recipe)
     preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
     write_text(folder / COMPRESSED_FILE, architecture.to_json())
     write_text(folder / "network.py", to_source(architecture, preprocessing))
     state = as_written(architecture, network.state_dict())
     weights = {name: value.contiguous() for name, value in state.items()}
-    about = {SPLIT_SEED: f"{split_seed:0{SEED_DIGITS}d}"}
+    seed = "" if data.split_seed is None else f"{data.split_seed:0{SEED_DIGITS}d}"
+    about = {SPLIT_SEED: seed.ljust(SEED_DIGITS)}
     savers: dict[str, Callable[..., object]] = {
         "weights.safetensors": partial(save_file, metadata=about),
         "weights.pt": torch.save,

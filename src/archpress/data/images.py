@@ -93,6 +93,7 @@ class ImageData:
             identity of the test split. Equal on every machine.
         test_reader: reads the test split; none when there is no test split.
         test_identity: tells one test split from another without opening it.
+        split_seed: by which validation was told apart from train; None where it is not known.
     """
 
     name: str
@@ -104,6 +105,7 @@ class ImageData:
     key: str
     test_reader: TestReader | None = None
     test_identity: str = ""
+    split_seed: int | None = None
 
     @classmethod
     def of(
@@ -115,11 +117,23 @@ class ImageData:
         *,
         test_reader: TestReader | None = None,
         test_identity: str = "",
+        split_seed: int | None = None,
     ) -> Self:
         """Image data with its mean, std and key worked out."""
         mean, std = channel_statistics(train.images)
         key = content_key(train, validation, test_identity)
-        return cls(name, train, validation, class_names, mean, std, key, test_reader, test_identity)
+        return cls(
+            name,
+            train,
+            validation,
+            class_names,
+            mean,
+            std,
+            key,
+            test_reader,
+            test_identity,
+            split_seed,
+        )
 
     def __repr__(self) -> str:
         return (
@@ -184,6 +198,7 @@ class ImageData:
             self.class_names,
             test_reader=self.test_reader,
             test_identity=self.test_identity,
+            split_seed=self.split_seed,
         )
 
 

@@ -78,6 +78,7 @@ def divide(
         source.class_names,
         test_reader=source.test_reader,
         test_identity=source.test_identity,
+        split_seed=seed,
     )
     return data if max_train is None else data.subset(max_train, seed)
 

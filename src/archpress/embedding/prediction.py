@@ -2,12 +2,12 @@
 
 The surrogate of a search ranks nets around one source from a few trials. This one is for tables of
 hundreds of different nets: it sees where along the net the layers lie, and averages regressions
-whose errors differ, most of the weight on CNNs (docs/choices.md, "Predicting published nets").
+whose errors differ, CNNs among them (docs/choices.md, "Predicting published nets").
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,25 @@ from scipy.special import logit
 
 from archpress.architecture import Architecture
 from archpress.embedding.descriptors import describe
-from archpress.embedding.gaussian_process import Block, Features, GaussianProcess
 from archpress.embedding.layer_cnn import LayerCNN
 from archpress.embedding.positions import describe_positions, layer_sums
 from archpress.errors import EmbeddingError
 
 Array = NDArray[np.float64]
 FAR = 4.0  # standard deviations at which an input is cut off
+NEARNESS = 0.08  # of the kernel, exp(-NEARNESS d²), where all inputs of a kind have the length 1
 TREES, BOOSTED = 300, 3  # trees of a forest, and forests that are boosted from different seeds
 CNNS = 5  # that see the numbers of the whole net, and as many that see its layers alone
 CNN_SHARE = 0.65  # of the weight
-CNN_SHARE_WITH_EPOCHS = 0.5  # which are no sequence of layers: trees read them as well
+CNN_SHARE_WITH_EPOCHS = 0.3  # which are no sequence of layers: others read them as well
+
+
+class _Regression(Protocol):
+    """What scikit-learn's have in common."""
+
+    def fit(self, inputs: Array, target: Array) -> object: ...
+
+    def predict(self, inputs: Array) -> Array: ...
 
 
 class Predictor:
@@ -52,11 +60,12 @@ class Predictor:
     ) -> None:
         if not len(nets) == len(accuracies) == len(nets if curves is None else curves):
             raise EmbeddingError("a predictor needs one accuracy, and one curve or none, a net")
-        self._forests = _forests(seed, with_epochs=curves is not None)
+        self._epochs = _epochs_of(curves)
+        self._machine, self._forests = _regressions(seed, with_epochs=curves is not None)
         inputs = _inputs(nets, curves)
         self._scales = [_Scale(values) for values in inputs]
         target = np.asarray(accuracies, dtype=np.float64) - _reached(curves, len(nets))
-        self._process = GaussianProcess(self._features(inputs), target)
+        self._machine.fit(self._blocks(inputs), target)
         for forest in self._forests:
             forest.fit(_table(inputs), target)
         self._cnns = [
@@ -66,13 +75,22 @@ class Predictor:
         self._cnn_share = CNN_SHARE if curves is None else CNN_SHARE_WITH_EPOCHS
 
     def predict(self, nets: Sequence[Architecture], curves: Array | None = None) -> Array:
-        """Final accuracies, `B`; `curves` as in the fit, one row a net."""
+        """Final accuracies, `B`; `curves` as in the fit, one row a net.
+
+        Raises:
+            EmbeddingError: not as many epochs are known as in the fit.
+        """
+        if _epochs_of(curves) != self._epochs:
+            raise EmbeddingError(
+                f"this predictor was fitted on curves of {self._epochs} epochs, "
+                f"not of {_epochs_of(curves)}"
+            )
         inputs = _inputs(nets, curves)
-        process, _ = self._process.predict(self._features(inputs))
+        near = self._machine.predict(self._blocks(inputs))
         *boosted, extra = (forest.predict(_table(inputs)) for forest in self._forests)
         beside = self._beside_layers(inputs)
         cnns = [cnn.predict(nets, seen) for cnn, seen in zip(self._cnns, beside, strict=True)]
-        others = np.mean([process, np.mean(boosted, axis=0), extra], axis=0)
+        others = np.mean([near, np.mean(boosted, axis=0), extra], axis=0)
         gain = self._cnn_share * np.mean(cnns, axis=0) + (1 - self._cnn_share) * others
         return np.asarray(gain + _reached(curves, len(nets)))
 
@@ -85,14 +103,13 @@ class Predictor:
     def _scaled(self, inputs: Sequence[Array]) -> list[Array]:
         return [scale.of(values) for scale, values in zip(self._scales, inputs, strict=True)]
 
-    def _features(self, inputs: Sequence[Array]) -> Features:
-        """Of the process, whose kernels want inputs of length 1, but the epochs' of full weight."""
-        whole, sums, *first_epochs = self._scaled(inputs)
-        whole, sums = _of_length_one(whole), _of_length_one(sums)
-        blocks = [Block(whole, "near"), Block(whole, "linear"), Block(sums, "near")]
-        for epochs in first_epochs:
-            blocks += [Block(epochs, "linear"), Block(epochs, "near")]
-        return Features(tuple(blocks))
+    def _blocks(self, inputs: Sequence[Array]) -> Array:
+        """What the support vector machine sees: all inputs, each kind with the same weight."""
+        return np.hstack([_of_length_one(values) for values in self._scaled(inputs)])
+
+
+def _epochs_of(curves: Array | None) -> int:
+    return 0 if curves is None else np.shape(curves)[1]
 
 
 def _inputs(nets: Sequence[Architecture], curves: Array | None) -> list[Array]:
@@ -139,18 +156,22 @@ def _reached(curves: Array | None, count: int) -> Array:
     return np.zeros(count) if curves is None else np.asarray(curves[:, -1])
 
 
-def _forests(seed: int, *, with_epochs: bool) -> list[Any]:
-    """Boosted trees from several seeds, then extremely randomized ones.
+def _regressions(seed: int, *, with_epochs: bool) -> tuple[_Regression, list[_Regression]]:
+    """A support vector machine; boosted trees from several seeds, then extremely randomized ones.
 
     What is left to predict after some epochs is small but for a few nets that break down or begin
-    late: larger leaves and Huber's loss keep them from ruling the trees.
+    late: a softer machine, larger leaves and Huber's loss keep them from ruling.
     """
     try:
+        from sklearn.compose import TransformedTargetRegressor
         from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
+        from sklearn.preprocessing import StandardScaler
+        from sklearn.svm import SVR
     except ImportError:
         raise EmbeddingError(
             "predictions need scikit-learn: pip install 'archpress[prediction]'"
         ) from None
+    machine = SVR(C=3.0 if with_epochs else 10.0, gamma=NEARNESS)
     boosted = [
         GradientBoostingRegressor(
             n_estimators=TREES,
@@ -167,4 +188,5 @@ def _forests(seed: int, *, with_epochs: bool) -> list[Any]:
     ]
     leaf = 5 if with_epochs else 2
     extra = ExtraTreesRegressor(TREES, max_features=0.5, min_samples_leaf=leaf, random_state=seed)
-    return [*boosted, extra]
+    standardised = TransformedTargetRegressor(machine, transformer=StandardScaler())
+    return standardised, [*boosted, extra]

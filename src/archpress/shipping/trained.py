@@ -81,8 +81,8 @@ def read_trained(folder: Path) -> TrainedNet:
     return TrainedNet(network.eval(), preprocessing)
 
 
-def split_seed(folder: Path) -> int:
-    """The seed by which the network's validation images were told apart; 0 where none is told.
+def split_seed(folder: Path) -> int | None:
+    """The seed by which the network's validation images were told apart; None where none is told.
 
     Raises:
         StoreError: a file is missing, or the weights cannot be read.
@@ -91,7 +91,8 @@ def split_seed(folder: Path) -> int:
     weights = folder / "weights.safetensors"
     try:
         with safe_open(weights, "pt") as file:
-            return int((file.metadata() or {}).get(SPLIT_SEED, 0))
+            seed = (file.metadata() or {}).get(SPLIT_SEED, "").strip()
+            return int(seed) if seed else None
     except (OSError, SafetensorError, ValueError) as error:
         raise StoreError(f"cannot read {weights}: {error}") from None
 
