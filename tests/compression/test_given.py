@@ -102,6 +102,9 @@ def test_a_normalisation_that_is_said_is_taken(brightness):
         assert given.normalisation.mean == (0.5,)
     typed = measured(ByBrightness(), brightness, Normalisation((0.5,), (0.25,)))
     assert typed.about.normalisation == "0.5/0.25"
+    third = measured(ByBrightness(), brightness, Normalisation((1 / 3,), (0.25,)))
+    assert third.about.normalisation == "0.333333/0.25"
+    assert third.normalisation.mean == (1 / 3,)
 
 
 @pytest.mark.parametrize(

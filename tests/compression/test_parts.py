@@ -406,11 +406,13 @@ def test_a_trial_of_the_source_that_failed_is_made_again_by_the_next_call(task):
 def test_trials_that_all_failed_are_tried_again(task):
     place = {"data": task.evaluator.data_key, "recipe": task.evaluator.recipe_key}
     failed = replace(trial(TINY, None), **place, error="OSError: no space left")
+    failed = replace(failed, round=2, predicted=0.75)
     task.store.add(failed)
     accuracies = {TINY.key: {"accuracy": 0.8}}
     again = replace(task, evaluator=TableEvaluator(accuracies, name="table"))
     try_failed_again(again)
-    assert task.store.find(TINY.key, place["data"], place["recipe"], 0).accuracy == 0.8
+    made = task.store.find(TINY.key, place["data"], place["recipe"], 0)
+    assert (made.accuracy, made.round, made.predicted) == (0.8, 2, 0.75)
     with_other = chain((1, 8, 8), Layer("conv", 3, 4, 1), TINY.layers[-1])
     task.store.add(replace(failed, architecture=with_other))
     try_failed_again(again)  # one has worked, so it is that net

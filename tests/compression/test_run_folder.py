@@ -1,5 +1,7 @@
 """What lies in a run folder while the run goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from archpress.architecture import named
@@ -23,3 +25,13 @@ def test_trials_of_a_store_elsewhere_are_in_the_folder_before_the_end(tmp_path, 
             assert seen.trials() == [trial] * is_listening
     with Store(folder / "trials.db") as own:
         assert own.trials() == [trial]
+
+
+def test_a_failed_trial_that_was_made_again_takes_the_place_of_the_first(tmp_path):
+    net = named("tiny")
+    done = Trial(net, "data", "recipe", 0, TrialState.DONE, {"accuracy": 0.5})
+    with FolderTrials(tmp_path) as listening:
+        listening.trial(replace(done, state=TrialState.FAILED, metrics={}, error="died"), None)
+        listening.trial(done, None)
+    with Store(tmp_path / "trials.db") as seen:
+        assert seen.trials() == [done]

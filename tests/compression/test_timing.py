@@ -51,6 +51,13 @@ def test_where_widths_alone_change_only_they_differ_in_the_nets_that_are_timed()
     assert all([layer.kind for layer in net.layers] == kinds for net in nets)
 
 
+def test_the_smallest_nets_of_the_form_are_among_those_that_are_timed():
+    form = Form(round_channels=8)
+    timed = {net.key for net in nets_to_time(SOURCE, 0, 40, form)}
+    smallest = space_around(SOURCE, form=form).smallest_nets()
+    assert {net.key for net in smallest} <= timed
+
+
 def test_nets_are_timed_once_and_the_least_disturbed_time_counts(tmp_path, by_size):
     known = timing_of(Limits(), tmp_path, Silent())
     known.take([SOURCE, named("tiny"), SOURCE], "timing")

@@ -15,6 +15,18 @@ def test_a_cost_limit_below_one_is_refused(name):
         Limits(**{name: 0})
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.9])
+def test_a_cost_limit_that_is_no_number_of_anything_is_refused(value):
+    with pytest.raises(SpaceError, match=f"max_macs must be at least 1 .*, not {value}"):
+        Limits(max_macs=value)
+
+
+def test_the_fraction_of_a_cost_limit_is_dropped():
+    limits = Limits(max_parameters=NET.parameters / 10, max_macs=1e5)
+    assert limits == Limits(max_parameters=NET.parameters // 10, max_macs=100_000)
+    assert repr(limits.max_macs) == "100000"
+
+
 @pytest.mark.parametrize("name", ["min_accuracy", "max_accuracy_loss"])
 @pytest.mark.parametrize("value", [-0.1, 1.5, 90, float("nan")])
 def test_an_accuracy_outside_zero_to_one_is_refused(name, value):

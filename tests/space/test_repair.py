@@ -13,9 +13,12 @@ from archpress.architecture import KINDS, Architecture, Layer, chain, named
 from archpress.architecture.network import build
 from archpress.architecture.vector import to_vectors
 from archpress.space import (
+    LatencyConditions,
+    LatencyModel,
     Limits,
     PaperSampler,
     SearchSpace,
+    distinct,
     narrow_to_fit,
     paper_space,
     repair,
@@ -214,6 +217,20 @@ def test_a_narrowed_resnet_keeps_its_shortcuts():
         assert space.contains(net)
         assert [layer.kind for layer in net.layers] == [layer.kind for layer in source.layers]
         assert net.parameters > 0.7 * source.parameters / share
+
+
+def test_where_times_learned_since_leave_no_net_within_the_limit_it_is_a_smallest_one():
+    source = named("tiny")
+    nets = list(space_around(source).smallest_nets())
+    nets += distinct(
+        sample_neighbourhood(source, space_around(source), np.random.default_rng(0)), 30
+    )
+    times = [(net, 0.01 + net.macs / 1e6) for net in nets]
+    model = LatencyModel(LatencyConditions(), times)
+    limits = Limits(max_latency=1.1 * min(map(model.milliseconds, nets)), latency=model)
+    space = space_around(source, limits)
+    model.learn([(net, 2 * time) for net, time in times])
+    assert repair(source.layers, space).architecture in set(space.smallest_nets())
 
 
 @pytest.mark.parametrize("most", [9_000, 20_000, 60_000])

@@ -1,6 +1,8 @@
 """Trials of several stores in one."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 from store_trials import trial
@@ -42,6 +44,15 @@ def test_a_second_merge_changes_nothing(two):
     merged = here.merge(there)
     assert (merged.new, merged.replaced, merged.known, len(merged.differing)) == (0, 0, 4, 2)
     assert here.trials() == before
+
+
+def test_a_metric_that_is_no_number_is_no_difference(tmp_path):
+    found = replace(trial(3), metrics={"accuracy": 0.5, "validation_loss": math.nan})
+    with Store(tmp_path / "here.db") as here, Store(tmp_path / "there.db") as there:
+        here.add(found)
+        there.add(found)
+        merged = here.merge(there)
+    assert (merged.known, merged.differing) == (1, [])
 
 
 def test_a_trial_goes_over_with_everything(two):

@@ -6,14 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archpress.architecture import Architecture, named
+from archpress.architecture import Architecture, Layer, named
 from archpress.compression import planned as planned_module
 from archpress.compression.fitted import fitted_embedding
 from archpress.compression.planned import planned
 from archpress.compression.settings import settings_for
+from archpress.compression.timing import HEADROOM, TIMES
 from archpress.embedding import FitSettings
+from archpress.evaluation import save_times
 from archpress.evaluation.trial import Trial, TrialState
-from archpress.space import Limits, distinct, sample_neighbourhood, space_around
+from archpress.space import (
+    LatencyConditions,
+    LatencyModel,
+    Limits,
+    distinct,
+    sample_neighbourhood,
+    space_around,
+)
 from archpress.store import Store
 from archpress.watching import explorations as module
 from archpress.watching.explorations import Explorations
@@ -147,6 +156,18 @@ def test_a_limit_on_latency_needs_the_times_of_the_run(run):
     (run / "run.json").write_text(json.dumps(plan))
     assert planned(run).limits == Limits(max_latency=1.0)
     assert "holds no times of a device" in Explorations(run).answer()["why_not"]
+
+
+def test_a_share_of_the_latency_is_one_of_the_net_that_was_given(run):
+    maps = (Layer("conv", 1, 10, 1), Layer("relu"), Layer("global_average_pool"))
+    given = Architecture(TINY.input_shape, maps)
+    (run / "source.json").write_text(given.to_json())
+    (run / "run.json").write_text(json.dumps({**PLAN, "limits": {"max_latency_share": 0.5}}))
+    timed = [(net, 0.01 + net.macs / 1e6) for net in [given, *nets(14)]]
+    save_times(LatencyModel(LatencyConditions(), timed), run / TIMES)
+    plan = planned(run)
+    assert plan.source != given
+    assert plan.aimed.max_latency == pytest.approx(0.5 * HEADROOM * timed[0][1])
 
 
 def test_another_process_answers_and_is_started_again(plan_alone):

@@ -174,25 +174,26 @@ def _normalisation(
     """A normalisation and its name: a usual one, or one typed as MEAN/STD."""
     channels = len(usual["data"].mean)
     if isinstance(wanted, Normalisation):
-        wanted = "/".join(
-            ",".join(f"{value:g}" for value in part) for part in (wanted.mean, wanted.std)
-        )
-    if wanted in usual:
+        mean, std = wanted.mean, wanted.std
+        name = "/".join(",".join(f"{value:g}" for value in part) for part in (mean, std))
+    elif wanted in usual:
         return wanted, usual[wanted]
-    try:
-        mean, std = (tuple(map(float, part.split(","))) for part in wanted.split("/"))
-    except ValueError:
-        raise EvaluationError(
-            f"no normalisation of {channels}-channel images is called {wanted!r}; known are "
-            f"{', '.join(usual)} and MEAN/STD of pixels in [0, 1], e.g. 0.1307/0.3081"
-        ) from None
+    else:
+        name = wanted
+        try:
+            mean, std = (tuple(map(float, part.split(","))) for part in wanted.split("/"))
+        except ValueError:
+            raise EvaluationError(
+                f"no normalisation of {channels}-channel images is called {wanted!r}; known are "
+                f"{', '.join(usual)} and MEAN/STD of pixels in [0, 1], e.g. 0.1307/0.3081"
+            ) from None
     mean, std = (part * channels if len(part) == 1 else part for part in (mean, std))
     if not len(mean) == len(std) == channels or not min(std) > 0:
         raise EvaluationError(
-            f"normalisation {wanted} must be a mean and a std above 0, each of one value or of "
+            f"normalisation {name} must be a mean and a std above 0, each of one value or of "
             f"{channels}"
         )
-    return wanted, Normalisation(mean, std)
+    return name, Normalisation(mean, std)
 
 
 def _refuse_chance(name: str, accuracy: float, tried: Mapping[str, float], chance: float) -> None:

@@ -19,7 +19,8 @@ class Planned:
     """What a search looks for, and where.
 
     Attributes:
-        source: as it is compressed.
+        baseline: what the result is held against.
+        source: where the search begins: the baseline with a linear head.
         form: of all candidates.
         limits: the user's.
         settings: of the effort; what else was changed is not in the folder.
@@ -29,6 +30,7 @@ class Planned:
         folder: of the run.
     """
 
+    baseline: Architecture
     source: Architecture
     form: Form
     limits: Limits
@@ -60,7 +62,7 @@ class Planned:
         if not self.limits.limits_latency:
             return self.limits
         times: LatencyModel = load_times(self.folder / TIMES)
-        return aimed_at(self.limits, times, self.source)
+        return aimed_at(self.limits, times, self.baseline)
 
     @property
     def neighbourhood(self) -> Neighbourhood:
@@ -77,8 +79,10 @@ def planned(folder: Path) -> Planned:
     """
     plan = read_plan(folder)
     form = Form.of_dict(plan)
+    baseline = Architecture.load(folder / SOURCE_FILE)
     return Planned(
-        source=with_linear_head(Architecture.load(folder / SOURCE_FILE), form.kept),
+        baseline=baseline,
+        source=with_linear_head(baseline, form.kept),
         form=form,
         limits=Limits.of_dict(plan["limits"]),
         settings=settings_for(plan["effort"]),

@@ -90,8 +90,8 @@ class FolderTrials(Silent):
         self._store.close()
 
     def trial(self, trial: Trial, objective: Objective | None) -> None:
-        """Kept."""
-        self._store.add_soon(trial)
+        """Kept, in the place of one that failed before."""
+        self._store.add_soon(trial, replace_failed=True)
 
 
 @contextmanager

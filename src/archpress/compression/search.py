@@ -159,7 +159,10 @@ def try_failed_again(task: Task) -> None:
     """Where all trials failed, the reason is likelier one that is past than the nets."""
     trials = _trials(task)
     if trials and not any(trial.done for trial in trials):
-        failed = [Candidate(trial.architecture, trial.origin) for trial in trials]
+        failed = [
+            Candidate(trial.architecture, trial.origin, trial.round, trial.predicted)
+            for trial in trials
+        ]
         _try_again(task, failed, "all trials")
 
 

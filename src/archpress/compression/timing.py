@@ -165,8 +165,8 @@ def nets_to_time(
 ) -> list[Architecture]:
     """Nets of all sizes around a source: it and it narrowed, hand-made ones, its neighbours.
 
-    The smallest are among them, so that what no net can keep is known, not guessed. Where only
-    widths change, only they differ.
+    The smallest, with and without what the form asks for, are among them, so that what no net can
+    keep is known, not guessed. Where only widths change, only they differ.
     """
     form = form or Form()
     whole, source = source, with_linear_head(source, form.kept)
@@ -176,7 +176,8 @@ def nets_to_time(
         net for share in (1.0, 0.3, 0.1, 0.03) for net in hand_made_nets(_smaller(space, share))
     ]
     rng = np.random.default_rng([seed, 5])
-    anchors = [whole, *narrowed, *space.smallest_nets(), *hand_made]
+    smallest = [*space.smallest_nets(), *space_around(source, form=form).smallest_nets()]
+    anchors = [whole, *narrowed, *smallest, *hand_made]
     unique = list({net.key: net for net in anchors}.values())
     known = {net.key for net in unique}
     neighbours = sample_neighbourhood(source, space, rng)

@@ -38,6 +38,8 @@ class Limits:
 
     Raises:
         SpaceError: a cost limit below 1, no time at all, or an accuracy outside [0, 1].
+
+    Costs are whole numbers, so the fraction of a limit on one is dropped.
     """
 
     max_parameters: int | None = None
@@ -54,8 +56,11 @@ class Limits:
         """Check the ranges."""
         for name, (_, unit) in COSTS.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            if not 1 <= value < math.inf:
                 raise SpaceError(f"{name} must be at least 1 ({unit}), not {value}")
+            object.__setattr__(self, name, int(value))
         for name in ("min_accuracy", "max_accuracy_loss"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -159,6 +164,15 @@ class Limits:
             found = self.cost(name, design)
             if found > allowed:
                 yield name, allowed, found
+
+    def miss(self, design: Architecture) -> tuple[int, float, int]:
+        """By which of too costly designs the nearest is the least.
+
+        Returns:
+            Cost limits broken, the largest ratio of a cost to its limit, the parameters.
+        """
+        ratios = [found / allowed for _, allowed, found in self.broken(design)]
+        return len(ratios), max(ratios, default=1.0), design.parameters
 
     def allow(self, design: Design) -> bool:
         """Whether all cost limits are kept."""

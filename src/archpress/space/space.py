@@ -91,11 +91,7 @@ class SearchSpace:
         if any(self.too_costly(net) is None for net in nets):
             return
 
-        def miss(net: Architecture) -> tuple[int, float, int]:
-            ratios = [found / allowed for _, allowed, found in self.limits.broken(net)]
-            return len(ratios), max(ratios, default=1.0), net.parameters
-
-        net = min(nets, key=miss)
+        net = min(nets, key=self.limits.miss)
         misses = ", ".join(
             f"{name}={allowed:,} but it has {found:,}"
             for name, allowed, found in self.limits.broken(net)

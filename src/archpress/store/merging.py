@@ -1,5 +1,6 @@
 """Bringing the trials of one store into another."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -81,8 +82,9 @@ def _merge(connection: Connection, place: str, part: Sequence[Trial]) -> Merged:
     return merged
 
 
-def _result(trial: Trial) -> tuple[object, ...]:
-    return trial.state, dict(trial.metrics), trial.curve
+def _result(trial: Trial) -> str:
+    """As text, in which NaN is like NaN."""
+    return json.dumps([trial.state, dict(trial.metrics), trial.curve], sort_keys=True)
 
 
 def _parts(found: Sequence[Trial]) -> Iterator[Sequence[Trial]]:

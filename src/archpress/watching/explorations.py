@@ -15,12 +15,12 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.other_limits import GuessedNet, OtherLimits
 from archpress.compression.plane import Plane
 from archpress.compression.planned import Planned, planned
-from archpress.errors import ArchpressError, SpaceError, told
+from archpress.errors import ArchpressError, SpaceError, StoreError, told
 from archpress.evaluation import Trial, TrialState
 from archpress.report.explorer import NetRecord, shown
 from archpress.report.training import Training
 from archpress.report.values import KEY_DIGITS, layer_rows, panel_item
-from archpress.run_files import STORE_FILE
+from archpress.run_files import PLAN_FILE, STORE_FILE
 from archpress.watching.rows import Tried, Which, read_tried
 
 FEWEST_TRIALS = 8  # done ones, from which an embedding learns something
@@ -61,20 +61,19 @@ class Explorations:
         except ArchpressError as error:
             sentence = str(error)
             return {"why_not": f"{sentence[:1].upper()}{sentence[1:]}."}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            return {"why_not": f"run.json is of another version of archpress: {told(error)}."}
 
     def _up_to_date(self) -> "_State":
         """After learning, where there is something new to learn from.
 
         Raises:
             SpaceError: there is no embedding yet, or not enough was tried.
-            ArchpressError: the folder is no run of `compress`, or its store cannot be read.
+            ArchpressError: the folder is no run of `compress` of this version, or its store cannot
+                be read.
         """
         is_due = time.monotonic() - self._learned > LEARN_SECONDS
         if self._state is not None and not is_due:
             return self._state
-        plan = planned(self._folder)
+        plan = _plan_of(self._folder)
         if plan != self._plan:  # another run in the same folder
             self._plan, self._learner, self._state = plan, None, None
         own = plan.trials
@@ -171,6 +170,15 @@ class _State:
 
     def _places(self, nets: list[Architecture]) -> list[list[float]]:
         return self._plane.places(self._learner.embedding, nets)
+
+
+def _plan_of(folder: Path) -> Planned:
+    try:
+        return planned(folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{folder / PLAN_FILE} is of another version of archpress: {told(error)}"
+        ) from error
 
 
 def _learner_of(plan: Planned) -> EmbeddingLearner:
