@@ -54,7 +54,7 @@ def test_a_limit_below_the_narrowest_source_gives_a_shorter_net():
 def test_under_an_accuracy_limit_it_finds_the_narrowest_that_reaches_it(batch, least):
     limits = Limits(min_accuracy=least)
     _, problem, trials = searched(limits, least_accuracy=least, batch=batch)
-    best = uniform_narrowing().choose(problem, trials).architecture
+    best = uniform_narrowing().rank(problem, trials, 1)[0].architecture
     assert least <= accuracy(best) < least + 0.02
     assert len(trials) <= 1 + 8 * batch
 
@@ -62,7 +62,7 @@ def test_under_an_accuracy_limit_it_finds_the_narrowest_that_reaches_it(batch, l
 def test_narrowing_stops_at_the_budget_with_the_best_so_far():
     _, problem, trials = searched(Limits(min_accuracy=0.7), least_accuracy=0.7, budget=3)
     assert len(trials) == 3
-    assert accuracy(uniform_narrowing().choose(problem, trials).architecture) >= 0.7
+    assert accuracy(uniform_narrowing().rank(problem, trials, 1)[0].architecture) >= 0.7
 
 
 def test_nothing_narrower_is_tried_where_the_widest_is_not_accurate_enough():
@@ -72,7 +72,7 @@ def test_nothing_narrower_is_tried_where_the_widest_is_not_accurate_enough():
 
 def test_where_any_accuracy_will_do_it_goes_down_to_the_narrowest():
     space, problem, trials = searched(Limits(min_accuracy=0.0))
-    best = uniform_narrowing().choose(problem, trials).architecture
+    best = uniform_narrowing().rank(problem, trials, 1)[0].architecture
     assert set(widths(best)) == {space.choices.least_channels}
 
 

@@ -56,7 +56,7 @@ def test_an_arm_that_has_run_dry_is_ended():
 def test_the_best_trial_is_the_choice_unless_an_arm_knows_better():
     arm = Arm("fours", in_fours)
     trials = run_arm(arm, problem(12), evaluate)
-    assert arm.choose(problem(12), trials).architecture == NETS[11]
+    assert arm.rank(problem(12), trials, 1)[0].architecture == NETS[11]
 
 
 def test_only_smaller_designs_could_gain_where_size_is_what_counts():

@@ -23,7 +23,8 @@ class Contestant:
     """One way to a small net.
 
     Attributes:
-        name: for tables, files and the command line.
+        name: for tables, files and the command line. Searches of this name in a folder are taken
+            for its own: one that searches otherwise than before needs another.
         about: some words for people.
         kind: ours, ours with a part changed, another way to a small net, or a net to look back to.
         arm: how it searches, where it does; raises where it cannot take part.

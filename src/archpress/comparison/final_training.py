@@ -10,7 +10,7 @@ from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.errors import EvaluationError
 from archpress.evaluation import Job, Trial
 
-Identity = tuple[str, str, int]  # of a training: keys of its net and recipe, its seed
+TrainingIdentity = tuple[str, str, int]  # of a training: keys of its net and recipe, its seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class FinalTraining:
         return self.entrant.seeds[0]
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> TrainingIdentity:
         """Those with one identity are one training."""
         return self.entrant.architecture.key, self.entrant.recipe.key, self.seed
 
@@ -63,7 +63,9 @@ class FinalStage:
             raise EvaluationError(f"the training of the source failed: {trial.error}")
         return entrant
 
-    def train(self, trainings: Sequence[FinalTraining], stage: str) -> dict[Identity, Trial]:
+    def train(
+        self, trainings: Sequence[FinalTraining], stage: str
+    ) -> dict[TrainingIdentity, Trial]:
         """The trials of final trainings, by identity; what was done before is not done again.
 
         A training that failed is a trial too, and is tried again by the next call.

@@ -10,7 +10,7 @@ from archpress.comparison.final_training import (
     FinalStage,
     FinalTraining,
     Found,
-    Identity,
+    TrainingIdentity,
 )
 from archpress.comparison.play_off import NO_PLACES, PlayOff
 from archpress.comparison.result import Final, Run
@@ -122,7 +122,10 @@ class Match:
         return contestant.finish(self.stage, Found(chosen, run.seed, finalists))
 
     def _kept(
-        self, training: FinalTraining, trials: Mapping[Identity, Trial], objective: Objective
+        self,
+        training: FinalTraining,
+        trials: Mapping[TrainingIdentity, Trial],
+        objective: Objective,
     ) -> FinalTraining:
         """Of the trainings of a net that are a choice, the one that validation prefers."""
         ways = [training, training.unless] if training.unless else [training]

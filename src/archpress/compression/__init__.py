@@ -4,7 +4,7 @@ from archpress.compression.assess import Assessment, assess
 from archpress.compression.compress import compress
 from archpress.compression.plain_training import train_to_folder
 from archpress.compression.result import LimitCheck, Measured, Result, Spread
-from archpress.compression.search import Search, Task, search
+from archpress.compression.search import Search, Task
 from archpress.compression.settings import (
     EFFORTS,
     MIRRORED,
@@ -32,7 +32,6 @@ __all__ = [
     "compress",
     "default_effort",
     "nets_to_time",
-    "search",
     "settings_for",
     "settings_of",
     "train_to_folder",

@@ -47,7 +47,7 @@ def finish(
     )
     if not found.best:
         raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
-    hand_made = _hand_made(task, objective, found.best[0])
+    hand_made = _hand_made(task, objective, best=found.best[0])
     finalists = _finalists(trainer, task, found, limits, objective, hand_made, source)
     seeds = tuple(range(settings.seeds))
     references = [Entrant(net, settings.final, seeds, "reference") for net in hand_made[:1]]
@@ -130,11 +130,11 @@ def keeps(net: Architecture, limits: Limits, space: SearchSpace) -> bool:
     return limits.allow(net) and space.out_of_form(net) is None
 
 
-def _hand_made(task: Task, objective: Objective, found: Architecture) -> list[Architecture]:
-    """Plain nets under the same limits, or of the found size where size is the aim."""
+def _hand_made(task: Task, objective: Objective, *, best: Architecture) -> list[Architecture]:
+    """Plain nets under the same limits, or of the size of the best found where size is the aim."""
     space = task.space
     if objective.shrinks:
-        allowed = replace(space.limits, max_parameters=max(found.parameters, 1))
+        allowed = replace(space.limits, max_parameters=max(best.parameters, 1))
         try:
             space = space.with_limits(allowed)
         except SpaceError:

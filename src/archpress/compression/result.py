@@ -169,17 +169,25 @@ class Result:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"cannot read the result {path}: {error}") from None
-        if content.pop("format", None) != FORMAT or content.pop("version", 0) > FORMAT_VERSION:
-            raise StoreError(f"{path} is no result that this version of archpress reads")
-        reference = content["reference"]
-        parsed = {
-            "source": _measured(content["source"]),
-            "compressed": _measured(content["compressed"]),
-            "reference": _measured(reference) if reference else None,
-            "limits": tuple(LimitCheck(**row) for row in content["limits"]),
-            "folder": Path(folder),
-        }
-        return cls(**{"trust": {}, "latency": {}, **content, **parsed})
+        try:
+            if content.pop("format") == FORMAT and content.pop("version") <= FORMAT_VERSION:
+                return cls(**_parsed(content), folder=Path(folder))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # as is told of any other version
+        raise StoreError(f"{path} is no result that this version of archpress reads")
+
+
+def _parsed(content: dict[str, Any]) -> dict[str, Any]:
+    reference = content["reference"]
+    return {
+        "trust": {},
+        "latency": {},
+        **content,
+        "source": _measured(content["source"]),
+        "compressed": _measured(content["compressed"]),
+        "reference": _measured(reference) if reference else None,
+        "limits": tuple(LimitCheck(**row) for row in content["limits"]),
+    }
 
 
 def _measured(content: dict[str, Any]) -> Measured:

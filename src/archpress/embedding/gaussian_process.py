@@ -4,7 +4,6 @@ With tens to hundreds of noisy trials an exact process is quick and its variance
 the accuracy heads, which the descent needs for gradients, are neither (docs/choices.md).
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,11 +155,6 @@ class GaussianProcess:
             mean.numpy() * self._std + self._mean,
             variance.sqrt().numpy() * self._std,
         )
-
-    @property
-    def noise_std(self) -> float:
-        """Standard deviation of one measurement, in the target's unit."""
-        return math.exp(0.5 * float(self._log[0])) * self._std
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:

@@ -39,12 +39,12 @@ def chooses_channels(kind: Tensor, alphabet: Alphabet) -> Tensor:
 
 
 def accuracy_loss(predicted: Tensor, target: Tensor, member: Tensor) -> Tensor:
-    """Huber loss of each head over its bootstrap sample.
+    """Huber loss of each head over its own part of the trials.
 
     Args:
         predicted: `heads x B`, standardised logits.
         target: `B`, likewise.
-        member: `heads x B`, how often each trial is in the head's sample.
+        member: `heads x B`, 1 where a trial is in the head's part, else 0.
     """
     losses = F.huber_loss(predicted, target.expand_as(predicted), reduction="none", delta=1.0)
     return (losses * member).sum() / member.sum().clamp(min=1)

@@ -25,7 +25,7 @@ class Guess:
 
     Attributes:
         mean: `B`, scores.
-        std: `B`, of the score, without the noise of a single training.
+        std: `B`, of the score: of the architecture's own, or with the noise of a single training.
         warp: from logits of accuracy to scores.
     """
 

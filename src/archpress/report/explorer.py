@@ -24,7 +24,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class NetRecord(_Record):
+class GuessedNetRecord(_Record):
     """The net for a limit: exact costs, and the accuracy that a brief trial is guessed to have."""
 
     limit: int
@@ -50,7 +50,7 @@ class ExplorerRecord(_Record):
     source: Point = (0.0, 0.0)
     path: tuple[Point, ...] = ()  # of a descent from the source, every so many steps
     path_every: int = 1
-    nets: tuple[NetRecord, ...] = ()
+    nets: tuple[GuessedNetRecord, ...] = ()
     places: dict[str, Point] = {}
 
 
@@ -154,10 +154,10 @@ def read_explorer(run: Path, result: ResultRecord, points: Sequence[TrialPoint])
     )
 
 
-def guess_text(net: NetRecord) -> str:
+def guess_text(net: GuessedNetRecord) -> str:
     """The guess and its interval, of a brief trial.
 
-    >>> net = NetRecord(limit=9, key="", parameters=9, macs=9, peak_memory=9, accuracy=0.84,
+    >>> net = GuessedNetRecord(limit=9, key="", parameters=9, macs=9, peak_memory=9, accuracy=0.84,
     ...     low=0.8, high=0.87, tried=False, place=(0, 0))
     >>> guess_text(net)
     '84.0 % (80.0 % to 87.0 %)'
@@ -166,7 +166,7 @@ def guess_text(net: NetRecord) -> str:
 
 
 def shown(
-    told: NetRecord, net: Architecture, trial: tuple[int, float] | None, command: str
+    told: GuessedNetRecord, net: Architecture, trial: tuple[int, float] | None, command: str
 ) -> Shown:
     """What a panel shows of the net for a limit.
 

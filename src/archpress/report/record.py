@@ -6,10 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from archpress.compression.result import FORMAT_VERSION
 from archpress.errors import StoreError
 from archpress.run_files import RESULT_FILE
-
-FORMAT_VERSION = 1
 
 
 class _Record(BaseModel):

@@ -69,10 +69,6 @@ class Arm(Generic[D]):
     ask: Callable[[Problem[D]], Asking[D]]
     rank: Callable[[Problem[D], Sequence[Trial[D]], int], Sequence[Trial[D]]] = best_measured
 
-    def choose(self, problem: Problem[D], trials: Sequence[Trial[D]]) -> Trial[D] | None:
-        """The most promising of all trials; None where nothing ended well."""
-        return next(iter(self.rank(problem, trials, 1)), None)
-
 
 Evaluate = Callable[[Sequence[Candidate[D]]], Iterable[Trial[D]]]
 

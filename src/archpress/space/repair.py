@@ -304,11 +304,7 @@ def _nearest(value: int, choices: Sequence[int]) -> int:
 
 
 def _within_limits(architecture: Architecture, space: SearchSpace) -> Architecture:
-    """Narrower, and where that is not enough shorter or coarser, until the limits are kept.
-
-    A space has a net that keeps them when it is made. If its latency model has learned since that
-    none does, the smallest that comes nearest.
-    """
+    """Narrower, and where that is not enough shorter or coarser, until the limits are kept."""
     for _ in range(space.most_layers):  # of widths alone the narrowest keeps them
         narrowed = narrow_to_fit(architecture, space)
         if narrowed is not None:
@@ -317,9 +313,7 @@ def _within_limits(architecture: Architecture, space: SearchSpace) -> Architectu
         if shorter is None:
             break
         architecture = shorter
-    nets = [net for net in space.smallest_nets() if space.out_of_form(net) is None]
-    keeping = (net for net in nets if space.too_costly(net) is None)
-    return next(keeping, None) or min(nets, key=space.limits.miss)
+    return space.smallest_within_limits()
 
 
 def narrow_to_fit(architecture: Architecture, space: SearchSpace) -> Architecture | None:

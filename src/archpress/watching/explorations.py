@@ -17,7 +17,7 @@ from archpress.compression.plane import Plane
 from archpress.compression.planned import Planned, planned
 from archpress.errors import ArchpressError, SpaceError, StoreError, told
 from archpress.evaluation import Trial, TrialState
-from archpress.report.explorer import NetRecord, shown
+from archpress.report.explorer import GuessedNetRecord, shown
 from archpress.report.training import Training
 from archpress.report.values import KEY_DIGITS, layer_rows, panel_item
 from archpress.run_files import PLAN_FILE, STORE_FILE
@@ -151,7 +151,7 @@ class _State:
         return self._told[limit]
 
     def _tell(self, limit: int, found: GuessedNet) -> dict[str, Any]:
-        record = NetRecord(**net_told(limit, found, self._places([found.net])[0]))
+        record = GuessedNetRecord(**net_told(limit, found, self._places([found.net])[0]))
         reached = {
             trial.architecture.key: (number, trial.metrics["accuracy"])
             for number, trial in enumerate(self._done, start=1)
