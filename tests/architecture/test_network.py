@@ -91,11 +91,14 @@ def test_weights_are_named_by_kind_and_number():
     assert names[-1] == "linear1.bias"
 
 
-@pytest.mark.parametrize(("channels", "size", "padding"), [(1, 32, 0), (6, 16, 0), (5, 9, 1)])
+@pytest.mark.parametrize(
+    ("kind", "channels", "size", "padding"),
+    [("conv", 1, 32, 0), ("conv", 6, 16, 0), ("conv", 5, 9, 1), ("depthwise", 1, 20, 0)],
+)
 def test_training_a_strided_pointwise_convolution_of_few_channels_stays_in_its_memory(
-    channels, size, padding
+    kind, channels, size, padding
 ):
-    conv = Layer("conv", 1, 12, 2, padding)
+    conv = Layer(kind, 1, 12 if kind == "conv" else 0, 2, padding)
     network = build(chain((channels, size, size), conv, Layer("linear", channels=3)))
     images = torch.randn(32, channels, size, size)
 

@@ -234,13 +234,20 @@ def test_the_digest_is_of_names_and_values():
 
 
 def test_a_folder_with_other_weights_says_so():
-    entrant = {"source": "net", "source_weights": "aa", "source_normalisation": "unit"}
+    bare = {"source": "net", "data": "0f", "data_name": "photos"}
+    entrant = {**bare, "source_weights": "aa", "source_normalisation": "unit"}
     assert told_of_others({}, entrant) is None
     assert told_of_others(entrant, entrant) is None
-    assert told_of_others({**entrant, "source": "another"}, entrant) is None
     other = told_of_others({**entrant, "source_weights": "bb"}, entrant)
     assert "other weights of the source (bb unit; now aa unit)" in other
-    assert "none, it was trained here; now aa unit" in told_of_others({"source": "net"}, entrant)
+    assert "none, it was trained here; now aa unit" in told_of_others(bare, entrant)
+
+
+@pytest.mark.parametrize("other", [{"source": "another"}, {"data": "1e"}])
+def test_a_folder_with_another_net_or_other_images_says_so(other):
+    plan = {"source": "net", "data": "0f", "data_name": "photos"}
+    told = told_of_others({**plan, **other}, plan)
+    assert told.startswith(f"this folder has a run of {other.get('source', 'net')} on photos:")
 
 
 def test_the_sentence_says_that_the_source_was_not_trained_here():

@@ -119,7 +119,7 @@ class Network(nn.Module):
         module = self.get_submodule(name)
         result: Tensor
         match layer.kind:
-            case "conv" if self.training and _is_mistrained(module):
+            case "conv" | "depthwise" if self.training and _is_mistrained(module):
                 result = _thinned_first(module, value)
             case "gain":
                 result = value * cast("Tensor", module.weight)
@@ -138,7 +138,7 @@ class Network(nn.Module):
 
 
 # oneDNN on CPUs with AVX2 writes past the end of a buffer in the backward pass of strided 1x1
-# convolutions of fewer channels, channels last (torch 2.13).
+# convolutions of fewer channels, be they depthwise, channels last (torch 2.13).
 MISTRAINED_BELOW = 8
 
 

@@ -126,6 +126,7 @@ def compress(
     space_around(searched, timeless, form)  # refuses what no net can keep
     wanted = settings or settings_of(images, given=weights is not None)
     chosen_device = driver_device(device, cluster)
+    workers = workers_at_once(workers, chosen_device, cluster)
     given = measure_given(
         read, name, images, normalisation, device=chosen_device, progress=listener
     )
@@ -134,7 +135,6 @@ def compress(
     with ExitStack() as stack:
         stack.enter_context(alone_in(folder))
         stack.enter_context(torch_threads(1))
-        workers = workers_at_once(workers, chosen_device, cluster)
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(listener, told)
         trials = stack.enter_context(trials_of(folder, store, images.key))

@@ -237,16 +237,21 @@ def in_plan(given: GivenWeights | None) -> dict[str, Any]:
 
 
 def told_of_others(before: Mapping[str, Any], plan: Mapping[str, Any]) -> str | None:
-    """One sentence where a folder was begun with other weights of the same source.
+    """One sentence where a folder was begun with another net, images or weights.
 
     Args:
         before: what the folder's plan was; empty where it is new.
         plan: what it is now.
     """
+    if not before:
+        return None
+    if any(before.get(key) != plan[key] for key in ("source", "data")):
+        return (
+            f"this folder has a run of {before.get('source')} on {before.get('data_name')}: its "
+            "trials are kept, its result stands until this run has one"
+        )
     keys = ("source_weights", "source_normalisation")
-    if before.get("source") != plan["source"] or [before.get(key) for key in keys] == [
-        plan.get(key) for key in keys
-    ]:
+    if [before.get(key) for key in keys] == [plan.get(key) for key in keys]:
         return None
 
     def text(of: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Which pool trains: processes of this machine, or a cluster."""
 
 from archpress.data import ImageData
+from archpress.errors import EvaluationError
 from archpress.evaluation.device import choose_device
 from archpress.evaluation.evaluator import Pool
 from archpress.evaluation.pool import ProcessPool, default_workers
@@ -72,7 +73,12 @@ def workers_at_once(workers: int | None, device: str, cluster: str | None) -> in
         workers: as asked for.
         device: as torch knows it.
         cluster: None, or as `connect` knows it.
+
+    Raises:
+        EvaluationError: fewer than one are asked for.
     """
+    if workers is not None and workers < 1:
+        raise EvaluationError(f"trainings need one worker or more, not {workers}")
     if workers is None and cluster is None:
         return default_workers(device)
     return workers

@@ -177,3 +177,12 @@ class Limits:
     def allow(self, design: Design) -> bool:
         """Whether all cost limits are kept."""
         return next(self.broken(design), None) is None
+
+
+def told_cost(value: float) -> str:
+    """A cost for people: whole numbers as they are, else milliseconds.
+
+    >>> told_cost(93_000), told_cost(0.1234567)
+    ('93,000', '0.123 ms')
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g} ms"

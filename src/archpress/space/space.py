@@ -11,7 +11,7 @@ from archpress.architecture.layers import Joining
 from archpress.errors import SpaceError
 from archpress.space.form import Form
 from archpress.space.kept import Kept, kept_of
-from archpress.space.limits import Limits
+from archpress.space.limits import Limits, told_cost
 from archpress.space.widths import Widths, widths_of
 
 
@@ -92,7 +92,7 @@ class SearchSpace:
         if self.too_costly(net) is None:
             return
         misses = ", ".join(
-            f"{name}={allowed:,} but it has {found:,}"
+            f"{name}={told_cost(allowed)} but it has {told_cost(found)}"
             for name, allowed, found in self.limits.broken(net)
         )
         misses = misses or str(self.too_costly(net))
@@ -168,7 +168,7 @@ class SearchSpace:
                 f"{architecture.activations:,} activations are more than {self.most_activations:,}"
             )
         for name, allowed, found in self.limits.broken(architecture):
-            return f"{found:,} is over {name}={allowed:,}"
+            return f"{told_cost(found)} is over {name}={told_cost(allowed)}"
         return None
 
     def contains(self, architecture: Architecture) -> bool:
