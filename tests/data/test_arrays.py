@@ -26,6 +26,13 @@ def test_every_layout_becomes_channels_first(array, expected):
     assert tensor.is_contiguous()
 
 
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_other_numbers_of_channels_are_the_axis_that_is_narrower_than_the_sides(channels):
+    planes = np.arange(2 * channels * 6 * 7, dtype=np.uint8).reshape(2, channels, 6, 7)
+    for array in (planes, planes.transpose(0, 2, 3, 1)):
+        assert np.array_equal(images_tensor(array, "doc").numpy(), planes)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_floats_from_0_to_1_become_256_levels(dtype):
     levels = (np.arange(256) / 255).astype(dtype).reshape(1, 16, 16)
@@ -45,8 +52,11 @@ def test_images_that_cannot_be_written_to_are_copied():
 @pytest.mark.parametrize(
     ("array", "sentence"),
     [
-        (np.zeros((2, 5, 6, 4), np.uint8), r"one axis C that is 1 or 3 wide, not \(2, 5, 6, 4\)"),
-        (np.zeros((2, 3, 6, 3), np.uint8), r"one axis C that is 1 or 3 wide, not \(2, 3, 6, 3\)"),
+        (np.zeros((2, 5, 6, 5), np.uint8), r"narrower than height and width, not \(2, 5, 6, 5\)"),
+        (
+            np.zeros((2, 3, 6, 3), np.uint8),
+            r"one axis C that is 1 or 3 wide or .* not \(2, 3, 6, 3\)",
+        ),
         (np.zeros((2, 5), np.uint8), r"not \(2, 5\)"),
         (np.zeros((0, 5, 5), np.uint8), "holds no images"),
         (np.full((2, 5, 5), 1.5), r"must be in 0..1, but are in 1.5..1.5"),

@@ -96,10 +96,13 @@ def _channels_first(array: np.ndarray, where: str) -> np.ndarray:
         return array[:, None]  # N H W -> N C H W
     first = array.ndim == 4 and array.shape[1] in CHANNELS
     last = array.ndim == 4 and array.shape[3] in CHANNELS
+    if array.ndim == 4 and not first and not last:  # of many channels, but fewer than pixels
+        first = array.shape[1] < min(array.shape[2:])
+        last = array.shape[3] < min(array.shape[1:3])
     if first == last:
         raise DataError(
             f"{where}: images must be N x H x W, N x H x W x C or N x C x H x W with one axis C "
-            f"that is 1 or 3 wide, not {array.shape}"
+            f"that is 1 or 3 wide or else narrower than height and width, not {array.shape}"
         )
     return array if first else array.transpose(0, 3, 1, 2)  # N H W C -> N C H W
 
