@@ -58,7 +58,7 @@ def test_where_only_accuracy_is_limited_it_goes_for_small_rows_that_reach_it():
     limits = Limits(min_accuracy=0.8)
     problem = Problem(RowSpace(ROWS, ROWS[-1]), Objective(limits, 0.8), 80, seed=0)
     trials = run_arm(evolution(), problem, look_up)
-    best = evolution().choose(problem, trials)
+    (best,) = evolution().rank(problem, trials, 1)
     assert best.accuracy >= 0.8
     first = problem.objective.best(trials[:20])
     fits = first.accuracy >= 0.8
