@@ -24,7 +24,7 @@ from archpress.evaluation import (
 from archpress.evaluation.preparation import balanced_first
 from archpress.reading.sources import NamedSource, SourceNet, open_source
 from archpress.reading.state_dicts import OWN, StateDict, with_weights
-from archpress.reading.tracing import agreement
+from archpress.reading.tracing import LOOK_FOR, agreement
 from archpress.search.progress import Progress
 
 SCREENED = 1000  # validation images on which normalisations are told apart
@@ -162,8 +162,7 @@ def _network(source: SourceNet, name: str) -> Network:
     if not found.is_close:
         raise ArchitectureError(
             f"the network read from {name} and itself differ by {found.difference:.3g} in outputs "
-            f"of up to {found.largest:.3g}, so its weights cannot be used: look for hooks and for "
-            "in-place operations on a tensor that is read again"
+            f"of up to {found.largest:.3g}, so its weights cannot be used: {LOOK_FOR}"
         )
     return network
 

@@ -26,7 +26,10 @@ from archpress.reading.traced_values import Step, Value, Weight, need
 _RANKS = (2, 4)  # of tensors that layers read and give: vectors and maps
 _IMAGES = 2
 _MOST_TEXT = 240  # characters
-_OWN_MODULE = "; in a module of its own, from one map to one, it would stay as it is"
+_OWN_MODULE = (
+    "; in a module of its own, from one map to one, each image alone and always the same, it would "
+    "stay as it is"
+)
 _TO_COMPRESS = ("conv", "depthwise", "linear")
 
 

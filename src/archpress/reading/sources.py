@@ -22,7 +22,7 @@ from archpress.reading.importing import module_at, names_a_module
 from archpress.reading.onnx_files import OnnxNet, load_onnx, onnx_outputs, read_onnx
 from archpress.reading.state_dicts import StateDict, network_with
 from archpress.reading.traced import FrozenPart, Traced, outputs_of, weights_of
-from archpress.reading.tracing import Agreement, agreement, trace
+from archpress.reading.tracing import LOOK_FOR, Agreement, agreement, trace
 
 _WEIGHTS_ALONE = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".pkl")
 
@@ -69,8 +69,7 @@ class SourceNet:
         return (
             f"{net} was read as a network whose outputs differ from its own by "
             f"{found.difference:.3g} (of up to {found.largest:.3g}), so that is another network: "
-            "look for hooks and for in-place operations on a tensor that is read again "
-            "(archpress inspect --check)"
+            f"{LOOK_FOR} (archpress inspect --check)"
         )
 
 

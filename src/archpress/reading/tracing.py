@@ -31,6 +31,11 @@ __all__ = [
     "weights_of",
 ]
 
+LOOK_FOR = (  # where a network was read as another
+    "look for hooks, such as those of torch.nn.utils.spectral_norm, and for in-place operations on "
+    "a tensor that is read again"
+)
+
 _TOLERANCE = 1e-4  # of the largest output; float32 sums in another order differ by about 1e-6
 
 
@@ -147,8 +152,7 @@ def carry_into(network: Network, module: nn.Module, traced: Traced) -> Network:
     if not found.is_close:
         raise ArchitectureError(
             f"the traced network and the {type(module).__name__} differ by {found.difference:.3g} "
-            f"in outputs of up to {found.largest:.3g}: look for hooks and for in-place operations "
-            f"on a tensor that is read again, and write them as plain layers"
+            f"in outputs of up to {found.largest:.3g}: {LOOK_FOR}, and write them as plain layers"
         )
     return network
 
