@@ -71,7 +71,7 @@ class _Network(nn.Module):
         self.first = nn.Linear(len(TOLD_KINDS) + NUMBERS + 1, WIDTH)
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(BLOCKS))
         # Convolutions of length 3, as products with each layer beside its neighbours: Conv1d takes
-        # three times as long for so short sequences.
+        # twice as long for so short sequences.
         self.convs = nn.ModuleList(nn.Linear(3 * WIDTH, WIDTH) for _ in range(BLOCKS))
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Sequential(

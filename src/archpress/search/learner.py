@@ -21,7 +21,7 @@ class Learner(Protocol[D]):
         """Take in all trials so far; `number` is the round's, for its randomness."""
 
     def guess(self, designs: Sequence[D]) -> Guess:
-        """Accuracies with their uncertainty; whether a training's noise is in it is each one's."""
+        """Accuracies with their uncertainty, with a training's noise or without as each learns."""
 
     def places(self, designs: Sequence[D]) -> Array:
         """`B x F`: what lies near each other here is alike."""
