@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from archpress.architecture import named
 from archpress.architecture.inheritance import inherit
 from archpress.architecture.network import build, load_weights
-from archpress.compression.first import hand_made_nets
+from archpress.baselines.hand_made import hand_made_nets
 from archpress.data import ImageData, Split, load_data
 from archpress.evaluation import Normalisation, accuracy_of, final, teacher_logits_of, train
 from archpress.space import Limits, narrow_to_fit, space_around

@@ -217,6 +217,15 @@ def space_of(nets: list[Architecture]) -> SearchSpace:
     )
 
 
+def unlabelled(nets: list[Architecture], space: SearchSpace) -> list[Architecture]:
+    """POOL + UNSEEN nets as a search draws them: around one of middle size, and of the paper's."""
+    rng = np.random.default_rng(0)
+    middle = sorted(nets, key=lambda net: (len(net.layers), net.key))[len(nets) // 2]
+    drawn = distinct(sample_neighbourhood(middle, space, rng, smallest=1 / 200), 4 * POOL // 5)
+    drawn += distinct(PaperSampler(space, rng), POOL + UNSEEN - len(drawn))
+    return [drawn[i] for i in rng.permutation(len(drawn))]
+
+
 def main() -> None:
     """Measure all three, and write what was found."""
     parser = argparse.ArgumentParser(description="Embeddings by convolutions and by LSTMs.")
@@ -231,11 +240,7 @@ def main() -> None:
     chains = read(given.table)
     accuracies = np.array([curve[-1] for curve in chains.curves]).clip(0.005, 0.995)
     space = space_of(chains.nets)
-    rng = np.random.default_rng(0)
-    middle = sorted(chains.nets, key=lambda net: (len(net.layers), net.key))[len(chains.nets) // 2]
-    drawn = distinct(sample_neighbourhood(middle, space, rng, smallest=1 / 200), 4 * POOL // 5)
-    drawn += distinct(PaperSampler(space, rng), POOL + UNSEEN - len(drawn))
-    drawn = [drawn[i] for i in rng.permutation(len(drawn))]
+    drawn = unlabelled(chains.nets, space)
     pool, unseen = drawn[:POOL], drawn[POOL:]
     found: dict[str, dict[str, float]] = {}
 

@@ -157,7 +157,7 @@ def test_log_probabilities_are_those_of_the_actions():
 def test_a_table_has_no_layers_to_remove():
     rows = [Row((0,), 10), Row((1,), 20)]
     task = Problem(RowSpace(rows, rows[1]), Objective(Limits()), budget=2)
-    with pytest.raises(SpaceError, match="needs a Neighbourhood"):
+    with pytest.raises(SpaceError, match="needs the layers of a net"):
         run_arm(reinforce(), task, all_alike)
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from archpress.architecture import named
+from archpress.baselines.hand_made import hand_made_finalists
 from archpress.comparison.play_off import places_in
 from archpress.compression import settings_for
-from archpress.compression.first import hand_made_finalists
 from archpress.search import Objective
 from archpress.space import Limits, Neighbourhood, space_around
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from archpress.architecture import named
+from archpress.baselines.hand_made import hand_made_finalists
 from archpress.compression import settings_for
 from archpress.compression.ending import finish
 from archpress.compression.finals import Entrant, FinalTrainer
-from archpress.compression.first import hand_made_finalists
 from archpress.evaluation import Recipe, Trial, TrialState
 from archpress.search import Silent
 from archpress.space import Limits, Neighbourhood, sample_neighbourhood, space_around

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from archpress.architecture import Layer, chain, named, simplify
+from archpress.baselines.hand_made import hand_made_nets
 from archpress.compression import (
     LimitCheck,
     Measured,
@@ -13,7 +14,7 @@ from archpress.compression import (
     with_counts,
 )
 from archpress.compression import fitted as fitted_module
-from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.compression.first import anchor_nets
 from archpress.compression.fitted import fitted_embedding, labelled
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.measuring import check_limits

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archpress.architecture import ZOO, Architecture, Layer, chain, named
-from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.baselines.hand_made import hand_made_nets
+from archpress.compression.first import anchor_nets
 from archpress.errors import SpaceError
 from archpress.space import (
     Form,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from archpress.architecture import KINDS, Architecture, Layer, chain, named, simplify
 from archpress.architecture.kinds import NOT_SEARCHED
 from archpress.architecture.network import layer_names
-from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.baselines.hand_made import hand_made_nets
+from archpress.compression.first import anchor_nets
 from archpress.errors import SpaceError
 from archpress.space import (
     Form,

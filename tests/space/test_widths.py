@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from more_families import MORE_FAMILIES
 
 from archpress.architecture import KINDS, Architecture, Layer, chain, named, simplify
-from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.baselines.hand_made import hand_made_nets
+from archpress.compression.first import anchor_nets
 from archpress.errors import SpaceError
 from archpress.reading.tracing import trace
 from archpress.space import (

@@ -13,7 +13,7 @@ from archpress.errors import SpaceError
 from archpress.evaluation import Candidate, Trial, torch_threads
 from archpress.evaluation.training import isolated
 from archpress.search import Arm, Asking, Problem
-from archpress.space import Neighbourhood, repair
+from archpress.space import Neighbourhood, repair, require_neighbourhood
 
 # What a policy tells apart; all other kinds are alike to it, so that a new one changes no result.
 SEEN_KINDS = (
@@ -70,9 +70,7 @@ def reinforce(settings: ReinforceSettings | None = None) -> Arm[Architecture]:
 
 
 def _ask(problem: Problem[Architecture], settings: ReinforceSettings) -> Asking[Architecture]:
-    space = problem.space
-    if not isinstance(space, Neighbourhood):
-        raise SpaceError("N2N learning removes layers of nets: it needs a Neighbourhood of a net")
+    space = require_neighbourhood(problem.space, "N2N learning")
     rewards, source = _Rewards(problem), space.source
     if space.why_not(source) is None:
         rewards.take((yield [Candidate(source, "source")]))

@@ -3,10 +3,15 @@
 import numpy as np
 
 from archpress.architecture import Architecture
-from archpress.errors import SpaceError
 from archpress.evaluation import Candidate
 from archpress.search import Arm, Asking, Problem
-from archpress.space import Neighbourhood, narrow_to_fit, repair, scale_channels
+from archpress.space import (
+    Neighbourhood,
+    narrow_to_fit,
+    repair,
+    require_neighbourhood,
+    scale_channels,
+)
 
 FINEST = 2**-8  # of the factor; half a channel of the widest layer where that has 128
 
@@ -22,11 +27,7 @@ def uniform_narrowing() -> Arm[Architecture]:
 
 
 def _ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-    space = problem.space
-    if not isinstance(space, Neighbourhood):
-        raise SpaceError(
-            f"narrowing needs the layers of a net, and a {type(space).__name__} has none"
-        )
+    space = require_neighbourhood(problem.space, "narrowing")
     widest = _widest(space)
     (trial,) = yield [Candidate(widest, "narrowing")]
     if not problem.objective.shrinks or not problem.objective.feasible(

@@ -120,38 +120,37 @@ def _paper() -> Iterable[Contestant]:
 def _paper_arm(
     name: str, changed: Mapping[str, Any], conditions: Conditions, near: float = 0.0
 ) -> Arm[Architecture]:
-    from archpress.compression.arms import paper_arm
+    from archpress.baselines.paper import paper_search
 
     try:
         to_vectors(without_global_pools(conditions.source))
     except ArchitectureError as error:
         raise SpaceError(f"the arm {name!r} cannot take part, leave it out: {error}") from None
-    return paper_arm(replace(conditions.settings.paper, **changed), near=near)
+    return paper_search(replace(conditions.settings.paper, **changed), near=near)
 
 
 def _searches() -> Iterable[Contestant]:
     from archpress.baselines import SEARCHES
+    from archpress.baselines.hand_made import COARSE, LATE, PYRAMID, HandMade, hand_made
     from archpress.baselines.reinforce import reinforce
-    from archpress.compression.arms import hand_made_arm
-    from archpress.compression.first import COARSE, LATE, PYRAMID, HandMade
 
     def contestant(name: str, make: Callable[[], Arm[Architecture]]) -> Contestant:
         about = (make.__doc__ or "search").strip().splitlines()[0].rstrip(".")
         searches = name not in {"hand-made", "narrowing"}
         return Contestant(name, about, "baseline", lambda _: make(), spends_budget=searches)
 
-    makers = {"hand-made": hand_made_arm, **SEARCHES, "reinforce": reinforce}
+    makers = {"hand-made": hand_made, **SEARCHES, "reinforce": reinforce}
 
-    def hand_made(name: str, design: HandMade, about: str) -> Contestant:
+    def handwork(name: str, design: HandMade, about: str) -> Contestant:
         text = f"the hand-made net {about}"
-        made = Contestant(name, text, "baseline", lambda _: hand_made_arm(design))
+        made = Contestant(name, text, "baseline", lambda _: hand_made(design))
         return replace(made, spends_budget=False)
 
     return [
         *(contestant(name, make) for name, make in makers.items()),
-        hand_made("hand-made-coarse", COARSE, "whose last layer reads a coarse map"),
-        hand_made("hand-made-late", LATE, "that reads a coarse map and pools late"),
-        hand_made("hand-made-pyramid", PYRAMID, "that is wide where maps are small"),
+        handwork("hand-made-coarse", COARSE, "whose last layer reads a coarse map"),
+        handwork("hand-made-late", LATE, "that reads a coarse map and pools late"),
+        handwork("hand-made-pyramid", PYRAMID, "that is wide where maps are small"),
     ]
 
 

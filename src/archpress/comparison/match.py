@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from archpress.architecture import Architecture
+from archpress.baselines.hand_made import hand_made_finalists
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.contestants import Contestant
 from archpress.comparison.final_training import (
@@ -15,7 +16,6 @@ from archpress.comparison.final_training import (
 from archpress.comparison.play_off import NO_PLACES, PlayOff
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
-from archpress.compression.first import hand_made_finalists
 from archpress.errors import ArchpressError
 from archpress.evaluation import Trial
 from archpress.search import Arm, Objective

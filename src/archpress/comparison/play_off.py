@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from archpress.architecture import Architecture
+from archpress.baselines.hand_made import hand_made_finalists
 from archpress.comparison.final_training import FinalStage, FinalTraining
 from archpress.comparison.result import Run
 from archpress.compression.finals import Entrant
-from archpress.compression.first import hand_made_finalists
 from archpress.compression.settings import Settings
 from archpress.evaluation import Recipe, Trial
 from archpress.search import Objective

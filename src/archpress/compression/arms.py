@@ -1,29 +1,21 @@
-"""The search of `compress` as an arm, to be compared with others; and with parts left out."""
+"""Searches over our embedding as arms: `compress`, with parts left out; the paper's flow."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from archpress.architecture import Architecture, simplify
-from archpress.architecture.vector import has_vectors, without_global_pools
-from archpress.compression.first import (
-    USUAL,
-    HandMade,
-    first_candidates,
-    hand_made_finalists,
-    hand_made_nets,
-)
+from archpress.baselines.hand_made import hand_made_finalists
+from archpress.baselines.paper import DECODED
+from archpress.compression.first import first_candidates
 from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.settings import Settings
-from archpress.embedding.paper import PaperEmbedding, PaperSettings
 from archpress.evaluation import Candidate, Trial
 from archpress.search import Arm, Asking, DescentSettings, Problem, descend
-from archpress.search.paper_descent import PaperDescent, descend_once
 from archpress.search.rounds import rounds as in_rounds
-from archpress.space import Neighbourhood, PaperSampler, SearchSpace, distinct, paper_space
+from archpress.space import Neighbourhood, PaperSampler, distinct, require_neighbourhood
 
 LEAST_FIRST = 8  # trials before the first round
-LAST_OF_ONE_SHOT = 10  # designs that the one shot leaves for the descent
 
 
 def default_arm(
@@ -55,10 +47,10 @@ def default_arm(
     settings = replace(settings, proposals=proposals)
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        space, count = _space(problem), min(settings.first, problem.budget // 2)
+        space, count = _around(problem), min(settings.first, problem.budget // 2)
         if not rounds:
-            count = problem.budget - LAST_OF_ONE_SHOT
-            problem = replace(problem, batch=LAST_OF_ONE_SHOT)
+            count = problem.budget - DECODED
+            problem = replace(problem, batch=DECODED)
         ours = replace(settings, first=max(LEAST_FIRST, count))
         first = first_candidates(space, problem.objective.limits, ours, problem.rng(0))
         known = {one.architecture.key for one in first}
@@ -67,7 +59,7 @@ def default_arm(
             yield from in_rounds(problem, first, learner, proposals)
 
     def rank(problem: Problem[Architecture], trials: Sequence[Trial], count: int) -> list[Trial]:
-        space = _space(problem)
+        space = _around(problem)
         plain = [net.key for net in _plain(problem)][: count - 1]
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             learner.learn(trials, 0)
@@ -79,20 +71,6 @@ def default_arm(
     return Arm("default", ask, rank)
 
 
-def hand_made_arm(design: HandMade = USUAL) -> Arm[Architecture]:
-    """A plain net of conv-BN-ReLU blocks, as wide as the limits allow: five minutes of handwork.
-
-    Args:
-        design: which form it has.
-    """
-
-    def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        space = _of_any_time(_space(problem).choices)
-        yield [Candidate(net, "hand-made") for net in hand_made_nets(space, [design])]
-
-    return Arm("hand-made", ask)
-
-
 def _plain(problem: Problem[Architecture]) -> list[Architecture]:
     """The plain nets that are finalists of `compress` too; none where size is the aim.
 
@@ -100,77 +78,7 @@ def _plain(problem: Problem[Architecture]) -> list[Architecture]:
     """
     if problem.objective.shrinks:
         return []
-    return hand_made_finalists(_space(problem))
-
-
-def _of_any_time(space: SearchSpace) -> SearchSpace:
-    """The space without its bound on the time that a training takes."""
-    return replace(space, most_activations=None)
-
-
-def paper_arm(
-    embedding: PaperSettings | None = None,
-    descent: PaperDescent | None = None,
-    *,
-    near: float = 0.0,
-) -> Arm[Architecture]:
-    """The paper's flow: its samples, one fit of its embedding, one descent from the source.
-
-    The samples have any number of parameters; some of them may keep the limits. Half of the decoded
-    nets that do are trained, from the end of the descent backwards; the embedding is tuned on them
-    and walked once more for the other half. The result is the best within the limits.
-
-    Args:
-        embedding: how it is fitted.
-        descent: how to walk.
-        near: share of the samples that are smaller neighbours of the source; the paper: none.
-
-    Source:
-        Sections 4.4, 5, 5.3 and 9.
-    """
-    fitting, walking = embedding or PaperSettings(), descent or PaperDescent()
-
-    def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        around = _space(problem)
-        limits = problem.objective.limits
-        choices = around.choices
-        space = paper_space(choices.input_shape, choices.classes, max_macs=limits.max_macs)
-        space = replace(space, most_activations=choices.most_activations)
-        source = without_global_pools(around.source)
-        count = max(2, problem.budget - LAST_OF_ONE_SHOT)
-        neighbours = map(without_global_pools, around.sample(problem.rng(1)) if near else ())
-        near_nets = distinct(filter(has_vectors, neighbours), round(near * count))
-        samples = distinct(PaperSampler(space, problem.rng(0)), count - len(near_nets))
-        trials = yield [
-            *(Candidate(net, "paper-sampler") for net in samples),
-            *(Candidate(net, "neighbourhood") for net in near_nets),
-        ]
-        learned = PaperEmbedding(space, fitting, problem.seed)
-        learned.fit(
-            *_measured(trials, space.classes),
-            progress=lambda done, total: problem.tell(f"fitting, {done / total:.0%}"),
-        )
-        known = {trial.architecture.key for trial in trials}
-        for number in (1, 2):
-            problem.tell("descending")
-            path = list(descend_once(learned, source, limits, walking))
-            nets = [step.net for step in reversed(path)]
-            allowed = [net for net in nets if net and space.contains(net) and limits.allow(net)]
-            decoded = distinct(allowed, LAST_OF_ONE_SHOT // 2, known=known)
-            if not decoded:
-                return
-            known |= {net.key for net in decoded}
-            trials = yield [Candidate(net, "descent", number) for net in decoded]
-            problem.tell("tuning")
-            learned.tune(*_measured(trials, space.classes))
-
-    return Arm("paper", ask)
-
-
-def _measured(trials: Sequence[Trial], classes: int) -> tuple[list[Architecture], list[float]]:
-    """Nets and their accuracies, chance where a training failed."""
-    nets = [trial.architecture for trial in trials]
-    return nets, [trial.accuracy_or(1 / classes) for trial in trials]
+    return hand_made_finalists(_around(problem))
 
 
 def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
@@ -190,9 +98,9 @@ def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
     walking = settings.proposals.descent or DescentSettings()
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
-        space = _space(problem)
+        space = _around(problem)
         samples = distinct(
-            PaperSampler(space.choices, problem.rng(0)), max(2, problem.budget - LAST_OF_ONE_SHOT)
+            PaperSampler(space.choices, problem.rng(0)), max(2, problem.budget - DECODED)
         )
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             trials = yield [Candidate(net, "paper-sampler") for net in samples]
@@ -203,13 +111,11 @@ def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
                 learner.embedding, [learner.origin], problem.objective, walking, problem.rng(1)
             )
             known = {trial.architecture.key for trial in trials}
-            decoded = distinct(map(simplify, reversed(path)), LAST_OF_ONE_SHOT, known=known)
+            decoded = distinct(map(simplify, reversed(path)), DECODED, known=known)
             yield [Candidate(net, "descent", 1) for net in decoded]
 
     return Arm("paper-flow", ask)
 
 
-def _space(problem: Problem[Architecture]) -> Neighbourhood:
-    if not isinstance(problem.space, Neighbourhood):
-        raise TypeError(f"an embedding of nets needs a Neighbourhood, not {problem.space!r}")
-    return problem.space
+def _around(problem: Problem[Architecture]) -> Neighbourhood:
+    return require_neighbourhood(problem.space, "an embedding")

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from archpress.architecture import Architecture
+from archpress.baselines.hand_made import hand_made_nets
 from archpress.compression.finals import Entrant, FinalTrainer
-from archpress.compression.first import anchor_nets, hand_made_nets
+from archpress.compression.first import anchor_nets
 from archpress.evaluation import Recipe, augmented
 from archpress.space import SearchSpace
 

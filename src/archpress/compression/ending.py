@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archpress.architecture import Architecture
+from archpress.baselines.hand_made import hand_made_finalists
 from archpress.compression.finals import MOST_TEACHERS, Entrant, FinalTrainer, distilling
-from archpress.compression.first import hand_made_finalists
 from archpress.compression.search import Search, Task, objective_of
 from archpress.compression.settings import Settings
 from archpress.compression.start import begun_with

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from archpress.architecture import Architecture, with_linear_head
-from archpress.compression.first import hand_made_nets
+from archpress.baselines.hand_made import hand_made_nets
 from archpress.compression.result import LimitCheck
 from archpress.errors import SpaceError
 from archpress.evaluation import (

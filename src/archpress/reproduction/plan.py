@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from archpress.architecture import Architecture
+from archpress.baselines.hand_made import hand_made_finalists
 from archpress.comparison.play_off import NO_PLACES, places_in
-from archpress.compression.first import hand_made_finalists
 from archpress.data import ImageData, Split
 from archpress.data.named import OFFICIAL
 from archpress.data.split import VALIDATION_FRACTION

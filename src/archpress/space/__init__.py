@@ -9,7 +9,7 @@ from archpress.space.form import Form, matching
 from archpress.space.joins import with_joins_of_two
 from archpress.space.latency import LEAST_TIMED, LatencyConditions, LatencyModel, fit_of
 from archpress.space.limits import COST_LIMITS, COSTS, Limits
-from archpress.space.neighbourhood import Neighbourhood
+from archpress.space.neighbourhood import Neighbourhood, require_neighbourhood
 from archpress.space.protocol import ChoiceSpace, Dial, Space
 from archpress.space.repair import (
     Repaired,
@@ -57,6 +57,7 @@ __all__ = [
     "paper_space",
     "repair",
     "repair_vectors",
+    "require_neighbourhood",
     "sample_neighbourhood",
     "scale_channels",
     "space_around",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archpress.architecture import Architecture, Layer, simplify
+from archpress.errors import SpaceError
 from archpress.space.edits import edit, sample_neighbourhood
 from archpress.space.protocol import Dial
 from archpress.space.repair import repair
@@ -87,3 +88,14 @@ class Neighbourhood:
             return turned
         kernel = self._kernels()[values[f"kernel{index}"]]
         return replace(turned, kernel=kernel, padding=kernel // 2)
+
+
+def require_neighbourhood(space: object, who: str) -> Neighbourhood:
+    """The space itself.
+
+    Raises:
+        SpaceError: it has no source whose layers could be edited, as a table's rows.
+    """
+    if not isinstance(space, Neighbourhood):
+        raise SpaceError(f"{who} needs the layers of a net, and a {type(space).__name__} has none")
+    return space
