@@ -2,23 +2,16 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from archpress.architecture import Architecture, with_linear_head
 from archpress.compression.augmentation import choose_augmentation
 from archpress.compression.clock import Clock
-from archpress.compression.ending import finish, keeps
+from archpress.compression.ending import finish
 from archpress.compression.finals import Entrant, FinalTrainer
-from archpress.compression.given import (
-    GivenWeights,
-    Source,
-    in_plan,
-    measure_given,
-    source_net,
-    told_of_others,
-)
+from archpress.compression.given import Source, told_of_others
 from archpress.compression.measuring import measure
+from archpress.compression.request import Request, asks_nothing_of, read_request
 from archpress.compression.result import Result
 from archpress.compression.run_folder import (
     FolderTrials,
@@ -31,14 +24,11 @@ from archpress.compression.run_folder import (
     write_result,
 )
 from archpress.compression.search import Task, search
-from archpress.compression.settings import Settings, settings_of
+from archpress.compression.settings import Settings
 from archpress.compression.timing import timing_of, with_times
-from archpress.data import ImageData, load_data, require_shape
-from archpress.errors import SpaceError
+from archpress.data import ImageData
 from archpress.evaluation import (
     Normalisation,
-    Pool,
-    Recipe,
     averaged,
     connect,
     driver_device,
@@ -50,7 +40,7 @@ from archpress.progress_file import ProgressFile
 from archpress.reading.state_dicts import StateDict
 from archpress.run_files import SOURCE_FILE
 from archpress.search.progress import Progress, Silent, Together
-from archpress.space import Form, Limits, SearchSpace, space_around, with_joins_of_two
+from archpress.space import Form, Limits, SearchSpace
 from archpress.whole_files import write_text
 
 
@@ -111,26 +101,23 @@ def compress(
     """
     if cluster is not None:
         connect(cluster)  # refuses before anything takes time
-    images = data if isinstance(data, ImageData) else load_data(data, seed=seed)
-    name = name or (source if isinstance(source, str) else type(source).__name__)
     listener = progress or Silent()
-    read = source_net(source, images, weights, listener)  # as the user's, with its weights if asked
-    form = (form or Form()).with_joins_of_two(read.architecture)
-    read = replace(read, architecture=with_joins_of_two(read.architecture))
-    baseline = read.architecture.of_logits  # what the result is held against
-    searched = with_linear_head(baseline, form.kept)  # where the search begins
-    require_shape(images, searched.input_shape, searched.classes)
-    if not limits.any:
-        raise SpaceError("give at least one limit, e.g. Limits(max_parameters=93_000)")
-    timeless = replace(limits, max_latency=None, max_latency_share=None)
-    space_around(searched, timeless, form)  # refuses what no net can keep
-    wanted = settings or settings_of(images, given=weights is not None)
-    chosen_device = driver_device(device, cluster)
-    workers = workers_at_once(workers, chosen_device, cluster)
-    given = measure_given(
-        read, name, images, normalisation, device=chosen_device, progress=listener
+    driver = driver_device(device, cluster)
+    workers = workers_at_once(workers, driver, cluster)
+    asked = read_request(
+        source,
+        data,
+        limits,
+        form=form,
+        weights=weights,
+        normalisation=normalisation,
+        settings=settings,
+        name=name,
+        seed=seed,
+        device=driver,
+        progress=listener,
     )
-    plan = _plan(images, wanted, limits, form, name, seed, given)
+    images, baseline = asked.images, asked.baseline
     folder = open_folder(Path(run))
     with ExitStack() as stack:
         stack.enter_context(alone_in(folder))
@@ -141,86 +128,54 @@ def compress(
         if store is not None:
             listener = Together(listener, stack.enter_context(FolderTrials(folder)))
         write_text(folder / SOURCE_FILE, baseline.to_json())
-        if others := told_of_others(known_plan(folder), plan):
+        if others := told_of_others(known_plan(folder), asked.plan):
             listener.say(others)
-        write_plan(folder, plan)
+        write_plan(folder, asked.plan)
         timing = timing_of(limits, folder, listener)
-        aimed = with_times(limits, timing, baseline, seed, form)
-        space = space_around(searched, aimed, form)
+        aimed = with_times(limits, timing, baseline, seed, asked.form)
+        space = asked.space(aimed)
         if asks_nothing_of(baseline, aimed, space):
             listener.say("The source keeps all limits, so the result need not be smaller.")
 
-        def pool(recipe: Recipe, *, limited: bool) -> Pool:
-            return open_pool(
-                images,
-                recipe,
-                workers=workers,
-                device=device,
-                cluster=cluster,
-                time_limit=wanted.time_limit if limited else None,
-                memory_limit=wanted.memory_limit if limited else None,
-            )
-
-        with pool(wanted.final, limited=False) as workers_pool:
-            weights_folder = folder / "weights"
-            trainer = FinalTrainer(
-                images, workers_pool, trials, weights_folder, listener, chosen_device
-            )
-            clock = Clock()
-            varied = choose_augmentation(
-                trainer, wanted.augmentations, wanted.final, searched, space
-            )
-            settings = replace(wanted, final=varied).for_images(len(images.train))
-            seeds = tuple(range(1 if given else settings.seeds))
-            if wanted.augmentations:
-                clock.lap("augmentation")
-            trained_source = Entrant(baseline, settings.final, seeds, "source", given)
-            trainer.train([trained_source], "training the source")
-            clock.lap("source")
-        with pool(settings.trial, limited=True) as workers_pool:
-            evaluator = averaged(workers_pool, settings.initialisations)
+        clock = Clock()
+        pool_of = partial(open_pool, images, workers=workers, device=device, cluster=cluster)
+        with pool_of(asked.settings.final) as pool:
+            trainer = FinalTrainer(images, pool, trials, folder / "weights", listener, driver)
+            chosen, trained_source = _train_source(trainer, asked, space, clock)
+        with pool_of(
+            chosen.trial, time_limit=chosen.time_limit, memory_limit=chosen.memory_limit
+        ) as pool:
+            evaluator = averaged(pool, chosen.initialisations)
             task = Task(
-                searched, space, evaluator, trials, settings, seed, folder, listener, timing
+                asked.searched, space, evaluator, trials, chosen, seed, folder, listener, timing
             )
             found = search(task, aimed.against(trainer.validation(trained_source).mean))
             clock.add(found.seconds)
-        with pool(settings.final, limited=False) as workers_pool:
-            trainer = replace(trainer, pool=workers_pool)
+        with pool_of(chosen.final) as pool:
+            trainer = replace(trainer, pool=pool)
             ending = finish(trainer, task, found, aimed, trained_source)
             clock.lap("final training")
         best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))
         write_network(folder, best.architecture, network, images, trainer.normalisation(best))
-        result = measure(trainer, task, found, ending, limits, timing, name)
+        result = measure(trainer, task, found, ending, limits, timing, asked.name)
         clock.lap("measuring")
         result = replace(result, seconds=clock.seconds)
         write_result(folder, result)
     return result
 
 
-def asks_nothing_of(source: Architecture, limits: Limits, space: SearchSpace) -> bool:
-    """Whether the source itself would do as a result, by all that is known without training."""
-    return keeps(source, limits, space) and not limits.any_accuracy
-
-
-def _plan(
-    data: ImageData,
-    settings: Settings,
-    limits: Limits,
-    form: Form,
-    name: str,
-    seed: int,
-    given: GivenWeights | None,
-) -> dict[str, Any]:
-    return {
-        "source": name,
-        "data": data.key,
-        "data_name": data.name,
-        "limits": limits.to_dict(),
-        **form.to_dict(),
-        "effort": settings.effort,
-        "trial_recipe": settings.trial_key,
-        "final_recipe": settings.final.key,
-        "seed": seed,
-        **in_plan(given),
-    }
+def _train_source(
+    trainer: FinalTrainer, asked: Request, space: SearchSpace, clock: Clock
+) -> tuple[Settings, Entrant]:
+    """The source after its final training, and the settings, whose final recipe all nets share."""
+    wanted = asked.settings
+    varied = choose_augmentation(trainer, wanted.augmentations, wanted.final, asked.searched, space)
+    if wanted.augmentations:
+        clock.lap("augmentation")
+    chosen = replace(wanted, final=varied).for_images(len(asked.images.train))
+    seeds = tuple(range(1 if asked.given else chosen.seeds))
+    source = Entrant(asked.baseline, chosen.final, seeds, "source", asked.given)
+    trainer.train([source], "training the source")
+    clock.lap("source")
+    return chosen, source
