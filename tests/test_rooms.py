@@ -14,6 +14,7 @@ ROOMS = (
     "whole_files",
     "run_files",
     "paths",
+    "python_process",
     "architecture",
     "reading",
     "space",

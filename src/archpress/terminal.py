@@ -20,7 +20,7 @@ from rich.table import Table
 
 from archpress.architecture import Architecture
 from archpress.architecture.frozen_program import told_program
-from archpress.compression import Measured, Result
+from archpress.compression import Measured, Result, Spread
 from archpress.evaluation import Trial
 from archpress.search import Objective
 
@@ -130,9 +130,13 @@ def _measures(nets: Sequence[Measured]) -> list[list[str]]:
             f"latency (ms, batch {batch}, {threads} thread{'' if threads == 1 else 's'})",
             *(f"{1e3 * net.latency['median_seconds']:.2f}" for net in nets),
         ],
-        ["validation accuracy", *(str(net.validation_accuracy) for net in nets)],
-        ["test accuracy", *(str(net.test_accuracy or "no test images") for net in nets)],
+        ["validation accuracy", *(net.told(net.validation_accuracy) for net in nets)],
+        ["test accuracy", *(_told(net, net.test_accuracy) for net in nets)],
     ]
+
+
+def _told(net: Measured, accuracy: Spread | None) -> str:
+    return net.told(accuracy) if accuracy else "no test images"
 
 
 def architecture_table(architecture: Architecture, names: Sequence[str]) -> Table:

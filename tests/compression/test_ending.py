@@ -11,6 +11,7 @@ from archpress.baselines.hand_made import hand_made_finalists
 from archpress.compression import settings_for
 from archpress.compression.ending import finish
 from archpress.compression.finals import Entrant, FinalTrainer
+from archpress.errors import EvaluationError
 from archpress.evaluation import Recipe, Trial, TrialState
 from archpress.search import Silent
 from archpress.space import Limits, Neighbourhood, sample_neighbourhood, space_around
@@ -83,7 +84,7 @@ def end(images, tmp_path, monkeypatch):
             own = Trial(SOURCE, images.key, "brief", 0, TrialState.DONE, {"accuracy": 0.8})
             store.add(own)
             trainer.train([source], "the source")
-            found = SimpleNamespace(best=finalists, trials=[])
+            found = SimpleNamespace(best=finalists, trials=[own])
             end.ending = finish(trainer, task, found, limits, source)
             end.jobs = pool.jobs
             return end.ending
@@ -108,6 +109,11 @@ def test_the_most_accurate_finalist_is_trained_with_all_seeds(end, nets):
     assert ending.compressed.architecture == found[1]
     assert ending.compressed.seeds == (0, 1)
     assert not ending.is_plain
+
+
+def test_without_a_net_to_train_it_says_how_many_trials_failed(end):
+    with pytest.raises(EvaluationError, match=r"^0 of 1 trials failed, and no other net"):
+        end([], {})
 
 
 def test_a_hand_made_net_is_the_result_where_nothing_found_is_better(end, nets):

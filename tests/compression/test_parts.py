@@ -20,10 +20,10 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.measuring import check_limits
 from archpress.compression.run_folder import alone_in
 from archpress.compression.search import (
+    Tally,
     Task,
     objective_of,
     try_failed_again,
-    try_source_again,
 )
 from archpress.compression.sentence import tell
 from archpress.data import Split
@@ -58,7 +58,7 @@ from archpress.space import (
     sample_neighbourhood,
     space_around,
 )
-from archpress.store import Store
+from archpress.store import Outcome, Store
 
 
 def trial(net, accuracy, **more):
@@ -398,9 +398,11 @@ def test_a_trial_of_the_source_that_failed_is_made_again_by_the_next_call(task):
     accuracies = {TINY.key: {"accuracy": 0.8}}
     again = replace(task, evaluator=TableEvaluator(accuracies, name="table"))
     assert again.evaluator.data_key == place["data"]
-    try_source_again(again, Limits(max_parameters=2000))  # nothing hangs on it
+    other = chain((1, 8, 8), Layer("conv", 3, 4, 1), TINY.layers[-1])
+    task.store.add(replace(trial(other, 0.7), **place))
+    try_failed_again(again, Limits(max_parameters=2000), Tally())  # nothing hangs on it
     assert not task.store.find(TINY.key, place["data"], place["recipe"], 0).done
-    try_source_again(again, Limits(max_accuracy_loss=0.1))
+    try_failed_again(again, Limits(max_accuracy_loss=0.1), Tally())
     assert task.store.find(TINY.key, place["data"], place["recipe"], 0).accuracy == 0.8
 
 
@@ -411,13 +413,24 @@ def test_trials_that_all_failed_are_tried_again(task):
     task.store.add(failed)
     accuracies = {TINY.key: {"accuracy": 0.8}}
     again = replace(task, evaluator=TableEvaluator(accuracies, name="table"))
-    try_failed_again(again)
+    tally = Tally()
+    try_failed_again(again, Limits(), tally)
+    assert tally.counts == {"trained": 1, "reused": 0, "failed": 0}
     made = task.store.find(TINY.key, place["data"], place["recipe"], 0)
     assert (made.accuracy, made.round, made.predicted) == (0.8, 2, 0.75)
     with_other = chain((1, 8, 8), Layer("conv", 3, 4, 1), TINY.layers[-1])
     task.store.add(replace(failed, architecture=with_other))
-    try_failed_again(again)  # one has worked, so it is that net
+    try_failed_again(again, Limits(), tally)  # one has worked, so it is that net
     assert not task.store.find(with_other.key, place["data"], place["recipe"], 0).done
+
+
+def test_what_was_trained_in_a_run_is_not_reused_by_it():
+    tally, made = Tally(), trial(TINY, 0.8)
+    other = chain((1, 8, 8), Layer("conv", 3, 4, 1), TINY.layers[-1])
+    for found, reused in ((trial(TINY, None), False), (made, False), (made, True)):
+        tally.take(Outcome(Candidate(TINY, "sample"), found, reused=reused))
+    tally.take(Outcome(Candidate(other, "sample"), trial(other, None), reused=True))
+    assert tally.counts == {"trained": 1, "reused": 1, "failed": 1}
 
 
 def test_two_processes_do_not_work_in_one_run_folder(tmp_path):

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from archpress.architecture import named
+from archpress.compression.planned import planned
 from archpress.compression.run_folder import FolderTrials, trials_of
+from archpress.errors import StoreError
 from archpress.evaluation import Trial, TrialState
 from archpress.store import Store
 
@@ -35,3 +37,14 @@ def test_a_failed_trial_that_was_made_again_takes_the_place_of_the_first(tmp_pat
         listening.trial(done, None)
     with Store(tmp_path / "trials.db") as seen:
         assert seen.trials() == [done]
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [("[1]", "holds no object"), ("{}", "another version"), ("{", "no run folder")],
+)
+def test_a_plan_that_is_none_is_refused(tmp_path, plan, said):
+    (tmp_path / "run.json").write_text(plan)
+    (tmp_path / "source.json").write_text(named("tiny").to_json())
+    with pytest.raises(StoreError, match=said):
+        planned(tmp_path)

@@ -29,7 +29,7 @@ from archpress.evaluation import (
     teacher_logits_of,
     train,
 )
-from archpress.evaluation.pool import PACKAGE_ROOT
+from archpress.python_process import PACKAGE_ROOT
 
 ENDLESS = 10**6  # epochs
 

@@ -264,6 +264,40 @@ def test_a_file_written_by_hand_computes_the_same(name, batch, tmp_path):
     check(source, source.run)
 
 
+POOLED = [CONV, ("GlobalAveragePool", "c", "p", {})]
+THRICE = helper.make_tensor("thrice", TensorProto.FLOAT, [4], [1, 1, 3, 3])
+BY_OPSET = {
+    "Softmax, 11: all after the axis": (11, [*POOLED, ("Softmax", "p", "y", {})], "softmax"),
+    "Softmax, 13: the last axis": (
+        13, [*POOLED, ("Flatten", "p", "f", {}), ("Softmax", "f", "y", {})], "softmax"),
+    "Resize, 10: asymmetric": (10, [CONV, ("Resize", "c thrice", "y", {})], "upsample"),
+    "Upsample, 9": (9, [CONV, ("Upsample", "c thrice", "y", {"mode": "nearest"})], "upsample"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(BY_OPSET))
+def test_defaults_are_those_of_the_files_opset(name, tmp_path):
+    opset, nodes, last = BY_OPSET[name]
+    source = read_source(saved(tmp_path / "net.onnx", nodes, [*WEIGHTS, THRICE], opset=opset))
+    assert source.architecture.layers[-1].kind == last
+    check(source, source.run)
+
+
+@pytest.mark.parametrize(
+    ("opset", "node", "said"),
+    [
+        (11, ("Softmax", "c", "y", {}), "is over all values of a map"),
+        (17, ("Softmax", "c", "y", {}), "is over dim=-1: take it over the channels"),
+        (10, ("Resize", "c thrice", "y", {"mode": "linear"}), r"\(linear, asymmetric, floor\)"),
+        (9, ("Upsample", "c thrice", "y", {"mode": "linear"}), r"\(linear, asymmetric, floor\)"),
+    ],
+)
+def test_what_no_layer_has_is_refused_by_the_files_opset(opset, node, said, tmp_path):
+    path = saved(tmp_path / "net.onnx", [CONV, node], [*WEIGHTS, THRICE], opset=opset)
+    with pytest.raises(ArchitectureError, match=said):
+        read_source(path)
+
+
 RELU = ("Relu", "x", "y", {})
 REFUSED = {
     "node n0 (QuantizeLinear) is of a quantised net: export the net before it is quantised": (

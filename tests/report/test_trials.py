@@ -131,6 +131,14 @@ def test_a_least_accuracy_allows_what_the_source_has_above_it(make):
     assert best.values == (1000, 500, 500)
 
 
+def test_a_source_below_the_least_accuracy_may_lose_nothing(make):
+    source = point(0.80, 1000)
+    points = [source, point(0.80, 500), point(0.799, 100)]
+    best = best_so_far(points, result_with(make, ("min_accuracy", 0.95)), source)
+    assert best.values == (1000, 500, 500)
+    assert "(0.00 points)" in best.rule
+
+
 def test_without_limits_or_without_the_sources_trial_the_best_is_the_most_accurate(make):
     points = [point(0.5), point(0.7), point(0.6)]
     for result in (result_with(make), result_with(make, ("max_accuracy_loss", 0.01))):

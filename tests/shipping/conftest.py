@@ -7,7 +7,8 @@ import torch
 
 from archpress.architecture import named
 from archpress.architecture.network import build
-from archpress.compression.run_folder import open_folder, write_network
+from archpress.compression.network_files import write_network
+from archpress.compression.run_folder import open_folder
 from archpress.evaluation import Normalisation, final
 
 

@@ -10,7 +10,8 @@ import torch
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import build
-from archpress.compression.run_folder import open_folder, write_network
+from archpress.compression.network_files import write_network
+from archpress.compression.run_folder import open_folder
 from archpress.data import ImageData
 from archpress.errors import ArchpressError, ExportError
 from archpress.evaluation import usual_normalisations

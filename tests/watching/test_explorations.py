@@ -94,10 +94,23 @@ def test_a_net_that_was_tried_is_named_by_its_trial_others_by_a_file(run):
         key = Architecture.from_json(json.dumps(found["architecture"])).key
         tried = key in {net.key for net in nets(14)}
         name = f"trials.db:{key[:12]}" if tried else f"{limit}.json"
-        assert found["command"].startswith(f"archpress train {name} --data digits --epochs ")
+        assert found["command"].startswith(f"archpress train {name} --data digits ")
         assert ("It is trial" in found["say"]) == tried
         seen.add(tried)
     assert False in seen
+
+
+def test_the_command_trains_as_the_run_does(run):
+    final = {"epochs": 77, "flip": True, "crop": 0, "label_smoothing": 0.1, "precision": "bfloat16"}
+    (run / "run.json").write_text(json.dumps({**PLAN, "final_recipe": final, "seed": 3}))
+    with Store(run / "trials.db") as store:
+        for trial in store.trials():
+            store.add(replace(trial, seed=3))
+    plan = planned(run)
+    fitted_embedding(plan.source, BRIEF, 3, run, asked=plan.form_space)
+    command = Explorations(run).answer(900)["command"]
+    how = "--epochs 77 --augment mirror --label-smoothing 0.1 --precision bfloat16 --seed 3"
+    assert how in command
 
 
 def test_the_overview_has_limits_and_a_place_for_each_trial_that_was_done(run):
@@ -170,7 +183,9 @@ def test_a_share_of_the_latency_is_one_of_the_net_that_was_given(run):
     assert plan.aimed.max_latency == pytest.approx(0.5 * HEADROOM * timed[0][1])
 
 
-def test_another_process_answers_and_is_started_again(plan_alone):
+def test_another_process_answers_and_is_started_again(plan_alone, monkeypatch):
+    (plan_alone / "inspect.py").write_text("raise SystemExit('not the one that is meant')")
+    monkeypatch.chdir(plan_alone)
     process = ExplorerProcess(plan_alone)
     try:
         assert "0 trials are too few" in process.answer(900)["why_not"]

@@ -127,5 +127,6 @@ def train(
     if as_json:
         print_json({**costs(architecture), **accuracies})
     else:
-        say(", ".join(f"{name} {value:.2%}" for name, value in accuracies.items() if value))
+        measured = {name: value for name, value in accuracies.items() if value is not None}
+        say(", ".join(f"{name} {value:.2%}" for name, value in measured.items()))
         say(f"Use it: python {quoted(out / 'network.py')} {quoted(out / 'weights.pt')}")

@@ -73,11 +73,11 @@ def compare(
         seeds: searches of each arm.
         first_seed: that of the first; the next have the numbers after it, so that machines can
             share the seeds of a comparison.
-        settings: recipes, batch, and how our embedding is fitted; by default by the size of the
-            set, see `default_effort`. Its counts of seeds and rounds are not used.
+        settings: recipes, batch, and how our embedding is fitted; by default what `settings_of`
+            has for the set. Its counts of seeds and rounds are not used.
         name: of the source, for people.
         device: "auto", "cpu", "cuda" or "mps".
-        workers: processes that train; by default one a core.
+        workers: processes that train; by default as `default_workers` has them.
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
             folder gets its trials at the end.
         cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.

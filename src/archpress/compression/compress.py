@@ -11,6 +11,7 @@ from archpress.compression.ending import finish
 from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.given import Source, told_of_others
 from archpress.compression.measuring import measure
+from archpress.compression.network_files import write_network
 from archpress.compression.request import Request, asks_nothing_of, read_request
 from archpress.compression.result import Result
 from archpress.compression.run_folder import (
@@ -19,7 +20,6 @@ from archpress.compression.run_folder import (
     known_plan,
     open_folder,
     trials_of,
-    write_network,
     write_plan,
     write_result,
 )
@@ -79,12 +79,12 @@ def compress(
             state dict that fits it, or a file of one (.safetensors, .pt, .pth).
         normalisation: that they need: "data", "unit", "half", "bytes", "imagenet", "MEAN/STD" or a
             `Normalisation`; by default the one of these under which the source is most accurate.
-        settings: how much work; by default by the size of the set, see `default_effort`.
+        settings: how much work; by default what `settings_of` has for the set.
         name: of the source, for people; by default what it is.
         seed: of the search and its trials, and of the validation split where `data` is not divided
             yet; final trainings have the seeds 0, 1, ... whatever it is.
         device: "auto", "cpu", "cuda" or "mps".
-        workers: processes that train; by default one a core.
+        workers: processes that train; by default as `default_workers` has them.
         store: of trials, shared with other runs: a file or a URL; by default one in the folder. The
             folder gets its trials at the end.
         cluster: of Ray, that trains instead of processes here: "auto" or an address, see `connect`.
@@ -142,6 +142,7 @@ def compress(
         with pool_of(asked.settings.final) as pool:
             trainer = FinalTrainer(images, pool, trials, folder / "weights", listener, driver)
             chosen, trained_source = _train_source(trainer, asked, space, clock)
+            write_plan(folder, replace(asked, settings=chosen).plan)
         with pool_of(
             chosen.trial, time_limit=chosen.time_limit, memory_limit=chosen.memory_limit
         ) as pool:

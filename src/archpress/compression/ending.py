@@ -46,7 +46,11 @@ def finish(
         least_accuracy=limits.least_accuracy(trainer.validation(source).mean),
     )
     if not found.best:
-        raise SpaceError(f"all {len(found.trials)} trials failed: `archpress trials` tells why")
+        failed = sum(not trial.done for trial in found.trials)
+        raise EvaluationError(
+            f"{failed} of {len(found.trials)} trials failed, and no other net could be a result: "
+            "`archpress trials` tells why"
+        )
     hand_made = _hand_made(task, objective, best=found.best[0])
     finalists = _finalists(trainer, task, found, limits, objective, hand_made, source)
     seeds = tuple(range(settings.seeds))

@@ -175,16 +175,20 @@ class FinalTrainer:
         return Spread.of([trial.accuracy or 0.0 for trial in trials if trial is not None])
 
     def best_first(self, entrants: Sequence[Entrant], objective: Objective) -> list[Entrant]:
-        """Entrants that were trained by one recipe and with one seed each, first the best."""
-        found = [self.done(entrant, entrant.seeds[0]) for entrant in entrants]
-        trials = [trial for trial in found if trial is not None]
+        """Entrants that were trained by one recipe and with one seed each, first the best.
+
+        One whose training failed is left out.
+        """
+        found = [(entrant, self.done(entrant, entrant.seeds[0])) for entrant in entrants]
+        trained = [(entrant, trial) for entrant, trial in found if trial is not None]
+        trials = [trial for _, trial in trained]
         expected = expected_accuracies(trials, len(self.data.validation.labels))
         losses = [
             objective.loss(trial.architecture, trial.accuracy_or(0.0), accuracy)
             for trial, accuracy in zip(trials, expected, strict=True)
         ]
-        places = sorted(range(len(losses)), key=lambda place: losses[place])
-        return [entrants[place] for place in places]
+        order = sorted(range(len(losses)), key=losses.__getitem__)
+        return [trained[number][0] for number in order]
 
     def best_way(self, ways: Sequence[Entrant], objective: Objective) -> Entrant:
         """Of trainings of one net, with a margin for those that were distilled.

@@ -48,6 +48,4 @@ def result_html(result: "Result") -> str:
 
 
 def _accuracy(net: "Measured", found: "Spread | None") -> str:
-    if found is None:
-        return MISSING
-    return f"{found.mean:.2%}, as given, not trained here" if net.given else str(found)
+    return MISSING if found is None else net.told(found)

@@ -5,7 +5,8 @@ from pathlib import Path
 from archpress.architecture import Architecture
 from archpress.architecture.network import Network
 from archpress.compression.measuring import test_split
-from archpress.compression.run_folder import alone_in, open_folder, write_network
+from archpress.compression.network_files import write_network
+from archpress.compression.run_folder import alone_in, open_folder
 from archpress.data import ImageData, require_shape
 from archpress.evaluation import (
     Epoch,

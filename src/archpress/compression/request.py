@@ -1,6 +1,6 @@
 """What a run is asked for: read and checked before anything is written."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Request:
             **self.form.to_dict(),
             "effort": self.settings.effort,
             "trial_recipe": self.settings.trial_key,
-            "final_recipe": self.settings.final.key,
+            "final_recipe": asdict(self.settings.final),
             "seed": self.seed,
             **in_plan(self.given),
         }

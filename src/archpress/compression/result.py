@@ -9,11 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from archpress.architecture import Architecture
-from archpress.architecture.blocks import as_built
-from archpress.architecture.network import Network, build, load_weights
+from archpress.architecture.network import Network
+from archpress.compression.network_files import read_network
 from archpress.compression.notebook import result_html
 from archpress.errors import StoreError
 from archpress.run_files import COMPRESSED_FILE, RESULT_FILE
@@ -83,6 +81,10 @@ class Measured:
     distilled: bool = False
     given: AsGiven | None = None
 
+    def told(self, accuracy: Spread) -> str:
+        """One of its accuracies, for people."""
+        return f"{accuracy.mean:.2%}, as given, not trained here" if self.given else str(accuracy)
+
 
 @dataclass(frozen=True, slots=True)
 class LimitCheck:
@@ -142,11 +144,13 @@ class Result:
         return Architecture.load(self.folder / COMPRESSED_FILE)
 
     def build(self) -> Network:
-        """The compressed network with its trained weights, in evaluation mode."""
-        path = self.folder / "weights.safetensors"
-        network = build(self.architecture)
-        load_weights(network, as_built(self.architecture, load_file(path)), where=str(path))
-        return network.eval()
+        """The compressed network with its trained weights, in evaluation mode.
+
+        Raises:
+            StoreError: the weights cannot be read.
+            ArchitectureError: the architecture cannot be, or they do not fit it.
+        """
+        return read_network(self.folder)
 
     def _repr_html_(self) -> str:
         return result_html(self)

@@ -1,30 +1,20 @@
 """The run folder: everything that a compression leaves behind, each file whole or not there."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
-from archpress.architecture import Architecture
-from archpress.architecture.blocks import as_written
-from archpress.architecture.export import Preprocessing, to_source
-from archpress.architecture.file_size import SEED_DIGITS, SPLIT_SEED
-from archpress.architecture.network import Network
 from archpress.compression.result import Result
-from archpress.data import ImageData
 from archpress.errors import StoreError
-from archpress.evaluation import Normalisation, Trial
-from archpress.run_files import COMPRESSED_FILE, PLAN_FILE, RESULT_FILE, STORE_FILE
+from archpress.evaluation import Trial
+from archpress.run_files import PLAN_FILE, RESULT_FILE, STORE_FILE
 from archpress.search import Objective, Silent
 from archpress.store import Store, TrialFilter
-from archpress.whole_files import whole_file, write_text
+from archpress.whole_files import write_text
 
 LOCK_FILE = ".lock"
 
@@ -112,47 +102,6 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_network(
-    folder: Path,
-    architecture: Architecture,
-    network: Network,
-    data: ImageData,
-    normalisation: Normalisation,
-) -> None:
-    """`compressed.json`, `network.py`, `weights.safetensors` and `weights.pt`.
-
-    A result and a report that are there tell of the network before, and are taken away.
-
-    Args:
-        folder: of the run.
-        architecture: of the network.
-        network: trained.
-        data: whose classes `network.py` tells. The weights' file tells the seed by which they were
-            divided, so that nobody takes training images for validation images later.
-        normalisation: of the images that the network reads, which `network.py` tells.
-    """
-    for name in (RESULT_FILE, "report.html"):
-        (folder / name).unlink(missing_ok=True)
-    preprocessing = Preprocessing(normalisation.mean, normalisation.std, data.class_names)
-    write_text(folder / COMPRESSED_FILE, architecture.to_json())
-    write_text(folder / "network.py", to_source(architecture, preprocessing))
-    state = as_written(architecture, network.state_dict())
-    weights = {name: value.contiguous() for name, value in state.items()}
-    seed = "" if data.split_seed is None else f"{data.split_seed:0{SEED_DIGITS}d}"
-    about = {SPLIT_SEED: seed.ljust(SEED_DIGITS)}
-    savers: dict[str, Callable[..., object]] = {
-        "weights.safetensors": partial(save_file, metadata=about),
-        "weights.pt": torch.save,
-    }
-    for name, save in savers.items():
-        try:
-            with whole_file(folder / name) as unfinished:
-                save(weights, unfinished)
-        except (SafetensorError, RuntimeError) as error:  # a full disk, as both libraries tell it
-            reason = str(error).splitlines()[0]
-            raise StoreError(f"cannot write {folder / name}: {reason}") from None
-
-
 def write_plan(folder: Path, plan: dict[str, Any]) -> None:
     """`run.json`: what the run set out to do, for commands that look at it before it ends."""
     write_text(folder / PLAN_FILE, json.dumps(plan, indent=1) + "\n")
@@ -174,9 +123,11 @@ def read_plan(folder: Path) -> dict[str, Any]:
     """
     path = folder / PLAN_FILE
     try:
-        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plan = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder} is no run folder of archpress: {error}") from None
+    if not isinstance(plan, dict):
+        raise StoreError(f"{folder} is no run folder of archpress: {path.name} holds no object")
     return plan
 
 

@@ -1,8 +1,7 @@
 """The search: first trials, an embedding, then rounds of propose - train - refit."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from archpress.embedding import Embedding, Ranking, Reconstruction, held_out_ran
 from archpress.embedding.quality import LEAST_RANKED
 from archpress.errors import EvaluationError
 from archpress.evaluation import Candidate, Evaluator, Trial
+from archpress.run_files import JOURNAL_FILE
 from archpress.search import (
     Journal,
     Objective,
@@ -31,7 +31,7 @@ from archpress.search import (
     told_of_waiting,
 )
 from archpress.space import Limits, Neighbourhood, SearchSpace
-from archpress.store import Store, TrialFilter, evaluate_once
+from archpress.store import Outcome, Store, TrialFilter, evaluate_once
 
 
 @dataclass
@@ -44,7 +44,8 @@ class Search:
         ranking: of held-out trials; None where there are too few.
         reconstruction: of unseen architectures.
         trust: what was guessed, held against what was measured afterwards.
-        counts: trials "trained", "reused" and "failed" in this run.
+        counts: nets whose trials were "trained" or "reused" in this run, and of both those that
+            "failed".
         seconds: of each stage.
     """
 
@@ -53,7 +54,7 @@ class Search:
     ranking: Ranking | None
     reconstruction: Reconstruction
     trust: Trust
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Mapping[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -103,17 +104,15 @@ def search(task: Task, limits: Limits) -> Search:
         limits: the user's, accuracies as a loss (`Limits.against`); the space may hold tighter ones
             of its own.
     """
-    settings, journal = task.settings, _journal(task, limits)
-    counts: Counter[str] = Counter()
+    settings, journal, tally = task.settings, _journal(task, limits), Tally()
     seconds: dict[str, float] = {}
     if not journal.rounds:
         known = {trial.architecture.key for trial in _of_form(task)}
         journal.add(first_candidates(task.neighbourhood, limits, settings, task.rng(0), known))
-    try_failed_again(task)
-    try_source_again(task, limits)
+    try_failed_again(task, limits, tally)
     with EmbeddingLearner(task.neighbourhood, settings, task.seed, task.folder) as learner:
         with _timed(seconds, "first trials, embedding"):
-            _train(task, limits, journal.rounds[0], "first trials", counts)
+            _train(task, limits, journal.rounds[0], "first trials", tally)
             task.progress.stage("fitting the embedding", 1)
             ranking = _ranking(learner.embedding, _trials(task), task)
             _time(task)
@@ -123,7 +122,7 @@ def search(task: Task, limits: Limits) -> Search:
                 if number >= len(journal.rounds):
                     journal.add(_proposed(task, limits, learner, number))
                 name = f"round {number} of {settings.rounds}"
-                _train(task, limits, journal.rounds[number], name, counts)
+                _train(task, limits, journal.rounds[number], name, tally)
                 _time(task)
             _learn(task, learner, settings.rounds + 1)
         trials = _trials(task)
@@ -143,32 +142,53 @@ def search(task: Task, limits: Limits) -> Search:
         )
         with _timed(seconds, "nets for other limits"):
             write_explorer(task.folder, learner, trials, limits, task.progress, seed=task.seed)
-        return Search(trials, best, ranking, learner.fitted.reconstruction, trust, counts, seconds)
+        restored = learner.fitted.reconstruction
+        return Search(trials, best, ranking, restored, trust, tally.counts, seconds)
 
 
-def try_source_again(task: Task, limits: Limits) -> None:
-    """Where accuracies are relative to its trial, one that failed would end every later call."""
-    if limits.max_accuracy_loss is None:
-        return
-    own = _own_trial(task)
-    if own is not None and not own.done:
-        _try_again(task, [Candidate(task.source, "source")], "the source's trial")
+@dataclass
+class Tally:
+    """Keys of the nets of a run, by what became of them."""
+
+    trained: set[str] = field(default_factory=set)
+    reused: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+
+    def take(self, outcome: Outcome) -> None:
+        """One trial more; what was trained in this run is not reused by it later."""
+        key = outcome.trial.architecture.key
+        if not outcome.reused:
+            self.trained.add(key)
+        elif key not in self.trained:
+            self.reused.add(key)
+        (self.failed.discard if outcome.trial.done else self.failed.add)(key)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many each are."""
+        return {name: len(keys) for name, keys in vars(self).items()}
 
 
-def try_failed_again(task: Task) -> None:
-    """Where all trials failed, the reason is likelier one that is past than the nets."""
+def try_failed_again(task: Task, limits: Limits, tally: Tally) -> None:
+    """Trials whose failure would end every later call.
+
+    Where all failed, the reason is likelier one that is past than the nets; and where accuracies
+    are relative to the source's own trial, nothing can be compared without it.
+    """
+
+    def again(failed: Sequence[Candidate], what: str) -> None:
+        _train(task, limits, failed, f"{what}, which failed before", tally, retry_failed=True)
+
     trials = _trials(task)
     if trials and not any(trial.done for trial in trials):
         failed = [
             Candidate(trial.architecture, trial.origin, trial.round, trial.predicted)
             for trial in trials
         ]
-        _try_again(task, failed, "all trials")
-
-
-def _try_again(task: Task, failed: Sequence[Candidate], what: str) -> None:
-    task.progress.stage(f"{what}, which failed before", len(failed))
-    list(evaluate_once(task.evaluator, task.store, failed, seed=task.seed, retry_failed=True))
+        again(failed, "all trials")
+    own = None if limits.max_accuracy_loss is None else _own_trial(task)
+    if own is not None and not own.done:
+        again([Candidate(task.source, "source")], "the source's trial")
 
 
 def _learn(task: Task, learner: EmbeddingLearner, number: int) -> None:
@@ -189,7 +209,13 @@ def _proposed(
 
 
 def _train(
-    task: Task, limits: Limits, candidates: Sequence[Candidate], name: str, counts: Counter[str]
+    task: Task,
+    limits: Limits,
+    candidates: Sequence[Candidate],
+    name: str,
+    tally: Tally,
+    *,
+    retry_failed: bool = False,
 ) -> None:
     task.progress.stage(name, len(candidates))
     done, best, objective = 0, 0.0, _known_objective(task, limits)
@@ -197,12 +223,18 @@ def _train(
     def tell(waited: int = 0) -> None:
         task.progress.advance(done, note_of(best, told_of_waiting(waited)))
 
-    outcomes = evaluate_once(task.evaluator, task.store, candidates, seed=task.seed, waiting=tell)
+    outcomes = evaluate_once(
+        task.evaluator,
+        task.store,
+        candidates,
+        seed=task.seed,
+        retry_failed=retry_failed,
+        waiting=tell,
+    )
     for outcome in outcomes:
         done += 1
-        counts["reused" if outcome.reused else "trained"] += 1
+        tally.take(outcome)
         if not outcome.trial.done:
-            counts["failed"] += 1
             task.progress.say(f"a trial failed: {outcome.trial.error}")
         if objective is None:
             objective = _known_objective(task, limits, outcome.trial)
@@ -292,7 +324,7 @@ def _journal(task: Task, limits: Limits) -> Journal:
     precision = settings.trial.precision
     rounded = "" if precision == "float32" else precision
     text = repr(about) + device + task.space.form_text + rounded
-    return Journal(task.folder / "search.jsonl", text)
+    return Journal(task.folder / JOURNAL_FILE, text)
 
 
 # --- small machinery ---------------------------------------------------------------------------

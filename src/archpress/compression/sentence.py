@@ -41,7 +41,7 @@ def tell(
         f"{source.name} became {ratio:.1f}x smaller ({source.parameters:,} to "
         f"{compressed.parameters:,} parameters) and "
         f"{f'{speed:.1f}x faster' if speed >= FASTER else 'not faster'}, {_change(before, after)} "
-        f"on {'test' if test else 'validation'} images ({after} against {_before(source, before)})"
+        f"on {'test' if test else 'validation'} images ({after} against {source.told(before)})"
     )
     missed = [check for check in checks if not check.met]
     odd = " It is a plain hand-made net: no net of the search was better." if is_plain else ""
@@ -75,10 +75,6 @@ def _failures(trials: Mapping[str, int]) -> str:
         f" {failed} of {made} trials failed, so the search had little to go by: `archpress trials` "
         "tells why."
     )
-
-
-def _before(net: Measured, accuracy: Spread) -> str:
-    return f"{accuracy.mean:.2%}, as given, not trained here" if net.given else str(accuracy)
 
 
 def _change(before: Spread, after: Spread) -> str:

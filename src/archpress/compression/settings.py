@@ -26,6 +26,8 @@ _LEAST = (
     ("first", 8),
     ("rounds", 0),
     ("batch", 1),
+    ("semifinalists", 0),
+    ("finalists", 1),
     ("pool", 100),
 )
 

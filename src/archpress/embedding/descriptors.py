@@ -83,7 +83,7 @@ def _narrowest(net: Architecture) -> int:
 
 
 def _reach(net: Architecture) -> float:
-    """Side of the square of pixels that one value of the last map sees, at most the image's."""
+    """Side of the square of pixels that one value of the last map sees, up to two images."""
     reach, step = 1, 1
     for layer in net.layers:
         if layer.kernel:

@@ -64,7 +64,9 @@ class Predictor:
         self._machine, self._forests = _regressions(seed, with_epochs=curves is not None)
         inputs = _inputs(nets, curves)
         self._scales = [_Scale(values) for values in inputs]
-        target = np.asarray(accuracies, dtype=np.float64) - _reached(curves, len(nets))
+        final = np.asarray(accuracies, dtype=np.float64)
+        self._slope = _slope(curves, final)
+        target = final - self._expected(curves)
         self._machine.fit(self._blocks(inputs), target)
         for forest in self._forests:
             forest.fit(_table(inputs), target)
@@ -91,8 +93,12 @@ class Predictor:
         beside = self._beside_layers(inputs)
         cnns = [cnn.predict(nets, seen) for cnn, seen in zip(self._cnns, beside, strict=True)]
         others = np.mean([near, np.mean(boosted, axis=0), extra], axis=0)
-        gain = self._cnn_share * np.mean(cnns, axis=0) + (1 - self._cnn_share) * others
-        return np.asarray(gain + _reached(curves, len(nets)))
+        beyond = self._cnn_share * np.mean(cnns, axis=0) + (1 - self._cnn_share) * others
+        return np.asarray(beyond + self._expected(curves))
+
+    def _expected(self, curves: Array | None) -> Array | float:
+        """By the last accuracy known alone, but for a constant; the regressions add the rest."""
+        return 0.0 if curves is None else self._slope * np.asarray(curves[:, -1])
 
     def _beside_layers(self, inputs: Sequence[Array]) -> tuple[Array, Array]:
         """What each half of the CNNs sees beside the layers: the table, or the epochs in it."""
@@ -151,9 +157,16 @@ class _Scale:
         return np.asarray(scaled.clip(-FAR, FAR))
 
 
-def _reached(curves: Array | None, count: int) -> Array:
-    """The last accuracy known, `count`: what is predicted is what comes on top of it."""
-    return np.zeros(count) if curves is None else np.asarray(curves[:, -1])
+def _slope(curves: Array | None, final: Array) -> float:
+    """How much of a lead in the last accuracy known is left in the end, from 0 to 1.
+
+    All of it where curves run beside each other, about half where laggards catch up.
+    """
+    if curves is None:
+        return 0.0
+    last = np.asarray(curves[:, -1]) - np.mean(curves[:, -1])
+    spread = float(last @ last)
+    return min(max(float(last @ final) / spread, 0.0), 1.0) if spread else 1.0
 
 
 def _regressions(seed: int, *, with_epochs: bool) -> tuple[_Regression, list[_Regression]]:

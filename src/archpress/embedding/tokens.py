@@ -45,7 +45,10 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The values that each category can have; index 0 is "the layer has no such field".
+    """The values that each category can have; index 0 is that the layer has no such field.
+
+    Of the kind it is an empty slot, of `bias_free` it is False, of the second input's offset that
+    there is none.
 
     Attributes:
         kinds, kernels, strides, paddings: what nets of the search space have.

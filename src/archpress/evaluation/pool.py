@@ -5,7 +5,6 @@ Workers are programs of their own (`worker`), not forks or spawns of the caller'
 (the import of torch) and then serves many jobs.
 """
 
-import os
 import pickle
 import signal
 import subprocess
@@ -19,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import IO, Any
 
 from archpress.data import ImageData
@@ -29,11 +27,10 @@ from archpress.evaluation.evaluator import Pool
 from archpress.evaluation.job import Job, longest_first
 from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Trial
+from archpress.python_process import python_command, python_environment
 
-PACKAGE_ROOT = Path(__file__).parents[2]  # the folder that holds `archpress`
 ATTEMPTS = 2  # a worker may die by somebody else's fault; twice with one job is the job's
 WORKERS_A_GPU = 4  # small nets leave a GPU idle between kernels; more workers only cost memory
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(slots=True)
@@ -223,16 +220,18 @@ class ProcessPool(Pool):
         errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the worker
         limit = [] if self.memory_limit is None else [f"--memory-limit={self.memory_limit}"]
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "archpress.evaluation.worker"),
-                *(f"--control={there.fileno()}", f"--data={data}", f"--device={self.device}"),
+            python_command(
+                "archpress.evaluation.worker",
+                f"--control={there.fileno()}",
+                f"--data={data}",
+                f"--device={self.device}",
                 *limit,
-            ],
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             pass_fds=(there.fileno(), data),
-            env=_environment(),
+            env=python_environment(),
         )
         there.close()
         return _Worker(process, here, errors)
@@ -256,12 +255,6 @@ def default_workers(device: str) -> int:
     if device == "cpu":
         return cores()
     return WORKERS_A_GPU if device.startswith("cuda") else 1
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with one thread a worker and this very package on the path."""
-    path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONPATH": path}
 
 
 def _stop_all(workers: list[_Worker]) -> None:

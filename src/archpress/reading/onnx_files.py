@@ -15,6 +15,7 @@ from archpress.errors import ArchitectureError, EvaluationError, told
 from archpress.reading.operations_onnx import (
     ELEMENTWISE_ONNX,
     NEEDS_BATCH,
+    NEEDS_OPSET,
     ONNX,
     READS_RESHAPED,
 )
@@ -149,7 +150,8 @@ class _Reader:
         self.net = net
         self.layers = layers
         self.batch = net.batch or _BATCH
-        self.versions = {one.domain: one.version for one in net.model.opset_import}
+        versions = {one.domain: one.version for one in net.model.opset_import}
+        self.opset = next(versions[domain] for domain in _DOMAINS if domain in versions)
         self.values: dict[str, object] = {
             tensor.name: Weight(tensor.name, _tensor(numpy_helper.to_array(tensor)))
             for tensor in net.model.graph.initializer
@@ -205,6 +207,8 @@ class _Reader:
         more: dict[str, Any] = {}
         if node.op_type in NEEDS_BATCH:
             more["batch"] = self.batch
+        if node.op_type in NEEDS_OPSET:
+            more["opset"] = self.opset
         if node.op_type == "Split":
             more["outputs"] = len(node.output)
         return handler(attributes, *inputs, **more)

@@ -147,8 +147,11 @@ def padded(attributes: Attributes, x: Value, *inputs: Any) -> object:  # noqa: A
     return pad(x, sides, _MODES.get(mode, mode), value)
 
 
-def resized(attributes: Attributes, x: Value, *inputs: Any) -> object:  # noqa: ANN401
+def resized(attributes: Attributes, x: Value, *inputs: Any, opset: int) -> object:  # noqa: ANN401
     """`Resize` and `Upsample`."""
+    if opset < 11:  # before which neither could be asked for
+        asked = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        attributes = {**attributes, **asked}
     scales = inputs[1] if len(inputs) > 1 else inputs[0]
     sizes = integers(inputs[2])[2:] if len(inputs) > 2 else None
     factors = None if sizes else [float(one) for one in scales.value.flatten().tolist()][2:]

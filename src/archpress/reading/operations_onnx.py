@@ -179,8 +179,11 @@ def _local_norm(attributes: Attributes, x: Value) -> Step:
     return local_norm(x, attributes["size"], alpha, beta, attributes.get("bias", 1.0))
 
 
-def _softmax(kind: str, attributes: Attributes, x: Value) -> Step:
-    return softmax(kind, x, attributes.get("axis", -1 if len(x.sizes) == 2 else 1))
+def _softmax(kind: str, attributes: Attributes, x: Value, *, opset: int) -> Step:
+    axis = attributes.get("axis", -1 if opset >= 13 else 1)
+    if opset < 13 and axis % len(x.sizes) == 1 and x.shape[1:] != (1, 1):
+        raise RuleError("is over all values of a map: take it over the channels")
+    return softmax(kind, x, axis)
 
 
 def _extreme(low: bool, attributes: Attributes, x: object, *others: object) -> object:
@@ -307,4 +310,5 @@ ELEMENTWISE_ONNX = {
     *("ReduceMean", "ReduceSum", "ReduceMax"),
 }
 NEEDS_BATCH = {"Reshape", "Gather"}
+NEEDS_OPSET = {"Resize", "Upsample", "Softmax", "LogSoftmax"}
 READS_RESHAPED = {"InstanceNormalization", "Gather", "Unsqueeze", "ReduceMean", "ReduceMax"}

@@ -161,12 +161,10 @@ class Reshaped:
         sizes: its shape: `B x C x H*W` of a map whose pixels lie in a row; `B x C x H` of which the
             width was averaged; `B x H x W` of a map of one channel; `B x groups x all else`, of
             which a group norm is the instance norm; one row of all values.
-        averaged: axes of `x` that were averaged, to be averaged over the rest.
     """
 
     x: Value | Pointwise
     sizes: tuple[Any, ...]
-    averaged: int | None = None
 
 
 def plain(option: str, value: object, taken: object, instead: str) -> None:

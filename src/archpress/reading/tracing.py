@@ -26,7 +26,6 @@ __all__ = [
     "Traced",
     "agreement",
     "carry_into",
-    "load_traced",
     "trace",
     "weights_of",
 ]
@@ -61,7 +60,7 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
             "module that it was made of, or save that with torch.export.save (.pt2)"
         )
     with _evaluating(module):
-        initialise(module, input_shape)
+        _initialise(module, input_shape)
         try:
             graph = followed(module)
         except ArchitectureError as error:
@@ -72,12 +71,8 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
             return _otherwise(module, input_shape, error, is_last=True)
 
 
-def initialise(module: nn.Module, input_shape: tuple[int, int, int]) -> None:
+def _initialise(module: nn.Module, input_shape: tuple[int, int, int]) -> None:
     """Give lazy modules their weights, by one pass.
-
-    Args:
-        module: may have such modules.
-        input_shape: `(C, H, W)` of one image.
 
     Raises:
         ArchitectureError: that pass fails, or weights have no values.
@@ -147,23 +142,13 @@ def carry_into(network: Network, module: nn.Module, traced: Traced) -> Network:
         ArchitectureError: weights do not fit, or in evaluation the two give different outputs for
             random images, which means that forward does what a graph does not show.
     """
-    load_traced(network, module, traced)
+    load_weights(network, weights_of(module, traced), where=f"the {type(module).__name__}")
     found = agreement(network, module)
     if not found.is_close:
         raise ArchitectureError(
             f"the traced network and the {type(module).__name__} differ by {found.difference:.3g} "
             f"in outputs of up to {found.largest:.3g}: {LOOK_FOR}, and write them as plain layers"
         )
-    return network
-
-
-def load_traced(network: Network, module: nn.Module, traced: Traced) -> Network:
-    """The network with the module's weights, not checked.
-
-    Raises:
-        ArchitectureError: weights do not fit.
-    """
-    load_weights(network, weights_of(module, traced), where=f"the {type(module).__name__}")
     return network
 
 

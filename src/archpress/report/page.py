@@ -21,7 +21,7 @@ from archpress.report.themes import Theme
 from archpress.report.training import Training
 from archpress.report.trials import Cost, front
 from archpress.report.values import page_values
-from archpress.run_files import COMPRESSED_FILE, SOURCE_FILE, STORE_FILE
+from archpress.run_files import COMPRESSED_FILE, REPORT_FILE, SOURCE_FILE, STORE_FILE
 from archpress.store import Store, TrialFilter
 from archpress.whole_files import write_text
 
@@ -33,7 +33,6 @@ LIMITS: dict[Cost, str] = {
     "macs": "max_macs",
     "milliseconds": "max_latency",
 }
-REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, slots=True)

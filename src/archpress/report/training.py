@@ -1,7 +1,9 @@
 """`Training`: the command that trains a net of a run to the end."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from archpress.data import NAMES
 from archpress.report.record import ResultRecord
@@ -30,18 +32,27 @@ class Training:
     @classmethod
     def of(cls, result: ResultRecord) -> "Training":
         """That of a run which has ended."""
-        recipe = result.recipes.get("final", {})
+        return cls.under(result.recipes.get("final", {}), result.data.name, result.seed or 0)
+
+    @classmethod
+    def under(cls, recipe: Mapping[str, Any], data: str, seed: int) -> "Training":
+        """That of a final recipe, as files have it; what is left out is as the command has it.
+
+        Args:
+            recipe: fields of `Recipe`.
+            data: name of the images, for people.
+            seed: of the run.
+        """
         epochs = recipe.get("epochs")
-        precision = recipe.get("precision", "float32")
         varied = (("mirror", "flip"), ("shift", "crop"))
         ways = [name for name, field in varied if recipe.get(field)]
         return cls(
-            result.data.name,
+            data,
             epochs if isinstance(epochs, int) else None,
-            precision,
+            recipe.get("precision", "float32"),
             "-".join(ways) or "none" if recipe else None,
             recipe.get("label_smoothing", 0.0),
-            result.seed or 0,
+            seed,
         )
 
     @property

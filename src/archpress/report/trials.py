@@ -217,11 +217,12 @@ def best_so_far(
 
 def _allowed_loss(result: ResultRecord) -> float | None:
     """Accuracy that may be lost against the source, a fraction; None without such a limit."""
-    limits = {record.name: record.limit for record in result.limits}
-    allowed = [limits["max_accuracy_loss"]] if "max_accuracy_loss" in limits else []
-    if "min_accuracy" in limits and result.source.validation_accuracy is not None:
-        allowed.append(result.source.validation_accuracy.mean - limits["min_accuracy"])
-    return min(allowed, default=None)
+    told = {record.name: record.limit for record in result.limits}
+    names = ("min_accuracy", "max_accuracy_loss")
+    limits = Limits.of_dict({name: told[name] for name in names if name in told})
+    if result.source.validation_accuracy is None:
+        return limits.max_accuracy_loss
+    return limits.against(result.source.validation_accuracy.mean).max_accuracy_loss
 
 
 def _running(

@@ -21,6 +21,7 @@ from archpress.evaluation import (
 )
 from archpress.evaluation.preparation import balanced_first
 from archpress.evaluation.training import outputs_for
+from archpress.run_files import WEIGHTS_FILE
 from archpress.shipping.agreement import largest_difference
 from archpress.shipping.int8 import to_int8
 from archpress.shipping.onnx_file import OnnxNetwork, to_onnx
@@ -123,7 +124,7 @@ def ship(
     opset = None if form == "torch-export" else opset or DEFAULT_OPSET
     with torch_threads(1):  # more wait for each other on a busy machine; latencies set their own
         made = _program(trained) if opset is None else _onnx(trained, form, opset, data)
-        original = _Version("torch", (run / "weights.safetensors").read_bytes(), trained.network)
+        original = _Version("torch", (run / WEIGHTS_FILE).read_bytes(), trained.network)
         forms = _measured([original, *made.versions], trained, data, threads)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, made.versions[-1].content)

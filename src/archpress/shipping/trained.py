@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
-from archpress.architecture.blocks import as_built
 from archpress.architecture.export import Preprocessing, read_preprocessing
 from archpress.architecture.file_size import SPLIT_SEED
-from archpress.architecture.network import Network, build, load_weights
+from archpress.architecture.network import Network
+from archpress.compression.network_files import read_network
 from archpress.errors import ArchitectureError, StoreError
 from archpress.evaluation import Normalisation
-from archpress.run_files import COMPRESSED_FILE
+from archpress.run_files import CODE_FILE, COMPRESSED_FILE, WEIGHTS_FILE
 from archpress.version import __version__
 
 
@@ -61,24 +60,18 @@ def read_trained(folder: Path) -> TrainedNet:
         ArchitectureError: the files do not fit together.
     """
     _check_files(folder)
-    architecture = Architecture.load(folder / COMPRESSED_FILE)
+    network = read_network(folder)
     try:
-        preprocessing = read_preprocessing((folder / "network.py").read_text(encoding="utf-8"))
+        preprocessing = read_preprocessing((folder / CODE_FILE).read_text(encoding="utf-8"))
     except (ArchitectureError, UnicodeDecodeError) as error:
-        raise ArchitectureError(f"{folder / 'network.py'}: {error}") from None
-    channels = architecture.input_shape[0]
+        raise ArchitectureError(f"{folder / CODE_FILE}: {error}") from None
+    channels = network.architecture.input_shape[0]
     if not len(preprocessing.mean) == len(preprocessing.std) == channels:
         raise ArchitectureError(
-            f"{folder / 'network.py'} has a mean and std of {len(preprocessing.mean)} and "
+            f"{folder / CODE_FILE} has a mean and std of {len(preprocessing.mean)} and "
             f"{len(preprocessing.std)} channels, the network reads {channels}"
         )
-    weights = folder / "weights.safetensors"
-    network = build(architecture)
-    try:
-        load_weights(network, as_built(architecture, load_file(weights)), where=str(weights))
-    except SafetensorError as error:
-        raise StoreError(f"cannot read {weights}: {error}") from None
-    return TrainedNet(network.eval(), preprocessing)
+    return TrainedNet(network, preprocessing)
 
 
 def split_seed(folder: Path) -> int | None:
@@ -88,7 +81,7 @@ def split_seed(folder: Path) -> int | None:
         StoreError: a file is missing, or the weights cannot be read.
     """
     _check_files(folder)
-    weights = folder / "weights.safetensors"
+    weights = folder / WEIGHTS_FILE
     try:
         with safe_open(weights, "pt") as file:
             seed = (file.metadata() or {}).get(SPLIT_SEED, "").strip()
@@ -98,6 +91,6 @@ def split_seed(folder: Path) -> int | None:
 
 
 def _check_files(folder: Path) -> None:
-    for name in (COMPRESSED_FILE, "weights.safetensors", "network.py"):
+    for name in (COMPRESSED_FILE, WEIGHTS_FILE, CODE_FILE):
         if not (folder / name).is_file():
             raise StoreError(f"{folder} holds no finished compress or train: it has no {name}")

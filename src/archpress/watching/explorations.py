@@ -15,12 +15,12 @@ from archpress.compression.learner import EmbeddingLearner
 from archpress.compression.other_limits import GuessedNet, OtherLimits
 from archpress.compression.plane import Plane
 from archpress.compression.planned import Planned, planned
-from archpress.errors import ArchpressError, SpaceError, StoreError, told
+from archpress.errors import ArchpressError, SpaceError
 from archpress.evaluation import Trial, TrialState
 from archpress.report.explorer import GuessedNetRecord, shown
 from archpress.report.training import Training
 from archpress.report.values import KEY_DIGITS, layer_rows, panel_item
-from archpress.run_files import PLAN_FILE, STORE_FILE
+from archpress.run_files import STORE_FILE
 from archpress.watching.rows import Tried, Which, read_tried
 
 FEWEST_TRIALS = 8  # done ones, from which an embedding learns something
@@ -73,7 +73,7 @@ class Explorations:
         is_due = time.monotonic() - self._learned > LEARN_SECONDS
         if self._state is not None and not is_due:
             return self._state
-        plan = _plan_of(self._folder)
+        plan = planned(self._folder)
         if plan != self._plan:  # another run in the same folder
             self._plan, self._learner, self._state = plan, None, None
         own = plan.trials
@@ -115,8 +115,7 @@ class _State:
         self._others = OtherLimits(learner, trials, plan.aimed, rng)
         shown = [*self._others.tried.values(), learner.origin]
         self._plane = Plane.of(learner.embedding, shown)
-        final = plan.settings.final
-        self._training = Training(plan.data_name, final.epochs, final.precision)
+        self._training = Training.under(plan.final_recipe, plan.data_name, plan.seed)
         self._told: dict[int, dict[str, Any]] = {}
 
     def overview(self) -> dict[str, Any]:
@@ -170,15 +169,6 @@ class _State:
 
     def _places(self, nets: list[Architecture]) -> list[list[float]]:
         return self._plane.places(self._learner.embedding, nets)
-
-
-def _plan_of(folder: Path) -> Planned:
-    try:
-        return planned(folder)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{folder / PLAN_FILE} is of another version of archpress: {told(error)}"
-        ) from error
 
 
 def _learner_of(plan: Planned) -> EmbeddingLearner:

@@ -1,16 +1,15 @@
 """`ExplorerProcess`: answers of `Explorations`, from a process of the lowest priority."""
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from archpress.python_process import python_command, python_environment
+
 PROGRAM = "archpress.watching.explorer_program"
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class ExplorerProcess:
@@ -51,13 +50,12 @@ class ExplorerProcess:
 
     def _running(self) -> "subprocess.Popen[str]":
         if self._process is None:
-            command = [sys.executable, "-m", PROGRAM, str(self._folder.resolve())]
             self._process = subprocess.Popen(
-                command,
+                python_command(PROGRAM, str(self._folder.resolve())),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **dict.fromkeys(THREADS, "1")},
+                env=python_environment(),
                 start_new_session=True,  # Ctrl-C is for the server, which ends it
             )
         return self._process

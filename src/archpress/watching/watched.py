@@ -13,12 +13,12 @@ from typing import Any
 
 from archpress.errors import StoreError
 from archpress.progress_file import PROGRESS_FILE, RunProgress, read_progress
-from archpress.run_files import PLAN_FILE, RESULT_FILE, STORE_FILE
+from archpress.run_files import PLAN_FILE, REPORT_FILE, RESULT_FILE, STORE_FILE
 from archpress.watching.condition import MISSING, State, condition_of
 from archpress.watching.rows import TrialRow, read_rows
 from archpress.watching.standing import Standing, limits_of, standing_of
 
-PAGES = {"report.html": "report", "compare.html": "comparison"}  # file -> what it is
+PAGES = {REPORT_FILE: "report", "compare.html": "comparison"}  # file -> what it is
 LOOK_SECONDS = 1.0  # between two looks at the folder, however many viewers ask
 BODIES = 16  # answers that are kept for viewers who know as much as others
 
