@@ -9,6 +9,7 @@ import torch
 
 from archpress.cli import main
 from archpress.cli.arguments import read_net_and_images
+from archpress.errors import ArchpressError
 
 CODE = """
 import torch
@@ -258,6 +259,15 @@ def test_a_file_meets_images_as_other_nets_do(files, name, capsys):
     assert architecture.input_shape == data.input_shape == (3, 8, 8)
     assert architecture.classes == data.classes == 4
     assert "its last layer is replaced" in capsys.readouterr().err
+
+
+def test_a_net_that_gives_a_map_is_no_net_for_classes(tmp_path):
+    (tmp_path / "maps.py").write_text(
+        "from torch import nn\n"
+        "def net(): return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 10, 1))\n"
+    )
+    with pytest.raises(ArchpressError, match="gives a map of 10x6x6 an image: give one value"):
+        read_net_and_images(f"{tmp_path / 'maps.py'}:net", "digits", None, 0)
 
 
 def test_a_function_may_import_its_neighbours_when_it_is_called(tmp_path):

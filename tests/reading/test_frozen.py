@@ -181,6 +181,13 @@ def test_weights_that_two_parts_share_are_frozen_together_or_refused():
         trace(module, IMAGE)
 
 
+def test_a_part_that_shares_a_weight_with_a_layer_outside_is_none():
+    tied = nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3), head())
+    tied[2].weight = tied[0].weight
+    with pytest.raises(ArchitectureError, match="runs twice with the same weights"):
+        trace(tied, IMAGE)
+
+
 def test_the_whole_net_never_stays_as_it_is():
     class Whole(nn.Module):
         def __init__(self):

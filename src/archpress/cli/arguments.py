@@ -112,6 +112,12 @@ def read_source_and_images(
     outputs = architecture.classes
     if outputs == images.classes:
         return read, images
+    last = read.architecture.shapes[-1]
+    if last[0] == images.classes:
+        raise ArchpressError(
+            f"{net} gives a map of {'x'.join(map(str, last))} an image: give one value a class, "
+            "e.g. its mean over the pixels"
+        )
     unlike = f"{net} gives {outputs} values an image, {data} has {images.classes} classes: its"
     if weights is not None:
         raise ArchpressError(f"{unlike} weights can be used only where these are as many")

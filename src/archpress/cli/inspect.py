@@ -64,7 +64,7 @@ def inspect(
             unused_text = f"of which its output does not use {unused:,}"
             if unused < 0:
                 unused_text = (
-                    f"and its output uses {-unused:,} that are not registered as parameters"
+                    f"and its layers {-unused:,} more, worked out from others or not registered"
                 )
             say(f"The module has {registered:,} parameters, {unused_text}.")
         say(

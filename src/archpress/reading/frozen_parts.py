@@ -194,10 +194,9 @@ class _Parts:
         self._input_shape = input_shape
         self._calls = _calls(self._module, input_shape)
         self._taken: dict[str, Taken | None] = {}
-        named = self._module.named_parameters(remove_duplicate=False)
-        self._first_name: dict[int, str] = {}
-        for name, weight in named:
-            self._first_name.setdefault(id(weight), name)
+        self._names: dict[int, list[str]] = {}  # of each parameter, one a place that has it
+        for name, weight in self._module.named_parameters(remove_duplicate=False):
+            self._names.setdefault(id(weight), []).append(name)
         self.why_not = ""  # of the first part that could not be taken
 
     def read(self, frozen: Iterable[str], *, by_export: bool) -> Traced:
@@ -262,12 +261,18 @@ class _Parts:
             own = getattr(self._module.get_submodule(owner), last)
         except AttributeError:  # a constant of forward
             return name, Weight("", value, learned=False)
-        known = self._first_name.get(id(own), f"{owner}.{last}")
+        known, *_ = self._names.get(id(own), [f"{owner}.{last}"])
         return name, Weight(known, own.detach(), isinstance(own, nn.Parameter))
+
+    def _is_tied(self, path: str) -> bool:
+        """Whether a part shares a parameter with what is not in it."""
+        weights = self._module.get_submodule(path).parameters()
+        names = [name for weight in weights for name in self._names[id(weight)]]
+        return not all(name.startswith(f"{path}.") for name in names)
 
     def _take(self, path: str) -> Taken | None:
         call = self._calls.get(path)
-        if call is None or call.is_shared:
+        if call is None or call.is_shared or self._is_tied(path):
             return None
         if path not in self._taken:
             try:

@@ -1,7 +1,7 @@
 """The net that a user names: of the zoo, of a file, or a module of the user's code."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from archpress.paths import typed_path
 from archpress.reading.exported import ExportedNet, load_exported
 from archpress.reading.importing import module_at, names_a_module
 from archpress.reading.onnx_files import OnnxNet, load_onnx, onnx_outputs, read_onnx
+from archpress.reading.silent_weights import awakened
 from archpress.reading.state_dicts import StateDict, network_with
 from archpress.reading.traced import FrozenPart, Traced, outputs_of, weights_of
 from archpress.reading.tracing import LOOK_FOR, Agreement, agreement, trace
@@ -40,6 +41,8 @@ class SourceNet:
             likewise.
         parameters: weights that the source has, used or not; None where it does not say.
         frozen: submodules that stay as they are.
+        awakened: the same read anew, with values for weights that hide a branch, such as a last
+            scale of zero; None where it has no such weights.
     """
 
     architecture: Architecture
@@ -48,24 +51,39 @@ class SourceNet:
     run: Callable[[Tensor], Tensor] | None = None
     parameters: int | None = None
     frozen: tuple[FrozenPart, ...] = ()
+    awakened: "Callable[[], SourceNet | None] | None" = None
 
     def agreement(self) -> Agreement | None:
-        """How far the network that was read is from the source itself; None for a structure."""
+        """How far the network that was read is from the source itself; None for a structure.
+
+        With its weights; where these agree and some of them hide a branch, with values for those.
+        """
         if self.weights is None or self.run is None:
             return None
         network = build(self.architecture)
         load_weights(network, self.weights, where="the source")
-        return agreement(network, self.run)
+        found = agreement(network, self.run)
+        awakened = self.awakened() if found.is_close and self.awakened is not None else None
+        loud = awakened.agreement() if awakened is not None else None
+        return found if loud is None or loud.is_close else loud
 
     def misread(self, net: str) -> str | None:
-        """One sentence where the network that was read is not the source; None where it is.
+        """One sentence where the network that was read is not the source, or larger; else None.
 
         Args:
             net: what it is called.
         """
-        found = self.agreement()
-        if found is None or found.is_close:
+        found, own = self.agreement(), self.parameters
+        if found is None:
             return None
+        if found.is_close:
+            if own is None or own >= self.architecture.parameters:
+                return None
+            return (
+                f"{net} has {own:,} parameters and its layers {self.architecture.parameters:,}, as "
+                "some are worked out from others or not registered: limits and results count those "
+                "of the layers"
+            )
         return (
             f"{net} was read as a network whose outputs differ from its own by "
             f"{found.difference:.3g} (of up to {found.largest:.3g}), so that is another network: "
@@ -109,9 +127,8 @@ class NamedSource:
         shape = self._shape(input_shape)
         match self.opened:
             case nn.Module() as module:
-                traced = trace(module, shape)
-                parameters = sum(weight.numel() for weight in module.parameters())
-                return _read(traced, module, outputs_of(module), parameters)
+                read = _of_module(module, shape)
+                return replace(read, awakened=lambda: _awakened(module, shape))
             case ExportedNet() as net:
                 return _read(net.read(shape), None, net.outputs, net.parameters)
         return _read(read_onnx(self.opened, shape), None, _outputs_of_file(self.opened), None)
@@ -215,6 +232,19 @@ def _read(
         name: (value.float() if value.is_floating_point() else value).cpu() for name, value in found
     }
     return SourceNet(traced.architecture, traced.names, weights, run, parameters, traced.frozen)
+
+
+def _of_module(module: nn.Module, shape: InputShape) -> SourceNet:
+    parameters = sum(weight.numel() for weight in module.parameters())
+    return _read(trace(module, shape), module, outputs_of(module), parameters)
+
+
+def _awakened(module: nn.Module, shape: InputShape) -> SourceNet | None:
+    copied = awakened(module)
+    try:
+        return None if copied is None else _of_module(copied, shape)
+    except ArchitectureError:  # what it says is said of the module as it is, if at all
+        return None
 
 
 def _outputs_of_file(net: OnnxNet) -> Callable[[Tensor], Tensor]:
