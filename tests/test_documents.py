@@ -29,6 +29,7 @@ import pytest
 import typer
 
 import archpress as ap
+from archpress.architecture.export import Preprocessing, to_source
 from archpress.cli import app, main
 from archpress.cli.amounts import BYTES, COUNTS, MILLISECONDS, read_amount
 
@@ -274,6 +275,11 @@ def check_names(tree):
             case ast.Import(names=names):
                 for one in names:
                     importlib.import_module(one.name)
+            case ast.ImportFrom(module="network", names=names):  # as a run writes it
+                written: dict[str, object] = {}
+                preprocessing = Preprocessing((0.5,), (0.25,), ("cat", "dog"))
+                exec(to_source(ap.named("tiny", classes=2), preprocessing), written)
+                assert {one.name for one in names} <= written.keys()
             case ast.ImportFrom(module=str(module), names=names):
                 for one in names:
                     assert hasattr(importlib.import_module(module), one.name), one.name

@@ -13,6 +13,14 @@ def test_what_was_written_is_there_and_nothing_else(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"text", "bytes"}
 
 
+def test_files_are_readable_as_other_new_files_are_whatever_wrote_them(tmp_path):
+    with whole_file(tmp_path / "private") as unfinished:
+        unfinished.touch(mode=0o600)
+    (tmp_path / "usual").touch()
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes["private"] == modes["usual"]
+
+
 def break_off(place):
     with whole_file(place) as unfinished:
         unfinished.write_text("half")

@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_MASK = os.umask(0)  # which can be read only by setting it
+os.umask(_MASK)
+_MODE = 0o666 & ~_MASK  # safetensors alone would have 0o600
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A file to write beside `path`, which takes its name once all is on the disk.
 
-    Where writing fails, what was there before is left as it is.
+    It is readable as other new files are, whatever wrote it. Where writing fails, what was there
+    before is left as it is.
 
     Raises:
         OSError: it cannot be written.
@@ -19,6 +24,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         with unfinished.open("rb+") as file:
+            os.fchmod(file.fileno(), _MODE)
             os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:

@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -24,6 +25,7 @@ from archpress.cli.table import table
 from archpress.cli.training import evaluate, train
 from archpress.cli.watch import watch
 from archpress.errors import ArchpressError
+from archpress.version import __version__
 
 BAD_INPUT, STOPPED = 2, 130  # exit codes
 # Commands that go on from what they had.
@@ -39,6 +41,26 @@ app = typer.Typer(
     epilog="Start with: archpress compress conv7 --data fashion-mnist-sample "
     "--max-parameters 93000 --run runs/first",
 )
+
+
+def _told_version(asked: bool) -> None:
+    if asked:
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_told_version, is_eager=True, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """What goes before a command."""
+
+
 for command in (
     compress,
     watch,

@@ -95,10 +95,12 @@ def compress(
     only: OnlyOption = None,
     widths_only: WidthsOnlyOption = False,
     effort: EffortOption = None,
-    first: Annotated[int | None, typer.Option(help="Nets trained before the first round.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Of propose, train, refit.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of each final training.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Final trainings of each net.")] = None,
+    first: Annotated[
+        int | None, typer.Option(min=8, help="Nets trained before the first round.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=0, help="Of propose, train, refit.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of each final training.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Final trainings of each net.")] = None,
     size: SizeOption = None,
     input_shape: InputOption = None,
     seed: SeedOption = 0,

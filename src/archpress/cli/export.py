@@ -24,7 +24,7 @@ def export(
         typer.Option(help=f"The images of the run, for accuracies and onnx-int8. {IMAGES}"),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="That the images were split by; by default the run's.")
+        int | None, typer.Option(help="By which the images were split; by default the run's.")
     ] = None,
     threads: ThreadsOption = 1,
     as_json: JsonOption = False,

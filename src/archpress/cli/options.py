@@ -163,7 +163,7 @@ BatchOption = Annotated[
     int, typer.Option(min=1, max=MOST_BATCH, help="Images of a pass that is timed.")
 ]
 ThreadsOption = Annotated[
-    int, typer.Option(min=1, max=MOST_THREADS, help="Of a pass that is timed.")
+    int, typer.Option(min=1, max=MOST_THREADS, help="Threads of a pass that is timed.")
 ]
 LatencyBatchOption = Annotated[
     int | None, typer.Option(min=1, max=MOST_BATCH, help="Images of a pass; by default 1.")
@@ -195,6 +195,6 @@ SizeOption = Annotated[
 
 InputOption = Annotated[
     str | None,
-    typer.Option("--input", help="Images of a net that does not say, e.g. 3x32x32."),
+    typer.Option("--input", help="Shape of the images, where the net does not say, e.g. 3x32x32."),
 ]
-ClassesOption = Annotated[int, typer.Option(help="Outputs that a net of the zoo gets.")]
+ClassesOption = Annotated[int, typer.Option(help="Classes of a net of the zoo.")]

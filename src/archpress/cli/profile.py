@@ -39,7 +39,7 @@ def profile(
     batch: BatchOption = 1,
     threads: ThreadsOption = 1,
     backend: Annotated[Backend, typer.Option(help="What runs it.")] = Backend.TORCH,
-    nets: Annotated[int, typer.Option(min=1, help="That are timed, at least.")] = 100,
+    nets: Annotated[int, typer.Option(min=1, help="How many are timed, at least.")] = 100,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
