@@ -174,7 +174,7 @@ def test_weights_that_cannot_be_saved_do_not_cost_the_training(
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("archpress.evaluation.job.save_weights", full)
+        patched.setattr("archpress.evaluation.job.write_weights", full)
         assert not run_job(job, data).done
     assert [path.name for path in tmp_path.iterdir()] == ["net.training"]
     assert run_job(job, data).done

@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
+from archpress.architecture.weight_files import write_weights
 from archpress.comparison.conditions import Conditions
 from archpress.comparison.final_training import (
     FinalStage,
@@ -28,7 +28,7 @@ from archpress.compression.settings import Settings
 from archpress.errors import EvaluationError, SpaceError
 from archpress.evaluation import Recipe
 from archpress.space import narrow_to_fit, space_around
-from archpress.whole_files import whole_file, write_text
+from archpress.whole_files import write_text
 
 if TYPE_CHECKING:
     from archpress.baselines.pruning import Importance
@@ -217,8 +217,6 @@ def _kept(
     net = path.with_suffix(".json")  # written last: where it is, the weights are whole
     if not net.exists():
         architecture, weights = make()
-        whole = {name: value.cpu().contiguous() for name, value in weights.items()}
-        with whole_file(path) as unfinished:
-            save_file(whole, unfinished)
+        write_weights(weights, path)
         write_text(net, architecture.to_json())
     return _Start(f"{about[0]}, {digest}", Architecture.load(net), path)

@@ -4,7 +4,7 @@ from archpress.compression.assess import Assessment, assess
 from archpress.compression.compress import compress
 from archpress.compression.plain_training import train_to_folder
 from archpress.compression.result import LimitCheck, Measured, Result, Spread
-from archpress.compression.search import Search, Task
+from archpress.compression.search import SearchResult, Task
 from archpress.compression.settings import (
     EFFORTS,
     MIRRORED,
@@ -23,7 +23,7 @@ __all__ = [
     "LimitCheck",
     "Measured",
     "Result",
-    "Search",
+    "SearchResult",
     "Settings",
     "Spread",
     "Task",

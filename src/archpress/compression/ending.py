@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from archpress.architecture import Architecture
 from archpress.baselines.hand_made import hand_made_finalists
 from archpress.compression.finals import MOST_TEACHERS, Entrant, FinalTrainer, distilling
-from archpress.compression.search import Search, Task, objective_of
+from archpress.compression.search import SearchResult, Task, objective_of
 from archpress.compression.settings import Settings
 from archpress.compression.start import begun_with
 from archpress.compression.timing import quick_enough
 from archpress.errors import EvaluationError, SpaceError
 from archpress.search.objective import Objective
-from archpress.space import Limits, Neighbourhood, SearchSpace
+from archpress.space import Limits, Neighbourhood
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Ending:
 
 
 def finish(
-    trainer: FinalTrainer, task: Task, found: Search, limits: Limits, source: Entrant
+    trainer: FinalTrainer, task: Task, found: SearchResult, limits: Limits, source: Entrant
 ) -> Ending:
     """Train the finalists once; the best of them with all seeds, plain and distilled from them all.
 
@@ -66,7 +66,7 @@ def finish(
     entrants = trainer.best_first(entrants, objective)
     trained = _in_all_ways(entrants, trainer, settings, source)
     compressed = trainer.best_way(trained, objective)
-    if not objective.shrinks and keeps(source.architecture, objective.limits, task.space):
+    if not objective.shrinks and task.space.allows(source.architecture, objective.limits):
         compressed = min(
             [compressed, source],
             key=lambda one: objective.loss(one.architecture, trainer.validation(one).mean),
@@ -78,7 +78,7 @@ def finish(
 def _finalists(
     trainer: FinalTrainer,
     task: Task,
-    found: Search,
+    found: SearchResult,
     limits: Limits,
     objective: Objective,
     hand_made: Sequence[Architecture],
@@ -86,7 +86,7 @@ def _finalists(
 ) -> list[Architecture]:
     """The best that were found, and what was trained to the end before."""
     known = [net for net in trainer.known(task.settings.final, 0) if net != source.architecture]
-    known = [net for net in known if keeps(net, objective.limits, task.space)]
+    known = [net for net in known if task.space.allows(net, objective.limits)]
     nets = [*found.best, *known]
     if task.timing and limits.limits_latency:
         nets = quick_enough(nets, hand_made, task.space, limits, task.timing)
@@ -127,11 +127,6 @@ def _in_all_ways(
     if settings.inheritance:
         ways += [begun_with(source, entrant, trainer) for entrant in ways]
     return trainer.train(ways, "training the result", teacher=teacher)
-
-
-def keeps(net: Architecture, limits: Limits, space: SearchSpace) -> bool:
-    """Whether a net could be a result: it keeps the limits on costs and has the form."""
-    return limits.allow(net) and space.out_of_form(net) is None
 
 
 def _hand_made(task: Task, objective: Objective, *, best: Architecture) -> list[Architecture]:

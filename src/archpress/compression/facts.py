@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from archpress.compression.search import Search
+from archpress.compression.search import SearchResult
 from archpress.compression.settings import Settings
 from archpress.data import ImageData
 from archpress.evaluation import Recipe
@@ -41,7 +41,7 @@ def data_facts(data: ImageData, test_images: int) -> dict[str, Any]:
     }
 
 
-def surrogate_facts(found: Search) -> dict[str, float | None]:
+def surrogate_facts(found: SearchResult) -> dict[str, float | None]:
     """How well the surrogate ranks, and what the embedding restores."""
     ranking = found.ranking
     return {

@@ -160,9 +160,7 @@ class EmbeddingLearner:
         rank nets of many macs too low.
         """
         done = [simplify(trial.architecture) for trial in trials if trial.done]
-        choices = self._space.choices
-        of_form = [net for net in done if choices.out_of_form(net) is None]
-        allowed = [net for net in of_form if objective.limits.allow(net)]
+        allowed = [net for net in done if self._space.choices.allows(net, objective.limits)]
         nets = encodable(allowed, self.embedding)
         if not nets:
             return []

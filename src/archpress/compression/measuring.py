@@ -8,7 +8,7 @@ from archpress.compression.ending import Ending
 from archpress.compression.facts import data_facts, recipe_facts, surrogate_facts
 from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.result import LimitCheck, Measured, Result, versions
-from archpress.compression.search import Search, Task
+from archpress.compression.search import SearchResult, Task
 from archpress.compression.sentence import tell
 from archpress.compression.timing import Timing, latencies, latency_check, latency_record
 from archpress.data import ImageData, Split
@@ -22,7 +22,7 @@ from archpress.space.limits import ROUNDING
 def measure(
     trainer: FinalTrainer,
     task: Task,
-    found: Search,
+    found: SearchResult,
     ending: Ending,
     limits: Limits,
     timing: Timing,

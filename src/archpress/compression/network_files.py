@@ -1,18 +1,17 @@
 """The files of a finished network: what it is, its weights, and its code for PyTorch alone."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from archpress.architecture import Architecture
 from archpress.architecture.blocks import as_built, as_written
 from archpress.architecture.export import Preprocessing, to_source
 from archpress.architecture.file_size import SEED_DIGITS, SPLIT_SEED
 from archpress.architecture.network import Network, build, load_weights
+from archpress.architecture.weight_files import write_weights
 from archpress.data import ImageData
 from archpress.errors import StoreError
 from archpress.evaluation import Normalisation
@@ -52,20 +51,15 @@ def write_network(
     write_text(folder / COMPRESSED_FILE, architecture.to_json())
     write_text(folder / CODE_FILE, to_source(architecture, preprocessing))
     state = as_written(architecture, network.state_dict())
-    weights = {name: value.contiguous() for name, value in state.items()}
     seed = "" if data.split_seed is None else f"{data.split_seed:0{SEED_DIGITS}d}"
     about = {SPLIT_SEED: seed.ljust(SEED_DIGITS)}
-    savers: dict[str, Callable[..., object]] = {
-        WEIGHTS_FILE: partial(save_file, metadata=about),
-        TORCH_WEIGHTS_FILE: torch.save,
-    }
-    for name, save in savers.items():
-        try:
-            with whole_file(folder / name) as unfinished:
-                save(weights, unfinished)
-        except (SafetensorError, RuntimeError) as error:  # a full disk, as both libraries tell it
-            reason = str(error).splitlines()[0]
-            raise StoreError(f"cannot write {folder / name}: {reason}") from None
+    try:
+        write_weights(state, folder / WEIGHTS_FILE, about)
+        with whole_file(folder / TORCH_WEIGHTS_FILE) as unfinished:
+            torch.save({name: value.contiguous() for name, value in state.items()}, unfinished)
+    except (SafetensorError, RuntimeError) as error:  # a full disk, as both libraries tell it
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"cannot write the weights into {folder}: {reason}") from None
 
 
 def read_network(folder: Path) -> Network:

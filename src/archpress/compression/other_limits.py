@@ -143,9 +143,9 @@ class OtherLimits:
         """Guess the accuracies of nets that may be named."""
         new = {net.key: net for net in nets if net.key not in self._known}
         new = {key: net for key, net in new.items() if key not in self._failed}
-        may = [net for net in new.values() if self._choices.out_of_form(net) is None]
         others = replace(self._limits, max_parameters=None)
-        may = [net for net in encodable(may, self._learner.embedding) if others.allow(net)]
+        may = [net for net in new.values() if self._choices.allows(net, others)]
+        may = encodable(may, self._learner.embedding)
         if not may:
             return
         guess = self._learner.surrogate.predict(may, noise=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from archpress.architecture import Architecture, with_linear_head
-from archpress.compression.ending import keeps
 from archpress.compression.given import GivenWeights, Source, in_plan, measure_given, source_net
 from archpress.compression.settings import Settings, settings_of
 from archpress.data import ImageData, load_data, require_shape
@@ -105,4 +104,4 @@ def read_request(
 
 def asks_nothing_of(source: Architecture, limits: Limits, space: SearchSpace) -> bool:
     """Whether the source itself would do as a result, by all that is known without training."""
-    return keeps(source, limits, space) and not limits.any_accuracy
+    return space.allows(source, limits) and not limits.any_accuracy

@@ -35,7 +35,7 @@ from archpress.store import Outcome, Store, TrialFilter, evaluate_once
 
 
 @dataclass
-class Search:
+class SearchResult:
     """What a search knows when it ends.
 
     Attributes:
@@ -94,7 +94,7 @@ class Task:
         return np.random.default_rng([self.seed, *stage])
 
 
-def search(task: Task, limits: Limits) -> Search:
+def search(task: Task, limits: Limits) -> SearchResult:
     """Find architectures that meet the limits, by trials.
 
     The loop of `compress`; that of comparisons and tables is `archpress.search.rounds`.
@@ -143,7 +143,7 @@ def search(task: Task, limits: Limits) -> Search:
         with _timed(seconds, "nets for other limits"):
             write_explorer(task.folder, learner, trials, limits, task.progress, seed=task.seed)
         restored = learner.fitted.reconstruction
-        return Search(trials, best, ranking, restored, trust, tally.counts, seconds)
+        return SearchResult(trials, best, ranking, restored, trust, tally.counts, seconds)
 
 
 @dataclass

@@ -1,18 +1,16 @@
 """Slices of the source's weights for a final training to begin with."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
 from archpress.architecture.network import layer_names
+from archpress.architecture.weight_files import write_weights
 from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.evaluation import Normalisation
-from archpress.whole_files import whole_file
 
 
 def begun_with(source: Entrant, entrant: Entrant, trainer: FinalTrainer) -> Entrant:
@@ -38,7 +36,7 @@ def begun_with(source: Entrant, entrant: Entrant, trainer: FinalTrainer) -> Entr
         path = trainer.weights(begun, one)
         path = path.with_name(f"start-{path.name}")
         found = inherit(entrant.architecture, source.architecture, weights, seed=one).weights
-        _write(found, path)
+        write_weights(found, path)
         paths.append(path)
     return replace(begun, starts=tuple(paths))
 
@@ -81,8 +79,3 @@ def renormalised(
             mean = f"{names[follower]}.running_mean"
             weights[mean] = weights[mean] - constant
     return weights
-
-
-def _write(weights: dict[str, Tensor], path: Path) -> None:
-    with whole_file(path) as unfinished:
-        save_file({name: value.contiguous() for name, value in weights.items()}, unfinished)

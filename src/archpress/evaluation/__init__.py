@@ -26,7 +26,7 @@ from archpress.evaluation.device import choose_device, cores, torch_threads
 from archpress.evaluation.evaluator import Evaluator, Pool, SerialEvaluator
 from archpress.evaluation.expected import expected_accuracies, noise_of_difference
 from archpress.evaluation.inheriting import Inheriting
-from archpress.evaluation.job import Job, run_job, save_weights
+from archpress.evaluation.job import Job, run_job
 from archpress.evaluation.latency import Latency, measure_in_turns, measure_latency, stopwatch
 from archpress.evaluation.latency_onnx import onnx_stopwatch
 from archpress.evaluation.loop import DivergedError
@@ -100,7 +100,6 @@ __all__ = [
     "ready_to_time",
     "run_job",
     "save_times",
-    "save_weights",
     "stopwatch",
     "teacher_logits_of",
     "this_machine",

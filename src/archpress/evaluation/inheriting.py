@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from archpress.architecture import Architecture
 from archpress.architecture.inheritance import inherit
+from archpress.architecture.weight_files import write_weights
 from archpress.evaluation.evaluator import Pool
 from archpress.evaluation.job import Job
 from archpress.evaluation.trial import Candidate, Trial
@@ -62,5 +62,5 @@ class Inheriting:
 
     def _begin(self, net: Architecture, seed: int, path: Path) -> Path:
         found = inherit(net, self._source, self._weights, seed=seed)
-        save_file({name: value.contiguous() for name, value in found.weights.items()}, path)
+        write_weights(found.weights, path)
         return path

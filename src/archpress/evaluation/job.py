@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
+from archpress.architecture.weight_files import write_weights
 from archpress.data import ImageData
 from archpress.errors import EvaluationError
 from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.training import TrainingResult, train
 from archpress.evaluation.trial import Candidate, Trial, TrialState, failed_trial
-from archpress.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +112,12 @@ def run_job(
             checkpoint=checkpoint,
         )
         if weights is not None:
-            save_weights(result.network, weights)
+            write_weights(result.network.state_dict(), weights)
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
     except Exception as error:  # whatever an architecture does, the other jobs go on
         return job.failed(data.key, described(error), time.perf_counter() - started)
     return _done(job, data.key, result)
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights and running statistics as safetensors, whole or not at all.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    with whole_file(path) as unfinished:
-        save_file(weights, unfinished)
 
 
 def _read_logits(path: Path) -> Tensor:

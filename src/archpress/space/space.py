@@ -193,6 +193,10 @@ class SearchSpace:
             return "rate 0 does nothing"
         return None
 
+    def allows(self, architecture: Architecture, limits: Limits) -> bool:
+        """Whether a net could be a result: it has the form and keeps these limits on costs."""
+        return limits.allow(architecture) and self.out_of_form(architecture) is None
+
     def out_of_form(self, architecture: Architecture) -> str | None:
         """Why a net is not of the form asked for, in words; None where it is, whatever it costs."""
         if self.round_channels == 1 and self.kept is None:
