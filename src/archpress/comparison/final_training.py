@@ -74,16 +74,11 @@ class FinalStage:
         trials = {key: self.trainer.done(one.entrant, one.seed) for key, one in unique.items()}
         missing = [one for key, one in unique.items() if trials[key] is None]
         done = {key: trial for key, trial in trials.items() if trial is not None}
-        if missing:
-            self.trainer.progress.stage(stage, len(missing))
-        for count, trial in enumerate(
-            self.trainer.pool.run([self._job(one) for one in missing]), 1
-        ):
-            self.trainer.store.add(trial, replace_failed=True)
+        if not missing:
+            return done
+        for trial in self.trainer.run([self._job(one) for one in missing], stage):
             self.trained += 1
             done[trial.architecture.key, trial.recipe, trial.seed] = trial
-            accuracy = f"{trial.accuracy:.2%}" if trial.accuracy is not None else "failed"
-            self.trainer.progress.advance(count, f"{trial.origin} {accuracy}")
         return done
 
     def _job(self, training: FinalTraining) -> Job:

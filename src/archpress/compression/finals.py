@@ -1,7 +1,7 @@
 """Final trainings: source, finalists and the hand-made net under one recipe and the same seeds."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -122,19 +122,24 @@ class FinalTrainer:
             for seed, start in zip(entrant.seeds, entrant.starts or repeat(None), strict=False)
             if self.done(entrant, seed) is None
         ]
-        self.progress.stage(stage, len(missing))
         problem = ""
-        for done, trial in enumerate(self.pool.run(missing), start=1):
-            self.store.add(trial, replace_failed=True)
-            if trial.done:
-                self.progress.advance(done, f"{trial.origin} {trial.accuracy:.2%}")
-                continue
-            problem = f"the training of the {trial.origin} failed: {trial.error}"
-            self.progress.say(problem)
+        for trial in self.run(missing, stage):
+            if not trial.done:
+                problem = f"the training of the {trial.origin} failed: {trial.error}"
+                self.progress.say(problem)
         trained = [entrant for entrant in entrants if self._is_trained(entrant)]
         if entrants and not trained:
             raise EvaluationError(problem)
         return trained
+
+    def run(self, jobs: Sequence[Job], stage: str) -> Iterator[Trial]:
+        """Train, keep and tell of each as it ends."""
+        self.progress.stage(stage, len(jobs))
+        for done, trial in enumerate(self.pool.run(jobs), start=1):
+            self.store.add(trial, replace_failed=True)
+            came_of_it = "failed" if trial.accuracy is None else f"{trial.accuracy:.2%}"
+            self.progress.advance(done, f"{trial.origin} {came_of_it}")
+            yield trial
 
     def _is_trained(self, entrant: Entrant) -> bool:
         return entrant.given is not None or all(self.done(entrant, seed) for seed in entrant.seeds)
