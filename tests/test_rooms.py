@@ -15,6 +15,7 @@ ROOMS = (
     "run_files",
     "paths",
     "python_process",
+    "judging",
     "architecture",
     "reading",
     "space",

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from archpress.evaluation import Trial
+from archpress.judging import running_best
 from archpress.search import Objective
 
 Goal = Literal["accuracy", "compression"]  # what is compared
@@ -45,15 +46,14 @@ def best_so_far(
         goal: best accuracy, or most compression.
         source_parameters: that compression is measured against.
     """
-    values: list[float | None] = []
-    best: float | None = None
-    for trial in trials:
+
+    def value(trial: Trial) -> float | None:
         net, accuracy = trial.architecture, trial.accuracy
-        if accuracy is not None and objective.feasible(net, accuracy):
-            value = accuracy if goal == "accuracy" else source_parameters / net.parameters
-            best = value if best is None else max(best, value)
-        values.append(best)
-    return values
+        if accuracy is None or not objective.feasible(net, accuracy):
+            return None
+        return accuracy if goal == "accuracy" else source_parameters / net.parameters
+
+    return running_best(map(value, trials))
 
 
 def band(curves: Sequence[Sequence[float | None]], budget: int) -> Band | None:

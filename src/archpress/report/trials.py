@@ -2,9 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,8 @@ from scipy.stats import kendalltau
 
 from archpress.architecture import Architecture
 from archpress.evaluation.trial import Trial
+from archpress.judging import front as front_of
+from archpress.judging import running_best
 from archpress.report.layer_table import outline
 from archpress.report.record import ResultRecord
 from archpress.space.latency import LatencyModel
@@ -155,12 +156,8 @@ def front(points: Sequence[TrialPoint], cost: Cost) -> tuple[TrialPoint, ...]:
         points: of which the cost is known.
         cost: name of it.
     """
-    best, kept = float("-inf"), []
-    for point in sorted(points, key=lambda point: (getattr(point, cost), -point.accuracy)):
-        if point.accuracy > best:
-            best = point.accuracy
-            kept.append(point)
-    return tuple(kept)
+    costs = [getattr(point, cost) for point in points]
+    return tuple(points[at] for at in front_of(costs, [point.accuracy for point in points]))
 
 
 def rank_agreement(points: Iterable[TrialPoint], rng: np.random.Generator) -> RankAgreement | None:
@@ -202,7 +199,7 @@ def best_so_far(
         if is_cost_limited:
             rule += " whose architecture keeps to the limits on costs"
         reached = [point.accuracy if point.within else None for point in points]
-        return BestSoFar(rule + ".", "accuracy", _running(reached, max))
+        return BestSoFar(rule + ".", "accuracy", tuple(running_best(reached)))
     sizes = [
         float(point.parameters) if point.accuracy >= source.accuracy - loss - ROUNDING else None
         for point in points
@@ -211,7 +208,7 @@ def best_so_far(
         "Fewest parameters of a trial that loses no more accuracy against the source's own trial "
         f"({100 * source.accuracy:.2f} %) than the limit allows ({100 * loss:.2f} points).",
         "parameters",
-        _running(sizes, min),
+        tuple(running_best(sizes, min)),
     )
 
 
@@ -223,14 +220,3 @@ def _allowed_loss(result: ResultRecord) -> float | None:
     if result.source.validation_accuracy is None:
         return limits.max_accuracy_loss
     return limits.against(result.source.validation_accuracy.mean).max_accuracy_loss
-
-
-def _running(
-    values: Sequence[float | None], better: Callable[[float, float], float]
-) -> tuple[float | None, ...]:
-    def step(best: float | None, value: float | None) -> float | None:
-        if best is None or value is None:
-            return best if value is None else value
-        return better(best, value)
-
-    return tuple(accumulate(values, step))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from archpress.judging import front as front_of
 from archpress.watching.rows import TrialRow, Which
 
 Unit = Literal["accuracy", "parameters"]
@@ -84,14 +85,8 @@ def limits_of(plan: Mapping[str, Any]) -> dict[str, float]:
 def front(points: Sequence[TrialRow], cost: str) -> tuple[int, ...]:
     """Numbers, from 1, of those that are more accurate than all that cost no more."""
     costs = [getattr(point, cost) for point in points]
-    order = sorted(range(len(points)), key=lambda i: (costs[i], -(points[i].accuracy or 0.0)))
-    reached, kept = -math.inf, []
-    for index in order:
-        accuracy = points[index].accuracy or 0.0
-        if accuracy > reached:
-            reached = accuracy
-            kept.append(index + 1)
-    return tuple(kept)
+    accuracies = [point.accuracy or 0.0 for point in points]
+    return tuple(at + 1 for at in front_of(costs, accuracies))
 
 
 def _best(
