@@ -441,7 +441,7 @@ def test_limits_that_no_net_can_meet_are_refused(capsys, nowhere, option, value,
         ),
         (["--only", "relu9"], "no layer matches --only relu9: they are called conv1, batch_norm1,"),
         (["--keep", "*"], "all layers are to be kept, so there is nothing to compress"),
-        (["--keep", "conv3", "--max-macs", 900], "no net with the layers to keep can keep these"),
+        (["--keep", "conv3", "--max-macs", 900], "no net with the layers that stay can keep these"),
         (["--widths-only", "--keep", "*"], "no layer may change its width, so there is nothing to"),
         (
             ["--widths-only", "--max-macs", 900],

@@ -315,6 +315,9 @@ REFUSED = {
     "cannot add outputs of shapes 3x12x12 and 6x10x10": (lambda m, x: x + m.f(x), SIX),
     "joins a map and a flattened or turned tensor": (
         lambda m, x: x.mean((2, 3), keepdim=True) + x.mean((2, 3)), SIX),
+    "joins a map and one value a channel by add: layers only multiply": (
+        lambda m, x: x + m.f(x.mean((2, 3)))[..., None, None], nn.Linear(3, 3)),
+    "is over tensors that are stacked": (lambda m, x: torch.stack([x, x]).amax(0), SIX),
     "is along dim=0: concatenate along channels": (lambda m, x: torch.cat([x, x]), SIX),
     "module f (LSTM(3, 3)) has no layer kind: write it with convolutions": (
         lambda m, x: m.f(x), nn.LSTM(3, 3)),

@@ -369,7 +369,7 @@ def test_a_pattern_that_matches_nothing_lists_names(option):
     ("source", "kept", "limits", "said"),
     [
         (named("tiny"), range(99), Limits(), "nothing to compress"),
-        (named("conv7"), (20,), Limits(max_parameters=5000), "with the layers to keep can keep"),
+        (named("conv7"), (20,), Limits(max_parameters=5000), "with the layers that stay can keep"),
         (
             chain((1, 2, 2), Layer("linear", channels=9), Layer("linear", channels=2)),
             (0,),

@@ -136,6 +136,8 @@ def _check_forms(kind: str, values: Sequence[object]) -> None:
     forms = {(value.flat, value.channels_last, value.row) for value in reads if not value.pixel}
     pixels = {value.pixel for value in reads}
     alike = len(forms) <= 1 and (len(pixels) == 1 or kind == "multiply")
+    if len(forms) <= 1 and not alike:
+        raise RuleError(f"joins a map and one value a channel by {kind}: layers only multiply them")
     if not alike or any(value.groups for value in reads):
         raise RuleError("joins a map and a flattened or turned tensor: flatten both or none")
 

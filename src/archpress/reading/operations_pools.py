@@ -238,8 +238,10 @@ def minimum(x: Any, dim: Any = None, **named: Any) -> object:  # noqa: ANN401
     return smallest(x, other)
 
 
-def most(x: Read | Reshaped, dim: Any = None, keepdim: bool = False) -> object:  # noqa: ANN401
+def most(x: Read | Reshaped | Stack, dim: Any = None, keepdim: bool = False) -> object:  # noqa: ANN401
     """`torch.amax`."""
+    if isinstance(x, Stack):
+        raise RuleError("is over tensors that are stacked: take torch.maximum of each two")
     if isinstance(x, Reshaped):
         if not isinstance(x.x, Value) or len(x.sizes) != 3 or _axes(x, dim) != [2]:
             raise RuleError(f"is over dim={dim!r} of a map that is reshaped: take it over pixels")

@@ -85,7 +85,7 @@ class SearchSpace:
         nets = [net for net in self.smallest_nets() if self.out_of_form(net) is None]
         size = "x".join(map(str, self.input_shape))
         if not nets and self.kept is not None:
-            raise SpaceError(f"no net with the layers to keep has {self.form_text} elsewhere")
+            raise SpaceError(f"no net with the layers that stay has {self.form_text} elsewhere")
         if not nets:
             raise SpaceError(f"no kernel of {self.kernels} fits images of {size}")
         net = self.smallest_within_limits()
@@ -96,7 +96,7 @@ class SearchSpace:
             for name, allowed, found in self.limits.broken(net)
         )
         misses = misses or str(self.too_costly(net))
-        what = "net with the layers to keep" if self.kept else "net"
+        what = "net with the layers that stay" if self.kept else "net"
         if self.widths_alone:
             what = "widths of the source's layers"
         raise SpaceError(
