@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archpress.report import wording
-from archpress.report.explorer import Explorer
+from archpress.report.explorer import Explorer, ExplorerRecord, Point
 from archpress.report.figures import MANY, WORST, blank_figure, edge, of_trials
 from archpress.report.themes import Theme
 
@@ -31,11 +31,29 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
         f"{which} axis{share}" for which, share in zip(("first", "second"), shares, strict=True)
     ]
     figure = blank_figure(theme, *titles)
-    path = [record.source, *(net.place for net in reversed(record.nets))]
-    everything = [*path, *record.path, *(place for _, place in explorer.trials)]
+    everything = [*_front(record), *record.path, *(place for _, place in explorer.trials)]
     for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
         update(range=_around([place[axis] for place in everything]))
-    count = len(record.nets)
+    _add_trials(figure, explorer, theme)
+    if len(record.path) > 1:
+        _add_descent(figure, record, theme)
+    _add_front(figure, record, theme)
+    start = record.nets[explorer.start].place
+    figure.add_shape(
+        name="pointer", type="circle",
+        xsizemode="pixel", ysizemode="pixel", xanchor=start[0], yanchor=start[1],
+        x0=-RING, x1=RING, y0=-RING, y1=RING, line={"width": 2.5, "color": theme.ink},
+    )  # fmt: skip
+    figure.update_layout(showlegend=False, height=460, hovermode="closest")
+    return figure
+
+
+def _front(record: ExplorerRecord) -> list[Point]:
+    """Where the source lies, then nets for other limits, the largest first."""
+    return [record.source, *(net.place for net in reversed(record.nets))]
+
+
+def _add_trials(figure: "Figure", explorer: Explorer, theme: Theme) -> None:
     points = [point for point, _ in explorer.trials]
     trials = of_trials(points, "trials", x="across", y="up", color="accuracy")
     trials["meta"]["also"] = {"parameters": "parameters"}  # what the sizes show
@@ -52,19 +70,25 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
         },
         hovertemplate="trial, %{marker.color:.1f} %<extra></extra>",
     )
-    if len(record.path) > 1:
-        figure.add_scatter(
-            x=[place[0] for place in record.path],
-            y=[place[1] for place in record.path],
-            mode="lines+markers",
-            line={"width": 1.5, "color": theme.accent, "dash": "dot"},
-            marker={"size": 5, "color": theme.accent},
-            hoverinfo="skip",
-            meta={
-                "series": "one descent from the source",
-                "also": {"step": [record.path_every * i for i in range(len(record.path))]},
-            },
-        )
+
+
+def _add_descent(figure: "Figure", record: ExplorerRecord, theme: Theme) -> None:
+    figure.add_scatter(
+        x=[place[0] for place in record.path],
+        y=[place[1] for place in record.path],
+        mode="lines+markers",
+        line={"width": 1.5, "color": theme.accent, "dash": "dot"},
+        marker={"size": 5, "color": theme.accent},
+        hoverinfo="skip",
+        meta={
+            "series": "one descent from the source",
+            "also": {"step": [record.path_every * i for i in range(len(record.path))]},
+        },
+    )
+
+
+def _add_front(figure: "Figure", record: ExplorerRecord, theme: Theme) -> None:
+    path, count = _front(record), len(record.nets)
     figure.add_scatter(
         x=[place[0] for place in path],
         y=[place[1] for place in path],
@@ -91,14 +115,6 @@ def map_figure(explorer: Explorer, theme: Theme) -> "Figure":
         x=path[0][0], y=path[0][1], text="<b>source</b>", showarrow=False, yshift=-16,
         font={"color": theme.ink, "size": 13},
     )  # fmt: skip
-    start = record.nets[explorer.start].place
-    figure.add_shape(
-        name="pointer", type="circle",
-        xsizemode="pixel", ysizemode="pixel", xanchor=start[0], yanchor=start[1],
-        x0=-RING, x1=RING, y0=-RING, y1=RING, line={"width": 2.5, "color": theme.ink},
-    )  # fmt: skip
-    figure.update_layout(showlegend=False, height=460, hovermode="closest")
-    return figure
 
 
 def _around(values: Sequence[float]) -> list[float]:
