@@ -16,13 +16,13 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from metaqnn import read
-from recurrent import BATCH, POOL, encoded, space_of, standardised, unlabelled
+from recurrent import BATCH, POOL, encoded, space_of, spread, standardised, unlabelled
 from scipy.stats import kendalltau
 from torch import Tensor, nn
 
@@ -147,11 +147,6 @@ def in_turns(nets: list[Architecture], accuracies: Tensor, turns: int) -> dict[s
 def reader(model: LearnedKernel, layers: list[Tensor]) -> Callable[[Tensor], Tensor]:
     """Embeddings of the nets that are asked for by number."""
     return lambda numbers: model.encode([layers[i] for i in numbers])
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    low, middle, high = min(values), median(values), max(values)
-    return {"median": round(middle, 2), "least": round(low, 2), "most": round(high, 2)}
 
 
 def taus(nets: list[Architecture], final: np.ndarray, split: int, given) -> dict[str, float]:

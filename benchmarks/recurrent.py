@@ -304,11 +304,13 @@ def in_turns(
             rates.setdefault(f"ours, {name}", []).append(fast[name])
             rates.setdefault(f"LSTM, {name}", []).append(slow[name])
             rates.setdefault(f"times as fast, {name}", []).append(fast[name] / slow[name])
-    counted = {name: sorted(values[1:]) for name, values in rates.items()}
-    return {
-        name: {"median": round(median(v), 2), "least": round(v[0], 2), "most": round(v[-1], 2)}
-        for name, v in counted.items()
-    }
+    return {name: spread(values[1:]) for name, values in rates.items()}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """The middle of some turns, and how far apart they are."""
+    low, middle, high = min(values), median(values), max(values)
+    return {"median": round(middle, 2), "least": round(low, 2), "most": round(high, 2)}
 
 
 def told(
