@@ -20,6 +20,7 @@ from rich.table import Table
 
 from archpress.architecture import Architecture
 from archpress.architecture.frozen_program import told_program
+from archpress.architecture.shape_rules import format_shape
 from archpress.compression import Measured, Result, Spread
 from archpress.evaluation import Trial
 from archpress.search import Objective
@@ -151,7 +152,7 @@ def architecture_table(architecture: Architecture, names: Sequence[str]) -> Tabl
             name,
             " ".join(_fields(architecture, index)),
             ", ".join("image" if i < 0 else names[i] for i in sources),
-            "x".join(map(str, architecture.shapes[index])),
+            format_shape(architecture.shapes[index]),
             f"{architecture.layer_parameters[index]:,}",
             f"{architecture.layer_macs[index]:,}",
         ]

@@ -46,7 +46,7 @@ def test_evolution_beats_random_search_on_a_smooth_function():
 
 
 def test_its_nets_are_of_the_space_none_twice_and_the_seed_decides_them():
-    problem = Problem(NETS, Objective(NETS.choices.limits), 30, batch=4, seed=3)
+    problem = Problem(NETS, Objective(NETS.search_space.limits), 30, batch=4, seed=3)
     nets = [trial.architecture for trial in run_arm(evolution(), problem, size_as_accuracy)]
     assert len({net.key for net in nets}) == len(nets) == 30
     assert [NETS.why_not(net) for net in nets] == [None] * 30

@@ -21,7 +21,7 @@ def around(source, **limits):
 
 
 def of_any_time(space):
-    return replace(space.choices, most_activations=None)
+    return replace(space.search_space, most_activations=None)
 
 
 def test_where_multiply_adds_are_short_the_pyramid_is_a_finalist():
@@ -52,14 +52,14 @@ def test_a_net_that_pools_late_has_at_most_half_of_the_sources_multiply_adds(par
 
 def test_designs_that_do_not_fit_the_images_are_left_out():
     small = around(named("plain6", (1, 6, 6)))
-    assert hand_made_nets(small.choices, [PYRAMID]) == []
+    assert hand_made_nets(small.search_space, [PYRAMID]) == []
     assert len(hand_made_finalists(small)) == 1  # two pools fit, a coarser map does not
 
 
 def test_finalists_may_take_more_time_than_the_nets_of_the_search():
     bounded = around(named("conv7"), max_parameters=93_000)
     usual, coarse = hand_made_finalists(bounded)
-    assert not bounded.choices.contains(coarse)
+    assert not bounded.search_space.contains(coarse)
     assert of_any_time(bounded).contains(coarse)
     assert usual.parameters > 90_000
     assert coarse.parameters > 90_000

@@ -43,7 +43,7 @@ def size_as_accuracy(candidates):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_nets_are_of_the_space_none_twice_and_the_seed_decides_them(arm):
-    problem = Problem(NETS, Objective(NETS.choices.limits), 14, batch=2, seed=1)
+    problem = Problem(NETS, Objective(NETS.search_space.limits), 14, batch=2, seed=1)
     nets = [trial.architecture for trial in run_arm(arm(), problem, size_as_accuracy)]
     assert len({net.key for net in nets}) == len(nets) == 14
     assert [NETS.why_not(net) for net in nets] == [None] * 14

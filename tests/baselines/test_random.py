@@ -23,7 +23,7 @@ def searched(space, limits, *, budget, seed=0):
 
 
 def test_random_search_spends_its_budget_on_nets_of_the_space_none_twice():
-    nets = searched(NETS, NETS.choices.limits, budget=10)
+    nets = searched(NETS, NETS.search_space.limits, budget=10)
     assert len({net.key for net in nets}) == len(nets) == 10
     assert [NETS.why_not(net) for net in nets] == [None] * 10
 
@@ -38,10 +38,10 @@ def test_it_never_asks_for_what_it_asked_before():
 
 
 def test_the_seed_decides_what_is_asked_for():
-    first = searched(NETS, NETS.choices.limits, budget=6)
-    assert searched(NETS, NETS.choices.limits, budget=6) == first
-    assert searched(NETS, NETS.choices.limits, budget=6, seed=1) != first
-    assert searched(NETS, NETS.choices.limits, budget=10)[:6] == first
+    first = searched(NETS, NETS.search_space.limits, budget=6)
+    assert searched(NETS, NETS.search_space.limits, budget=6) == first
+    assert searched(NETS, NETS.search_space.limits, budget=6, seed=1) != first
+    assert searched(NETS, NETS.search_space.limits, budget=10)[:6] == first
 
 
 def test_it_ends_where_a_space_has_nothing_new():

@@ -40,7 +40,7 @@ def test_under_a_cost_limit_it_is_the_source_as_narrow_as_it_must_be():
     factor = max(widths(net)) / max(widths(PLAIN))
     expected = [factor * width for width in widths(PLAIN)]
     assert widths(net) == pytest.approx(expected, abs=1)
-    assert space.why_not(scale_channels(PLAIN, factor * 1.06, space.choices)) is not None
+    assert space.why_not(scale_channels(PLAIN, factor * 1.06, space.search_space)) is not None
 
 
 def test_a_limit_below_the_narrowest_source_gives_a_shorter_net():
@@ -73,7 +73,7 @@ def test_nothing_narrower_is_tried_where_the_widest_is_not_accurate_enough():
 def test_where_any_accuracy_will_do_it_goes_down_to_the_narrowest():
     space, problem, trials = searched(Limits(min_accuracy=0.0))
     best = uniform_narrowing().rank(problem, trials, 1)[0].architecture
-    assert set(widths(best)) == {space.choices.least_channels}
+    assert set(widths(best)) == {space.search_space.least_channels}
 
 
 def test_rows_of_a_table_have_no_channels_to_narrow():

@@ -180,6 +180,14 @@ def test_limits_that_are_not_met_give_the_closest_net_and_exit_code_3(tmp_path, 
 
 
 @pytest.mark.slow
+def test_a_folder_of_the_users_home_is_found(finished, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(finished.parent))
+    assert run("report", f"~/{finished.name}") == 0
+    assert run("trials", f"~/{finished.name}", "--export=~/trials.csv") == 0
+    assert (finished.parent / "trials.csv").exists()
+
+
+@pytest.mark.slow
 def test_trials_are_kept_apart_by_amounts_as_they_are_typed_elsewhere(finished, capsys):
     def sizes(amount):
         assert run("trials", finished, "--max-parameters", amount, "--limit", 99, "--json") == 0

@@ -285,6 +285,20 @@ def test_the_same_call_again_trains_nothing_and_says_the_same(finished, folder, 
 
 
 @pytest.mark.slow
+def test_a_search_that_finds_no_net_at_all_does_not_end_the_others(run, make):
+    def ask(problem):
+        raise SpaceError("no net of the sampler keeps the limits")
+        yield []
+
+    result = run([make(), make("lost", ask=ask, kind="baseline")])
+    kept, lost = result.runs
+    assert kept.final.trial.done
+    assert lost.problem == "no net of the sampler keeps the limits"
+    assert (lost.trials, lost.final) == ((), None)
+    assert result.verdict == "There is no other arm with a result to compare default with."
+
+
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_with_the_trials_it_had(run, make, tmp_path):
     killing = True
 
@@ -320,7 +334,7 @@ def test_a_limited_loss_of_accuracy_is_counted_from_the_source(run, make, tmp_pa
     with Store(tmp_path / "trials.db") as store:
         recipe, data = result.recipes["trial"]["key"], result.data["key"]
         own = store.find(named("tiny").key, data, recipe, 0).accuracy
-    assert result.runs[0].objective.least_accuracy == max(0.0, own - 0.5)
+    assert result.runs[0].objective.least_accuracy == pytest.approx(max(0.0, own - 0.5))
     assert "times in compression" in result.verdict
     assert "on one seed" in result.verdict
     assert 'id="compression-curves"' in (tmp_path / "compare.html").read_text()

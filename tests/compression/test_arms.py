@@ -47,7 +47,7 @@ def test_among_the_best_are_the_plain_nets_that_are_finalists_of_compress(
     space = Neighbourhood(TINY, space_around(TINY, limits))
     problem = Problem(space, Objective(limits), budget=16, batch=3)
     plain = hand_made_finalists(space)
-    assert not all(map(space.choices.contains, plain))
+    assert not all(map(space.search_space.contains, plain))
     arm = default_arm(SETTINGS, tmp_path)
     best = arm.rank(problem, run_arm(arm, problem, wider_is_better), 5)
     assert {net.key for net in plain} <= {trial.architecture.key for trial in best}
@@ -63,6 +63,6 @@ def test_a_small_budget_leaves_half_of_it_for_rounds(problem, tmp_path, wider_is
 def test_where_size_is_the_aim_there_are_no_widest_nets_among_the_first_trials(problem, tmp_path):
     shrinking = replace(problem, objective=Objective(Limits(max_accuracy_loss=0.1), 0.5))
     first = next(default_arm(SETTINGS, tmp_path).ask(shrinking))
-    most = problem.space.choices.most_activations
+    most = problem.space.search_space.most_activations
     others = [one.architecture for one in first if one.origin != "source"]
     assert all(net.activations <= most for net in others)

@@ -26,6 +26,7 @@ from archpress.compression.search import (
     try_failed_again,
 )
 from archpress.compression.sentence import tell
+from archpress.compression.timing import timing_of
 from archpress.data import Split
 from archpress.embedding import (
     Alphabet,
@@ -219,7 +220,7 @@ def test_what_stays_can_be_learned_from_and_is_in_proposals(source, form, tmp_pa
     rng = np.random.default_rng(0)
     nets = distinct(space.sample(rng), 12)
     trials = [trial(net, 0.5 + 0.01 * i) for i, net in enumerate(nets)]
-    assert Alphabet.of(space.choices).holds(simplify(source))
+    assert Alphabet.of(space.search_space).holds(simplify(source))
     with EmbeddingLearner(space, settings, 0, tmp_path) as learner:
         assert len(learner.fitted.pool) >= 40
         learner.learn(trials, 1)
@@ -373,7 +374,8 @@ def task(tmp_path):
     space = space_around(TINY, Limits(max_accuracy_loss=0.1))
     with Store(tmp_path / "trials.db") as store:
         settings = settings_for("smoke")
-        yield Task(TINY, space, evaluator, store, settings, 0, tmp_path, Silent())
+        timing = timing_of(Limits(), tmp_path, Silent())
+        yield Task(TINY, space, evaluator, store, settings, 0, tmp_path, Silent(), timing)
 
 
 @pytest.mark.parametrize(("accuracy", "least"), [(0.85, 0.75), (0.05, 0.0)])

@@ -6,7 +6,7 @@ import pytest
 
 from archpress.architecture import named
 from archpress.compression.planned import planned
-from archpress.compression.run_folder import FolderTrials, trials_of
+from archpress.compression.run_folder import FolderTrials, store_of
 from archpress.errors import StoreError
 from archpress.evaluation import Trial, TrialState
 from archpress.store import Store
@@ -17,7 +17,7 @@ def test_trials_of_a_store_elsewhere_are_in_the_folder_before_the_end(tmp_path, 
     folder, place = tmp_path / "run", tmp_path / "shared.db"
     folder.mkdir()
     trial = Trial(named("tiny"), "data", "recipe", 0, TrialState.DONE, {"accuracy": 0.5})
-    with trials_of(folder, place, "data") as store:
+    with store_of(folder, place, "data") as store:
         store.add(trial)
         if is_listening:
             with FolderTrials(folder) as listening:

@@ -4,7 +4,7 @@ import torch
 
 from archpress.data import Split
 from archpress.data.sampling import balanced, generator, held_out
-from archpress.data.split import Source, carve_test, divide
+from archpress.data.split import ImageSource, carve_test, divide
 from archpress.errors import DataError
 
 
@@ -14,7 +14,7 @@ def source_of(labels, classes=None, **changes):
     numbers = torch.arange(len(labels)).reshape(-1, 1, 1, 1)
     images = torch.cat([numbers // 256, numbers % 256], dim=3).to(torch.uint8)
     names = tuple("abcdefgh"[: classes or int(labels.max()) + 1])
-    return Source("made", Split(images, labels), names, **changes)
+    return ImageSource("made", Split(images, labels), names, **changes)
 
 
 def numbers_of(split):

@@ -266,19 +266,46 @@ def test_a_file_written_by_hand_computes_the_same(name, batch, tmp_path):
 
 POOLED = [CONV, ("GlobalAveragePool", "c", "p", {})]
 THRICE = helper.make_tensor("thrice", TensorProto.FLOAT, [4], [1, 1, 3, 3])
+CONSTANTS = (
+    THRICE,
+    tensor("v", 6, 4),
+    integers("around", 0, 0, 1, 1, 0, 0, 1, 1),
+    integers("six", 0, 6, -1),
+    *(tensor(f"s{seed}", 486, low=0.5, seed=seed) for seed in range(4)),
+)
 BY_OPSET = {
     "Softmax, 11: all after the axis": (11, [*POOLED, ("Softmax", "p", "y", {})], "softmax"),
+    "Softmax, 11: of a linear layer": (
+        11,
+        [*POOLED, ("Flatten", "p", "f", {}), ("Gemm", "f v", "g", {}), ("Softmax", "g", "y", {})],
+        "softmax"),
     "Softmax, 13: the last axis": (
         13, [*POOLED, ("Flatten", "p", "f", {}), ("Softmax", "f", "y", {})], "softmax"),
     "Resize, 10: asymmetric": (10, [CONV, ("Resize", "c thrice", "y", {})], "upsample"),
     "Upsample, 9": (9, [CONV, ("Upsample", "c thrice", "y", {"mode": "nearest"})], "upsample"),
+    "Upsample, 8: scales as an attribute": (
+        8, [CONV, ("Upsample", "c", "y", {"mode": "nearest", "scales": [1.0, 1.0, 3.0, 3.0]})],
+        "upsample"),
+    "BatchNormalization, 14: of all values": (
+        14,
+        [CONV, ("Flatten", "c", "f", {}), ("BatchNormalization", "f s0 s1 s2 s3", "y", {})],
+        "batch_norm"),
+    "Conv, 20: pads of its own after a Pad": (
+        20,
+        [("Pad", "x around", "p", {}), ("Conv", "p w b", "y", {"pads": [0, 0, 1, 1]})],
+        "conv"),
+    "ReduceMean, 13: of channels in groups of one": (
+        13,
+        [CONV, ("Reshape", "c six", "r", {}), ("ReduceMean", "r", "y", {"axes": [2]})],
+        "global_average_pool"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list(BY_OPSET))
 def test_defaults_are_those_of_the_files_opset(name, tmp_path):
     opset, nodes, last = BY_OPSET[name]
-    source = read_source(saved(tmp_path / "net.onnx", nodes, [*WEIGHTS, THRICE], opset=opset))
+    constants = [*WEIGHTS, *CONSTANTS]
+    source = read_source(saved(tmp_path / "net.onnx", nodes, constants, opset=opset))
     assert source.architecture.layers[-1].kind == last
     check(source, source.run)
 
@@ -290,10 +317,14 @@ def test_defaults_are_those_of_the_files_opset(name, tmp_path):
         (17, ("Softmax", "c", "y", {}), "is over dim=-1: take it over the channels"),
         (10, ("Resize", "c thrice", "y", {"mode": "linear"}), r"\(linear, asymmetric, floor\)"),
         (9, ("Upsample", "c thrice", "y", {"mode": "linear"}), r"\(linear, asymmetric, floor\)"),
+        (13, ("ReduceMean", "r", "y", {"axes": [2], "keepdims": 0}), "map that is reshaped"),
     ],
 )
 def test_what_no_layer_has_is_refused_by_the_files_opset(opset, node, said, tmp_path):
-    path = saved(tmp_path / "net.onnx", [CONV, node], [*WEIGHTS, THRICE], opset=opset)
+    groups = ("Reshape", "c three", "r", {})
+    nodes = [CONV, groups, node] if "r" in node[1].split() else [CONV, node]
+    constants = [*WEIGHTS, THRICE, integers("three", 0, 3, -1)]
+    path = saved(tmp_path / "net.onnx", nodes, constants, opset=opset)
     with pytest.raises(ArchitectureError, match=said):
         read_source(path)
 

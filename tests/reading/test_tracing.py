@@ -294,7 +294,7 @@ SIX = nn.Conv2d(3, 6, 3)
 REFUSED = {
     "has padding='same' for an even kernel: pad by numbers": (
         lambda m, x: m.f(x), nn.Conv2d(3, 6, 2, padding="same")),
-    "has dilation=(1, 2): windows must be square": (
+    "has dilation=(1, 2): give one integer for both sides": (
         lambda m, x: m.f(x), nn.Conv2d(3, 6, 3, dilation=(1, 2))),
     "needs 1 channels but reads B x 3 x 12 x 12: check the shape of": (
         lambda m, x: m.f(x), nn.Conv2d(1, 6, 3)),

@@ -20,7 +20,7 @@ def evaluate(candidates):
 
 
 def problem(budget):
-    return Problem(SPACE, Objective(SPACE.choices.limits), budget, batch=4)
+    return Problem(SPACE, Objective(SPACE.search_space.limits), budget, batch=4)
 
 
 def in_fours(problem):

@@ -57,9 +57,15 @@ def test_no_limits_allow_everything():
 
 def test_the_least_accuracy_is_the_stricter_of_the_two():
     assert Limits().least_accuracy(0.9) == 0
-    assert Limits(min_accuracy=0.8).least_accuracy(0.9) == 0.8
+    assert Limits(min_accuracy=0.8).least_accuracy(0.9) == pytest.approx(0.8)
     assert Limits(max_accuracy_loss=0.05).least_accuracy(0.9) == pytest.approx(0.85)
-    assert Limits(min_accuracy=0.88, max_accuracy_loss=0.05).least_accuracy(0.9) == 0.88
+    both = Limits(min_accuracy=0.88, max_accuracy_loss=0.05)
+    assert both.least_accuracy(0.9) == pytest.approx(0.88)
+
+
+def test_a_mean_that_just_reaches_the_least_accuracy_reaches_it():
+    mean = sum([0.7, 0.7, 0.7]) / 3  # 0.6999999999999998
+    assert mean >= Limits(min_accuracy=0.7).least_accuracy(0.9)
 
 
 @pytest.mark.parametrize(

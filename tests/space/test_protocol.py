@@ -75,7 +75,7 @@ def test_everything_is_in_the_space(space):
 
 def test_the_widest_dials_of_a_net_are_the_net_itself():
     space = Neighbourhood(CONV7, replace(space_around(CONV7), most_activations=None))
-    kernels = [kernel for kernel in space.choices.kernels if kernel % 2]
+    kernels = [kernel for kernel in space.search_space.kernels if kernel % 2]
     values = {"average": 0}
     for index, layer in enumerate(CONV7.layers):
         values[f"width{index}"] = 12
@@ -83,6 +83,16 @@ def test_the_widest_dials_of_a_net_are_the_net_itself():
     turned = space.turn(values)
     widths = [layer.channels for layer in turned.layers if layer.kind == "conv"]
     assert widths == [layer.channels for layer in CONV7.layers if layer.kind == "conv"]
+
+
+def test_a_join_reads_what_it_read_where_a_dial_leaves_a_layer_out():
+    space = Neighbourhood(RESNET, replace(space_around(RESNET), most_activations=None))
+    values = {dial.name: dial.high for dial in space.dials()}
+    turned = space.turn(values | {"width6": 0})  # the second convolution of the first block
+    kinds = [layer.kind for layer in turned.layers[:8]]
+    assert kinds == ["conv", "batch_norm", "relu", "conv", "batch_norm", "relu", "add", "conv"]
+    assert turned.input_indices(6) == (5, 2)
+    assert turned.input_indices(12) == (11, 6)  # the next block's join, behind its two convolutions
 
 
 def test_the_settings_of_a_row_turn_into_it():

@@ -174,6 +174,20 @@ def test_mlflow_goes_on_with_the_run_that_was_killed(folder, mlflow):
 
 
 @of_mlflow
+def test_a_second_result_with_other_recipes_is_told_too(folder, mlflow):
+    for epochs in (3, 5):
+        result = folder / "result.json"
+        result.write_text(result.read_text().replace('"epochs": 3', f'"epochs": {epochs}'))
+        with Tracking(folder, ["mlflow"]) as tracking:
+            tracking.trial(trial(2, 0.6), OBJECTIVE)
+            tracking.finish()
+    run = only_run(mlflow())
+    assert run.info.status == "FINISHED"
+    assert run.data.params["recipe.trial.epochs"] == "3"  # MLflow never changes one
+    assert run.data.tags["recipe.trial.epochs"] == "5"
+
+
+@of_mlflow
 def test_a_server_that_is_away_is_told_once(folder, mlflow, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

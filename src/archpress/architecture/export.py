@@ -9,6 +9,7 @@ from archpress.architecture.block_source import Structure, structures
 from archpress.architecture.blocks import repeated_blocks
 from archpress.architecture.frozen_source import class_name, frozen_classes
 from archpress.architecture.network import layer_names, module_call
+from archpress.architecture.shape_rules import format_shape
 from archpress.architecture.source_lines import NamedModule, call_text, forward_lines, in_groups
 from archpress.errors import ArchitectureError
 
@@ -187,7 +188,7 @@ def _init_lines(
             else:
                 is_frozen = call.name == "Frozen"
                 made = f"{class_name(step.name)}()" if is_frozen else call_text(call)
-            shape = "x".join(map(str, architecture.shapes[step.rows[-1]]))
+            shape = format_shape(architecture.shapes[step.rows[-1]])
             found.append(f"{f'self.{step.name} = {made}':<74}  # -> {shape}")
         if lines and found and (was_long or len(found) > 1):
             lines.append("")

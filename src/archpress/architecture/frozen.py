@@ -16,7 +16,7 @@ from archpress.architecture.frozen_program import (
     last_reads,
     read_program,
 )
-from archpress.architecture.shape_rules import RuleError
+from archpress.architecture.shape_rules import RuleError, format_shape
 from archpress.errors import ArchitectureError, told
 
 # Arguments that are texts and say how to compute; no other operation that takes a text is run.
@@ -213,7 +213,7 @@ def _check_operations(text: str) -> None:
             raise RuleError(f"has a program that cannot be run ({told(error)})") from None
         if shape != (batch, *program.output) or found.dtype != torch.float32:
             raise RuleError(
-                f"has a program that gives {'x'.join(map(str, shape))} of "
+                f"has a program that gives {format_shape(shape)} of "
                 f"{str(found.dtype).removeprefix('torch.')}, not what it says, "
-                f"{'x'.join(map(str, program.output))} of float32 for each image"
+                f"{format_shape(program.output)} of float32 for each image"
             )

@@ -119,7 +119,8 @@ class Kind:
         shape: (layer, shapes of the inputs) -> shape of the output; raises RuleError.
         parameters: (layer, shape of the first input) -> number of weights.
         macs: (layer, shape of the first input, shape of the output) -> multiply-adds, one image.
-        module: (layer, shape of the first input) -> the module; None for joins.
+        module: (layer, shape of the first input) -> the module; None where the network's forward
+            computes it, as joins and slices.
         paper_code: the paper's number of the type (section 9), 1 to 8; 0 where it has none.
         joining: how inputs are merged.
         keeps_sign: the output is non-negative wherever every input is.

@@ -30,7 +30,7 @@ def layer_names(architecture: Architecture) -> tuple[str, ...]:
 
 
 def module_call(architecture: Architecture, index: int) -> ModuleCall | None:
-    """The `torch.nn` module of layer `index`; None for joins."""
+    """The `torch.nn` module of layer `index`; None where forward computes it, as joins."""
     layer = architecture.layers[index]
     return KINDS[layer.kind].module(layer, architecture.input_shapes(index)[0])
 

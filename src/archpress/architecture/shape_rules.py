@@ -1,13 +1,18 @@
 """What each kind of layer does to shapes; the table of kinds is in `kinds`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from archpress.architecture.layers import Layer
 
 Shape = tuple[int, ...]
+
+
+def format_shape(shape: Iterable[int]) -> str:
+    """A shape for people: (3, 32, 32) is ``3x32x32``."""
+    return "x".join(map(str, shape))
 
 
 class RuleError(ValueError):
@@ -222,4 +227,4 @@ def concatenated(layer: "Layer", shapes: Sequence[Shape]) -> Shape:
 
 
 def _listed(shapes: Sequence[Shape]) -> str:
-    return " and ".join("x".join(map(str, shape)) for shape in shapes)
+    return " and ".join(format_shape(shape) for shape in shapes)

@@ -41,11 +41,12 @@ def to_vectors(architecture: Architecture) -> NDArray[np.int64]:
 
     Returns:
         `L x 5`; types are numbered 1 to 8 as in section 9, fields a layer does not have are 0, and
-        layers that keep the number of channels carry their input's.
+        layers that keep the number of channels carry their input's. Dropout has no rate there, so
+        one other than the fixed one is lost.
 
     Raises:
         ArchitectureError: a layer that the paper's vector cannot hold (a join, a newer kind, no
-            bias, a dropout rate other than the fixed one is lost silently, as the paper does).
+            bias).
     """
     rows = []
     for index, layer in enumerate(architecture.layers):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.layers import Layer
+from archpress.architecture.shape_rules import format_shape
 from archpress.errors import ArchitectureError
 
 InputShape = tuple[int, int, int]
@@ -216,5 +217,5 @@ def named(name: str, input_shape: InputShape | None = None, classes: int = 10) -
     try:
         return Architecture(shape, tuple(net.layers(classes)))
     except ArchitectureError as error:
-        size = "x".join(map(str, shape))
+        size = format_shape(shape)
         raise ArchitectureError(f"{name} does not fit images of {size}: {error}") from None

@@ -71,7 +71,7 @@ def hand_made_finalists(around: Neighbourhood) -> list[Architecture]:
     among them. Where parameters are to spare, since multiply-adds or time are short, the pyramid
     is: it has many more parameters for as many multiply-adds.
     """
-    space = _of_any_time(around.choices)
+    space = _of_any_time(around.search_space)
 
     def of_at_least(parameters: float, design: HandMade) -> list[Architecture]:
         return [net for net in hand_made_nets(space, [design]) if net.parameters >= parameters]
@@ -93,7 +93,7 @@ def hand_made(design: HandMade = USUAL) -> Arm[Architecture]:
 
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         around = require_neighbourhood(problem.space, "a hand-made net")
-        nets = hand_made_nets(_of_any_time(around.choices), [design])
+        nets = hand_made_nets(_of_any_time(around.search_space), [design])
         yield [Candidate(net, "hand-made") for net in nets]
 
     return Arm("hand-made", ask)

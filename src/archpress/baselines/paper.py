@@ -39,9 +39,9 @@ def paper_search(
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         around = require_neighbourhood(problem.space, "the paper's arm")
         limits = problem.objective.limits
-        choices = around.choices
-        space = paper_space(choices.input_shape, choices.classes, max_macs=limits.max_macs)
-        space = replace(space, most_activations=choices.most_activations)
+        own = around.search_space
+        space = paper_space(own.input_shape, own.classes, max_macs=limits.max_macs)
+        space = replace(space, most_activations=own.most_activations)
         source = without_global_pools(around.source)
         count = max(2, problem.budget - DECODED)
         neighbours = map(without_global_pools, around.sample(problem.rng(1)) if near else ())

@@ -24,7 +24,7 @@ SEEN_KINDS = (
 FACTORS = tuple(step / 10 for step in range(1, 11))  # by which a field of a layer may shrink
 SHRINKING = ("kernel", "padding", "channels")  # fields, in the order in which they are decided
 FAILURE = -1.0  # reward of a design that breaks a limit or whose trial failed
-MOST_STALE = 10  # batches without a new design, after which a stage ends before its share
+STAGE_DRY = 10  # batches without a new design, after which a stage ends before its share
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,12 @@ def _learn(
     optimizer = torch.optim.Adam(policy.parameters(), lr=policy.rate)
     rng = torch.Generator().manual_seed(int(problem.rng(2, policy.stage).integers(2**31)))
     baseline, stale, number = None, 0, 0
-    while len(rewards.trials) < most and stale < MOST_STALE:
+    while len(rewards.trials) < most and stale < STAGE_DRY:
         number += 1
         with torch_threads(1), torch.enable_grad():
             actions, log_probability = policy.sample(_rollouts(problem, settings), rng)
         proposed = [policy.layers(row) for row in actions.tolist()]
-        designs = [simplify(repair(rows, space.choices).architecture) for rows in proposed]
+        designs = [simplify(repair(rows, space.search_space).architecture) for rows in proposed]
         before = len(rewards.trials)
         trials = yield [
             Candidate(design, f"reinforce {policy.stage}", number) for design in designs

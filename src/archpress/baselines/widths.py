@@ -39,7 +39,7 @@ def _ask(problem: Problem[Architecture]) -> Asking[Architecture]:
     while high - low > FINEST:
         number += 1
         factors = np.linspace(high, low, problem.batch + 2)[1:-1]
-        nets = [scale_channels(widest, float(factor), space.choices) for factor in factors]
+        nets = [scale_channels(widest, float(factor), space.search_space) for factor in factors]
         trials = yield [Candidate(net, "narrowing", number) for net in nets]
         for factor, trial in zip(factors, trials, strict=True):
             if not problem.objective.feasible(trial.architecture, trial.accuracy or 0.0):
@@ -50,7 +50,7 @@ def _ask(problem: Problem[Architecture]) -> Asking[Architecture]:
 
 def _widest(space: Neighbourhood) -> Architecture:
     """That keeps the limits; shorter where narrowing alone does not get there."""
-    net = narrow_to_fit(space.source, space.choices)
+    net = narrow_to_fit(space.source, space.search_space)
     if net is None or space.why_not(net) is not None:
-        return repair(space.source.layers, space.choices).architecture
+        return repair(space.source.layers, space.search_space).architecture
     return net

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.cli.amounts import BYTES, COUNTS, MILLISECONDS, TypedLimits, read_amount
 from archpress.cli.options import PrecisionName
 from archpress.cli.printing import say
@@ -102,7 +103,7 @@ def read_source_and_images(
     if stated not in (None, images.input_shape):
         raise ArchpressError(
             f"--input is {input_shape}, but the images of {data} are "
-            f"{'x'.join(map(str, images.input_shape))}"
+            f"{format_shape(images.input_shape)}"
         )
     if read is None:
         read = source.read(images.input_shape, images.classes)
@@ -115,7 +116,7 @@ def read_source_and_images(
     last = read.architecture.shapes[-1]
     if last[0] == images.classes:
         raise ArchpressError(
-            f"{net} gives a map of {'x'.join(map(str, last))} an image: give one value a class, "
+            f"{net} gives a map of {format_shape(last)} an image: give one value a class, "
             "e.g. its mean over the pixels"
         )
     unlike = f"{net} gives {outputs} values an image, {data} has {images.classes} classes: its"

@@ -35,6 +35,7 @@ from archpress.cli.options import (
     WorkersOption,
 )
 from archpress.cli.printing import console, print_json, say, terminal_progress
+from archpress.paths import typed_path
 
 if TYPE_CHECKING:
     from archpress.compression import Settings
@@ -62,6 +63,7 @@ def compare(
     join: Annotated[
         list[Path] | None,
         typer.Option(
+            parser=typed_path,
             metavar="FOLDER",
             help="Of the same comparison with other seeds or arms: what it has is not made again. "
             "May be given several times.",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.cli.arguments import read_net, shape_of
 from archpress.cli.options import NET, ClassesOption, InputOption, JsonOption
 from archpress.cli.printing import console, print_json, say
@@ -51,7 +52,7 @@ def diff(
     say(f"Layers: {counts}{f' ({hidden} not shown: --all)' if hidden else ''}")
     one, other = found.before.input_shape, found.after.input_shape
     if one != other:
-        say(f"They read other images, {_shape(one)} and {_shape(other)}: see --input")
+        say(f"They read other images, {format_shape(one)} and {format_shape(other)}: see --input")
 
 
 def _only_follows(row: "LayerChange") -> bool:
@@ -71,7 +72,7 @@ def _layer_table(rows: "Sequence[LayerChange]") -> object:
             f"{signs[row.change]} {_pair(row, lambda side: side.name)}",
             "\n".join(f"{name} {old} -> {new}" for name, old, new in row.fields)
             or row.change.value,
-            _pair(row, lambda side: _shape(side.shape)),
+            _pair(row, lambda side: format_shape(side.shape)),
             _pair(row, lambda side: f"{side.parameters:,}"),
             _pair(row, lambda side: short_count(side.macs)),
         ]
@@ -100,7 +101,3 @@ def _pair(row: "LayerChange", told: "Callable[[Side], str]") -> str:
     """Of both sides, once where they agree or one is missing."""
     texts = dict.fromkeys(told(side) for side in (row.before, row.after) if side)
     return " -> ".join(texts)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

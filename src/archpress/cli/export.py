@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archpress.cli.options import IMAGES, ExportForm, JsonOption, RunArgument, ThreadsOption
+from archpress.cli.options import (
+    IMAGES,
+    ExportForm,
+    JsonOption,
+    RunArgument,
+    ThreadsOption,
+    path_option,
+)
 from archpress.cli.printing import console, print_json, say
 from archpress.paths import typed_path
 
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 def export(
     run: RunArgument,
     to: Annotated[ExportForm, typer.Option(help="The form.")],
-    out: Annotated[Path | None, typer.Option(help="The file; by default in RUN.")] = None,
+    out: Annotated[Path | None, path_option("The file; by default in RUN.")] = None,
     opset: Annotated[int | None, typer.Option(help="Of ONNX; by default 18.")] = None,
     data: Annotated[
         str | None,

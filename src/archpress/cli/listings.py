@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.cli.arguments import costs
 from archpress.cli.options import JsonOption
 from archpress.cli.printing import console, print_json
@@ -19,7 +20,7 @@ def data(as_json: JsonOption = False) -> None:
     rows = [
         [
             one.name,
-            "x".join(map(str, one.input_shape)),
+            format_shape(one.input_shape),
             str(one.classes),
             f"{one.train_images:,} + {one.test_images:,}",
             ("here: " if one.present else "missing: ") + str(one.where),

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
+
+from archpress.paths import typed_path
 
 
 class Effort(StrEnum):
@@ -70,8 +73,21 @@ IMAGES = "A named set (`archpress data`), a .npz file, or a folder of images by 
 
 AMOUNT = "AMOUNT"
 
+
+def path_option(told: str) -> OptionInfo:
+    """An option that is a path, where `~` is the user's folder, which no shell sees in --run=~/a.
+
+    Args:
+        told: by --help.
+    """
+    option: OptionInfo = typer.Option(parser=typed_path, metavar="PATH", help=told)
+    return option
+
+
 NetArgument = Annotated[str, typer.Argument(metavar="NET", help=NET)]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+RunArgument = Annotated[
+    Path, typer.Argument(parser=typed_path, metavar="RUN", help="Folder of a run.")
+]
 DataOption = Annotated[str, typer.Option("--data", help=IMAGES)]
 SeedOption = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Of everything that is random.")
@@ -90,9 +106,7 @@ WorkersOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-RunOption = Annotated[
-    Path, typer.Option(help="Folder for all results; goes on from what it holds.")
-]
+RunOption = Annotated[Path, path_option("Folder for all results; goes on from what it holds.")]
 ClusterOption = Annotated[
     str | None,
     typer.Option(
@@ -176,7 +190,7 @@ LatencyBackendOption = Annotated[
 ]
 DeviceTimesOption = Annotated[
     Path | None,
-    typer.Option(help="Times of another device, of `archpress profile`, instead of this one's."),
+    path_option("Times of another device, of `archpress profile`, instead of this one's."),
 ]
 AugmentOption = Annotated[
     Augmentation | None,

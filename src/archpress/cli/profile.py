@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.cli.arguments import read_net, shape_of
 from archpress.cli.options import (
     Backend,
@@ -17,6 +18,7 @@ from archpress.cli.options import (
     QuietOption,
     SeedOption,
     ThreadsOption,
+    path_option,
 )
 from archpress.cli.printing import console, print_json, say, terminal_progress
 from archpress.errors import ArchpressError
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
 
 def profile(
     net: NetArgument,
-    out: Annotated[Path | None, typer.Option(help="Write this device's times here.")] = None,
+    out: Annotated[Path | None, path_option("Write this device's times here.")] = None,
     pack: Annotated[
-        Path | None, typer.Option(help="Write the nets here, to be timed on another device.")
+        Path | None, path_option("Write the nets here, to be timed on another device.")
     ] = None,
     input_shape: InputOption = None,
     classes: ClassesOption = 10,
@@ -122,7 +124,7 @@ def _show(architecture: "Architecture", model: "LatencyModel") -> None:
     times = model.by_layer(architecture)
     share = [time / max(sum(times), 1e-12) for time in times]
     rows = [
-        [str(index), layer.kind, "x".join(map(str, shape)), f"{time:.4f}", f"{part:.0%}"]
+        [str(index), layer.kind, format_shape(shape), f"{time:.4f}", f"{part:.0%}"]
         for index, (layer, shape, time, part) in enumerate(
             zip(architecture.layers, architecture.shapes, times, share, strict=True)
         )

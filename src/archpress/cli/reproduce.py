@@ -18,6 +18,7 @@ from archpress.cli.options import (
     QuietOption,
     StoreOption,
     WorkersOption,
+    path_option,
 )
 from archpress.cli.printing import console, print_json, say, terminal_progress
 
@@ -51,7 +52,7 @@ def reproduce(
     ] = ScaleName.QUICK,
     run: Annotated[
         Path | None,
-        typer.Option(help="Folder for all results; by default runs/reproduce-DATA-SCALE."),
+        path_option("Folder for all results; by default runs/reproduce-DATA-SCALE."),
     ] = None,
     just_plan: Annotated[
         bool, typer.Option("--plan", help="Tell what would be trained, and how long it takes.")

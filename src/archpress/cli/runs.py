@@ -14,6 +14,7 @@ from archpress.cli.options import (
     RunArgument,
     SortKey,
     StoreArgument,
+    path_option,
 )
 from archpress.cli.printing import console, print_json, say
 from archpress.paths import store_place
@@ -30,7 +31,7 @@ def trials(
     origin: Annotated[str | None, typer.Option(help='E.g. "descent".')] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only failed ones.")] = False,
     export: Annotated[
-        Path | None, typer.Option(help="Write them to .csv or .jsonl, however many.")
+        Path | None, path_option("Write them to .csv or .jsonl, however many.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from archpress.cli.options import JsonOption, QuietOption
 from archpress.cli.printing import console, print_json, terminal_progress
 from archpress.errors import ArchpressError
+from archpress.paths import typed_path
 
 if TYPE_CHECKING:
     from archpress.search.problem import Arm
@@ -21,7 +22,9 @@ def table(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="CSV: x0, x1, ... (whole), accuracy (percent), parameters."
+            parser=typed_path,
+            metavar="FILE",
+            help="CSV: x0, x1, ... (whole), accuracy (percent), parameters.",
         ),
     ],
     max_accuracy_loss: Annotated[

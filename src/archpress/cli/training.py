@@ -18,10 +18,11 @@ from archpress.cli.options import (
     QuietOption,
     SeedOption,
     SizeOption,
+    path_option,
 )
 from archpress.cli.printing import print_json, say, terminal_progress
 from archpress.errors import EvaluationError
-from archpress.paths import quoted
+from archpress.paths import quoted, store_place
 from archpress.run_files import STORE_FILE
 
 
@@ -48,7 +49,7 @@ def evaluate(
     architecture, images = read_net_and_images(net, data, size, seed)
     settings = settings_of(images).in_precision(read_precision(precision, device))
     evaluator = SerialEvaluator(images, settings.trial, device=device)
-    with Store(store) as opened:
+    with Store(store_place(store, new=True)) as opened:
         candidates = [Candidate(architecture, "by hand")]
         (outcome,) = evaluate_once(
             evaluator,
@@ -84,7 +85,7 @@ class _WaitingTold:
 def train(
     net: NetArgument,
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="Folder for network.py and the weights.")],
+    out: Annotated[Path, path_option("Folder for network.py and the weights.")],
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 12,
     augment: Annotated[
         Augmentation | None,

@@ -17,7 +17,7 @@ from archpress.comparison.searches import SEARCHES, Searcher
 from archpress.comparison.tables import write_tables
 from archpress.compression.facts import recipe_facts
 from archpress.compression.finals import FinalTrainer
-from archpress.compression.run_folder import alone_in, open_folder, trials_of
+from archpress.compression.run_folder import alone_in, open_folder, store_of
 from archpress.compression.settings import Settings, settings_of
 from archpress.data import ImageData, load_data, require_shape
 from archpress.errors import EvaluationError, SpaceError
@@ -30,6 +30,7 @@ from archpress.evaluation import (
     torch_threads,
     workers_at_once,
 )
+from archpress.paths import typed_path
 from archpress.progress_file import ProgressFile
 from archpress.search import Objective, Progress, Silent, Together
 from archpress.space import Limits, space_around, with_joins_of_two
@@ -114,7 +115,7 @@ def compare(
         images,
         limits,
         (settings or settings_of(images)).for_images(len(images.train)),
-        Path(run),
+        typed_path(run),
         driver_device(device, cluster),
     )
     taking_part = [(one, one.arm(conditions)) for one in contestants]
@@ -123,7 +124,7 @@ def compare(
         pools = _pools(stack, conditions, workers, device, cluster)  # may refuse: before any file
         folder = _folder(conditions)
         stack.enter_context(alone_in(folder))
-        trials = stack.enter_context(trials_of(folder, store, images.key))
+        trials = stack.enter_context(store_of(folder, store, images.key))
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(progress or Silent(), told)
         join(others, folder, trials, images.key, listener)

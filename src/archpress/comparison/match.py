@@ -16,7 +16,7 @@ from archpress.comparison.final_training import (
 from archpress.comparison.play_off import NO_PLACES, PlayOff
 from archpress.comparison.result import Final, Run
 from archpress.comparison.searches import Searcher
-from archpress.errors import ArchpressError
+from archpress.errors import ArchpressError, SpaceError
 from archpress.evaluation import Trial
 from archpress.search import Arm, Objective
 from archpress.space import Limits
@@ -57,11 +57,14 @@ class Match:
             for contestant, arm in self.contestants:
                 known, name = None, contestant.searches_as or contestant.name
                 places = self.searcher.places(objective) if contestant.has_finalists else NO_PLACES
+                run = Run(name, seed, objective, (), (), 0.0)
                 if arm is not None:
                     known = self.searcher.recorded(name, objective, seed, places)
-                    run = known or self.searcher.run(name, arm, objective, seed, places)
-                else:
-                    run = Run(name, seed, objective, (), (), 0.0)
+                    try:
+                        run = known or self.searcher.run(name, arm, objective, seed, places)
+                    except SpaceError as error:  # the other contestants go on
+                        run = replace(run, problem=str(error))
+                        self.stage.trainer.progress.say(f"{contestant.name} found no net: {error}")
                 self.runs.append(replace(run, arm=contestant.name))
                 if arm is not None and known is None:
                     tell(self.runs)
@@ -111,7 +114,8 @@ class Match:
         for run in runs:
             training = self._trainings.get((run.arm, seed))
             final = self._final(trials[training.identity], least) if training else None
-            finished.append(replace(run, final=final, problem=problems.get(run.arm, "")))
+            problem = problems.get(run.arm, run.problem)
+            finished.append(replace(run, final=final, problem=problem))
         return finished
 
     def _training(self, contestant: Contestant, run: Run) -> FinalTraining | None:

@@ -82,7 +82,7 @@ def _plain(problem: Problem[Architecture]) -> list[Architecture]:
 
 
 def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
-    """The paper's flow over our embedding: its samples within the limits, one fit, one descent.
+    """The paper's flow over our embedding: its samples within the limits, one fit, then descents.
 
     What is decoded last comes first; the result is the best that was trained. The embedding is
     fitted on the paper's samples alone.
@@ -100,7 +100,7 @@ def paper_flow_arm(settings: Settings, folder: Path) -> Arm[Architecture]:
     def ask(problem: Problem[Architecture]) -> Asking[Architecture]:
         space = _around(problem)
         samples = distinct(
-            PaperSampler(space.choices, problem.rng(0)), max(2, problem.budget - DECODED)
+            PaperSampler(space.search_space, problem.rng(0)), max(2, problem.budget - DECODED)
         )
         with EmbeddingLearner(space, settings, problem.seed, folder) as learner:
             trials = yield [Candidate(net, "paper-sampler") for net in samples]

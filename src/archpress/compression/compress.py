@@ -19,7 +19,7 @@ from archpress.compression.run_folder import (
     alone_in,
     known_plan,
     open_folder,
-    trials_of,
+    store_of,
     write_plan,
     write_result,
 )
@@ -36,6 +36,7 @@ from archpress.evaluation import (
     torch_threads,
     workers_at_once,
 )
+from archpress.paths import typed_path
 from archpress.progress_file import ProgressFile
 from archpress.reading.state_dicts import StateDict
 from archpress.run_files import SOURCE_FILE
@@ -72,7 +73,8 @@ def compress(
         source: the net to compress: an architecture, a module, which is traced, what `read_source`
             gives, or what a command takes as NET. Without `weights` it is trained here too.
         data: images, or what `load_data` takes.
-        limits: at least one. Latency is that on this device unless `limits.latency` knows times.
+        limits: at least one. Latency is that on this machine's processor, whatever `device` trains,
+            unless `limits.latency` says otherwise.
         run: folder for all results.
         form: what all candidates are like, whatever they cost.
         weights: of the source, which is then not trained here: "own" for those that it has, or a
@@ -118,13 +120,13 @@ def compress(
         progress=listener,
     )
     images, baseline = asked.images, asked.baseline
-    folder = open_folder(Path(run))
+    folder = open_folder(typed_path(run))
     with ExitStack() as stack:
         stack.enter_context(alone_in(folder))
         stack.enter_context(torch_threads(1))
         told = stack.enter_context(ProgressFile(folder, workers=workers))
         listener = Together(listener, told)
-        trials = stack.enter_context(trials_of(folder, store, images.key))
+        trials = stack.enter_context(store_of(folder, store, images.key))
         if store is not None:
             listener = Together(listener, stack.enter_context(FolderTrials(folder)))
         write_text(folder / SOURCE_FILE, baseline.to_json())
@@ -159,7 +161,7 @@ def compress(
         best = ending.compressed
         network = trainer.network(best, trainer.best_seed(best))
         write_network(folder, best.architecture, network, images, trainer.normalisation(best))
-        result = measure(trainer, task, found, ending, limits, timing, asked.name)
+        result = measure(trainer, task, found, ending, limits, asked.name)
         clock.lap("measuring")
         result = replace(result, seconds=clock.seconds)
         write_result(folder, result)

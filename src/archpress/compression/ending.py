@@ -88,7 +88,7 @@ def _finalists(
     known = [net for net in trainer.known(task.settings.final, 0) if net != source.architecture]
     known = [net for net in known if task.space.allows(net, objective.limits)]
     nets = [*found.best, *known]
-    if task.timing and limits.limits_latency:
+    if limits.limits_latency:
         nets = quick_enough(nets, hand_made, task.space, limits, task.timing)
     settled = {net.key for net in known} - {net.key for net in found.best}
     settled |= {net.key for net in hand_made}

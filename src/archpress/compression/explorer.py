@@ -86,7 +86,7 @@ def _conditions(
     made_from = (
         (COUNT, STARTS, STEPS, EVERY, BEST_TRIALS, PATH_EVERY),
         space.source.key,
-        space.choices.form_text,
+        space.search_space.form_text,
         (limits, limits.max_latency),
         (settings.fit, settings.size, settings.pool, settings.rounds, settings.proposals.descent),
         sorted(f"{trial.architecture.key} {trial.accuracy}" for trial in trials),

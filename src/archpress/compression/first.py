@@ -38,7 +38,7 @@ def first_candidates(
         rng: of the samples.
         known: keys of trials that are there already.
     """
-    anchors = anchor_nets(space.source, space.choices)
+    anchors = anchor_nets(space.source, space.search_space)
     if limits.any_accuracy:
         anchors.insert(0, Candidate(space.source, "source"))
     taken = set(known)
@@ -47,7 +47,7 @@ def first_candidates(
     taken |= {one.architecture.key for one in anchors}
     near = distinct(space.sample(rng), missing - from_paper, known=taken)
     taken |= {net.key for net in near}
-    far = distinct(paper_samples(space.choices, rng), from_paper, known=taken)
+    far = distinct(paper_samples(space.search_space, rng), from_paper, known=taken)
     taken |= {net.key for net in far}
     near += distinct(space.sample(rng), from_paper - len(far), known=taken)  # in their place
     return [

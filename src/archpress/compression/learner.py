@@ -60,7 +60,7 @@ class EmbeddingLearner:
             self._seed,
             self._folder,
             self._stop,
-            self._space.choices,
+            self._space.search_space,
         )
         return self
 
@@ -101,8 +101,8 @@ class EmbeddingLearner:
         source = self._space.source
         if self.embedding.alphabet.holds(source):
             return source
-        choices = replace(self._space.choices, limits=Limits(), most_activations=None)
-        return repair(source.layers, choices).architecture
+        unlimited = replace(self._space.search_space, limits=Limits(), most_activations=None)
+        return repair(source.layers, unlimited).architecture
 
     @property
     def surrogate(self) -> Surrogate:
@@ -121,8 +121,8 @@ class EmbeddingLearner:
         known = labelled(trials, self.embedding, self._space.source.classes)
         rng = np.random.default_rng([self._seed, 3, number])
         refit(self.embedding, known, self.fitted.pool, self._settings.fit, rng)
-        self.embedding.space = self._space.choices
-        latency = self._space.choices.limits.latency
+        self.embedding.space = self._space.search_space
+        latency = self._space.search_space.limits.latency
         if latency is not None:
             times = [latency.milliseconds(net) for net in self.fitted.pool]
             places = self.embedding.encode(self.fitted.pool)
@@ -160,7 +160,7 @@ class EmbeddingLearner:
         rank nets of many macs too low.
         """
         done = [simplify(trial.architecture) for trial in trials if trial.done]
-        allowed = [net for net in done if self._space.choices.allows(net, objective.limits)]
+        allowed = [net for net in done if self._space.search_space.allows(net, objective.limits)]
         nets = encodable(allowed, self.embedding)
         if not nets:
             return []

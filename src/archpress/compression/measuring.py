@@ -10,7 +10,7 @@ from archpress.compression.finals import Entrant, FinalTrainer
 from archpress.compression.result import LimitCheck, Measured, Result, versions
 from archpress.compression.search import SearchResult, Task
 from archpress.compression.sentence import tell
-from archpress.compression.timing import Timing, latencies, latency_check, latency_record
+from archpress.compression.timing import latencies, latency_check, latency_record
 from archpress.data import ImageData, Split
 from archpress.errors import DataError
 from archpress.evaluation import Latency
@@ -25,7 +25,6 @@ def measure(
     found: SearchResult,
     ending: Ending,
     limits: Limits,
-    timing: Timing,
     name: str,
 ) -> Result:
     """Read the test split, once, and put everything together; the stages' seconds are yet to come.
@@ -34,17 +33,16 @@ def measure(
 
     Args:
         trainer: with the weights.
-        task: that was searched for.
+        task: that was searched for, and how nets are timed.
         found: by the search.
         ending: whose nets are measured.
         limits: the user's.
-        timing: how nets are timed.
         name: of the source, for people.
 
     Raises:
         DataError: the test images cannot be read.
     """
-    data = trainer.data
+    data, timing = trainer.data, task.timing
     trainer.progress.stage("measuring on the test images", 1)
     split = test_split(data, task.folder)
 
@@ -142,7 +140,7 @@ def check_limits(
             checks.append(LimitCheck(limit, allowed, value, value <= allowed))
     accuracy = compressed.validation_accuracy.mean
     if limits.min_accuracy is not None:
-        met = accuracy >= limits.min_accuracy
+        met = accuracy >= limits.min_accuracy - ROUNDING
         checks.append(LimitCheck("min_accuracy", limits.min_accuracy, accuracy, met))
     if limits.max_accuracy_loss is not None:
         loss = source.validation_accuracy.mean - accuracy

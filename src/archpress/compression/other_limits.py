@@ -61,7 +61,7 @@ class OtherLimits:
         rng: np.random.Generator,
     ) -> None:
         self._learner, self._limits, self._rng = learner, limits, rng
-        self._source, self._choices = learner.space.source, learner.space.choices
+        self._source, self._space = learner.space.source, learner.space.search_space
         done = encodable([simplify(t.architecture) for t in trials if t.done], learner.embedding)
         self.tried = {net.key: net for net in done}
         self._failed = {trial.architecture.key for trial in trials if not trial.done}
@@ -76,11 +76,11 @@ class OtherLimits:
             SpaceError: no net keeps the other limits.
         """
         most = self._source.parameters
-        choices = self._within(most)
+        space = self._within(most)
         floor = min(
             net.parameters
-            for net in choices.smallest_nets()
-            if choices.out_of_form(net) is None and choices.too_costly(net) is None
+            for net in space.smallest_nets()
+            if space.out_of_form(net) is None and space.too_costly(net) is None
         )
         own = self._limits.max_parameters or most
         return floor, max(floor, min(most * SMALLEST, own / 4)), most
@@ -137,14 +137,14 @@ class OtherLimits:
 
     def _within(self, limit: int) -> SearchSpace:
         """The space with another limit on parameters."""
-        return self._choices.with_limits(replace(self._choices.limits, max_parameters=limit))
+        return self._space.with_limits(replace(self._space.limits, max_parameters=limit))
 
     def _learn(self, nets: Iterable[Architecture]) -> None:
         """Guess the accuracies of nets that may be named."""
         new = {net.key: net for net in nets if net.key not in self._known}
         new = {key: net for key, net in new.items() if key not in self._failed}
         others = replace(self._limits, max_parameters=None)
-        may = [net for net in new.values() if self._choices.allows(net, others)]
+        may = [net for net in new.values() if self._space.allows(net, others)]
         may = encodable(may, self._learner.embedding)
         if not may:
             return

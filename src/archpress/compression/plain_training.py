@@ -40,7 +40,7 @@ def train_to_folder(
         data: whose shape and classes the architecture has.
         recipe: how.
         folder: made where it is missing.
-        seed: of the training, and by which the images were divided.
+        seed: of the training.
         device: as `choose_device` knows it.
         progress: is told each epoch.
 

@@ -14,6 +14,7 @@ from archpress.architecture.network import Network
 from archpress.compression.network_files import read_network
 from archpress.compression.notebook import result_html
 from archpress.errors import StoreError
+from archpress.paths import typed_path
 from archpress.run_files import COMPRESSED_FILE, RESULT_FILE
 from archpress.version import __version__
 
@@ -168,14 +169,15 @@ class Result:
         Raises:
             StoreError: there is none, or it is not one that this version reads.
         """
-        path = Path(folder) / RESULT_FILE
+        folder = typed_path(folder)
+        path = folder / RESULT_FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"cannot read the result {path}: {error}") from None
         try:
             if content.pop("format") == FORMAT and content.pop("version") <= FORMAT_VERSION:
-                return cls(**_parsed(content), folder=Path(folder))
+                return cls(**_parsed(content), folder=folder)
         except (AttributeError, KeyError, TypeError, ValueError):
             pass  # as is told of any other version
         raise StoreError(f"{path} is no result that this version of archpress reads")

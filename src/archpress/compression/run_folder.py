@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from archpress.compression.result import Result
 from archpress.errors import StoreError
 from archpress.evaluation import Trial
+from archpress.paths import store_place
 from archpress.run_files import PLAN_FILE, RESULT_FILE, STORE_FILE
 from archpress.search import Objective, Silent
 from archpress.store import Store, TrialFilter
@@ -36,7 +37,7 @@ def open_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator[Store]:
+def store_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator[Store]:
     """The store of a run: the folder's own, or one elsewhere, which may be shared.
 
     One elsewhere first gets the folder's own trials, and when the run has ended, the folder's own
@@ -55,7 +56,7 @@ def trials_of(folder: Path, place: Path | str | None, data_key: str) -> Iterator
             yield own
             return
         which = TrialFilter(data=data_key)
-        with Store(place) as store:
+        with Store(store_place(place, new=True)) as store:
             store.merge(own, which)
             yield store
             own.merge(store, which)

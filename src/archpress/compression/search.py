@@ -71,7 +71,7 @@ class Task:
         seed: of trials and of every draw.
         folder: for the journal and the embedding.
         progress: who listens.
-        timing: of all nets that are trained; None: they are not timed.
+        timing: of all nets that are trained.
     """
 
     source: Architecture
@@ -82,7 +82,7 @@ class Task:
     seed: int
     folder: Path
     progress: Progress
-    timing: Timing | None = None
+    timing: Timing
 
     @property
     def neighbourhood(self) -> Neighbourhood:
@@ -245,9 +245,8 @@ def _train(
 
 def _time(task: Task) -> None:
     """Nothing else runs meanwhile: workers wait, and the embedding is fitted."""
-    if task.timing is not None:
-        nets = [trial.architecture for trial in _trials(task)]
-        task.timing.take(nets, "timing nets that were trained")
+    nets = [trial.architecture for trial in _trials(task)]
+    task.timing.take(nets, "timing nets that were trained")
 
 
 def _trials(task: Task) -> list[Trial]:
@@ -293,7 +292,7 @@ def objective_against(own: Trial | None, limits: Limits) -> Objective:
             f"the accuracy is limited, and the source's own brief trial failed ({why}): "
             "nothing can be compared with it"
         )
-    return Objective(limits, max(0.0, own.accuracy - limits.max_accuracy_loss))
+    return Objective(limits, limits.least_accuracy(own.accuracy))
 
 
 def _own_trial(task: Task) -> Trial | None:

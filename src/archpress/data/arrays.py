@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archpress.data.images import InputShape, Split, format_shape
+from archpress.architecture.shape_rules import format_shape
+from archpress.data.images import InputShape, Split
 from archpress.errors import DataError
 
 CHANNELS = (1, 3)

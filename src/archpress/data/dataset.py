@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.data.arrays import images_tensor
 from archpress.data.folder import is_grey, oriented_size, to_planes
-from archpress.data.images import ImageData, InputShape, Split, format_shape
-from archpress.data.split import VALIDATION_FRACTION, Source, divide, numbered_names
+from archpress.data.images import ImageData, InputShape, Split
+from archpress.data.split import VALIDATION_FRACTION, ImageSource, divide, numbered_names
 from archpress.errors import DataError
 
 
@@ -69,7 +70,7 @@ def from_dataset(
     own = getattr(train, "classes", ())  # a dataset of one's own may count them there
     own = own if isinstance(own, Sequence) and not isinstance(own, str) else ()
     names = class_names or tuple(own) or numbered_names(split.labels)
-    source = Source(
+    source = ImageSource(
         name=name,
         train=split,
         class_names=tuple(str(class_name) for class_name in names),

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from archpress.data.images import InputShape, Split, format_shape
-from archpress.data.split import Source, carve_test, check_classes
+from archpress.architecture.shape_rules import format_shape
+from archpress.data.images import InputShape, Split
+from archpress.data.split import ImageSource, carve_test, check_classes
 from archpress.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
@@ -35,7 +36,7 @@ class Files:
         return Files(tuple(self.paths[index] for index in indices), self.labels[indices])
 
 
-def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Source:
+def folder_source(path: Path, *, input_shape: InputShape | None = None) -> ImageSource:
     """Images in folders that are named after their classes.
 
     Either `path/CLASS/*` or `path/train/CLASS/*`, perhaps with `path/validation` (or `val`,
@@ -69,7 +70,7 @@ def folder_source(path: Path, *, input_shape: InputShape | None = None) -> Sourc
     resize = input_shape is not None
     if test:
         _check_headers(test, shape, resize=resize)
-    return Source(
+    return ImageSource(
         name=path.resolve().name,
         train=read_files(train, shape),
         class_names=names,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.data.sampling import balanced, generator
 from archpress.errors import DataError
 
@@ -219,11 +220,6 @@ def require_shape(data: ImageData, input_shape: InputShape, classes: int) -> Non
             f"but the data {data.name!r} hold {format_shape(data.input_shape)} images of "
             f"{data.classes} classes"
         )
-
-
-def format_shape(shape: tuple[int, ...]) -> str:
-    """A shape for people: (3, 32, 32) is ``3x32x32``."""
-    return "x".join(str(side) for side in shape)
 
 
 def check_range(labels: Tensor, classes: int, where: str) -> None:

@@ -7,7 +7,7 @@ from archpress.data.folder import folder_source
 from archpress.data.images import ImageData, InputShape
 from archpress.data.named import NAMES, named_source
 from archpress.data.npz import npz_source
-from archpress.data.split import VALIDATION_FRACTION, Source, divide
+from archpress.data.split import VALIDATION_FRACTION, ImageSource, divide
 from archpress.errors import DataError
 from archpress.paths import typed_path
 
@@ -46,7 +46,7 @@ def load_data(
     )
 
 
-def _source(spec: str | Path, input_shape: InputShape | None) -> Source:
+def _source(spec: str | Path, input_shape: InputShape | None) -> ImageSource:
     if isinstance(spec, str) and spec in NAMES:
         source = named_source(spec)
         check_shape(source.train.shape, input_shape, spec)

@@ -19,7 +19,7 @@ from archpress.data.formats import cifar_split, idx_split, svhn_split
 from archpress.data.images import InputShape, Split
 from archpress.data.npz import npz_source
 from archpress.data.places import VARIABLE, DataFiles, cache_folder, download, folders_of
-from archpress.data.split import Source, carve_test
+from archpress.data.split import ImageSource, carve_test
 from archpress.errors import DataError
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
@@ -194,7 +194,7 @@ def list_named() -> list[Listing]:
     return listings
 
 
-def named_source(name: str) -> Source:
+def named_source(name: str) -> ImageSource:
     """A named set, downloaded if it is nowhere on this machine.
 
     Args:
@@ -211,7 +211,7 @@ def named_source(name: str) -> Source:
     named = OFFICIAL[name]
     if isinstance(found, Path):
         return npz_source(found, name=name, class_names=named.class_names)
-    return Source(
+    return ImageSource(
         name=name,
         train=_read(named, found, named.train_files),
         class_names=named.class_names,
@@ -293,8 +293,8 @@ def _read(named: NamedSet, place: DataFiles, files: tuple[str, ...]) -> Split:
     return split
 
 
-def _sample_source() -> Source:
-    return Source(
+def _sample_source() -> ImageSource:
+    return ImageSource(
         name=SAMPLE,
         train=_read_sample("train"),
         class_names=class_names.FASHION_MNIST,
@@ -324,10 +324,10 @@ def _has_scikit_learn() -> bool:
     return find_spec("sklearn") is not None
 
 
-def _digits_source() -> Source:
+def _digits_source() -> ImageSource:
     whole = _read_digits()
     stay, held = carve_test(whole.labels.numpy())
-    return Source(
+    return ImageSource(
         name=DIGITS,
         train=whole.take(stay),
         class_names=class_names.DIGITS,

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.lib.npyio import NpzFile
 
+from archpress.architecture.shape_rules import format_shape
 from archpress.data.arrays import check_shape, images_shape, labels_tensor, split_from_arrays
-from archpress.data.images import InputShape, Split, TestReader, check_range, format_shape
-from archpress.data.split import Source, carve_test, check_classes, numbered_names
+from archpress.data.images import InputShape, Split, TestReader, check_range
+from archpress.data.split import ImageSource, carve_test, check_classes, numbered_names
 from archpress.errors import DataError
 
 
@@ -44,7 +45,7 @@ def npz_source(
     name: str | None = None,
     class_names: tuple[str, ...] | None = None,
     input_shape: InputShape | None = None,
-) -> Source:
+) -> ImageSource:
     """Images and labels from an .npz file.
 
     The arrays are `x_train` and `y_train`, perhaps with `x_validation` (or `x_val`, `x_valid`)
@@ -88,7 +89,7 @@ def npz_source(
     elif test_keys:
         reader = partial(_read_part, path, test_keys)
     identity = _identity(path, test_keys) if test_keys else ""
-    return Source(name, train, names, validation, reader, identity)
+    return ImageSource(name, train, names, validation, reader, identity)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archpress.data.images import ImageData, Split, TestReader, check_range, format_shape
+from archpress.architecture.shape_rules import format_shape
+from archpress.data.images import ImageData, Split, TestReader, check_range
 from archpress.data.sampling import generator, held_out
 from archpress.errors import DataError
 
@@ -16,7 +17,7 @@ TEST_SEED = 0  # fixed: a run with another seed must not train on the test image
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Source:
+class ImageSource:
     """What a loader found, before validation is carved from `train`.
 
     Attributes:
@@ -37,7 +38,7 @@ class Source:
 
 
 def divide(
-    source: Source,
+    source: ImageSource,
     *,
     seed: int,
     validation_fraction: float = VALIDATION_FRACTION,

@@ -24,7 +24,7 @@ DROPOUT = 0.15
 STEPS, BATCH = 750, 32
 PEAK_RATE, WEIGHT_DECAY = 3e-3, 0.05
 TYPICAL_LENGTH = 10  # layers, by which sums over layers are divided
-FAR = -1e3  # what an empty slot counts in a maximum
+EMPTY = -1e3  # what an empty slot counts in a maximum
 KERNELS = (1, 3)  # told apart; wider ones are one group
 NUMBERS = 4 + len(KERNELS) + 1  # of a layer beside its kind
 
@@ -89,7 +89,7 @@ class _Network(nn.Module):
             hidden = hidden + self.dropout(seen) * there
         pooled = [
             hidden.sum(1) / TYPICAL_LENGTH,
-            (hidden + FAR * (1 - there)).amax(1),
+            (hidden + EMPTY * (1 - there)).amax(1),
             hidden[:, -1],
             whole,
         ]

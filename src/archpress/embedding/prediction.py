@@ -20,7 +20,7 @@ from archpress.embedding.positions import describe_positions, layer_sums
 from archpress.errors import EmbeddingError
 
 Array = NDArray[np.float64]
-FAR = 4.0  # standard deviations at which an input is cut off
+CUT_OFF = 4.0  # standard deviations at which an input is cut off
 NEARNESS = 0.08  # of the kernel, exp(-NEARNESS d²), where all inputs of a kind have the length 1
 TREES, BOOSTED = 300, 3  # trees of a forest, and forests that are boosted from different seeds
 CNNS = 5  # that see the numbers of the whole net, and as many that see its layers alone
@@ -154,7 +154,7 @@ class _Scale:
 
     def of(self, values: Array) -> Array:
         scaled = (values[:, self._kept] - self._mean) / self._std
-        return np.asarray(scaled.clip(-FAR, FAR))
+        return np.asarray(scaled.clip(-CUT_OFF, CUT_OFF))
 
 
 def _slope(curves: Array | None, final: Array) -> float:

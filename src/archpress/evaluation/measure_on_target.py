@@ -47,6 +47,8 @@ def torch_pass(path: Path, shape: list[int], threads: int, device: str) -> Calla
             network(images)
             if device.startswith("cuda"):
                 torch.cuda.synchronize()
+            elif device.startswith("mps"):
+                torch.mps.synchronize()
 
     return run
 

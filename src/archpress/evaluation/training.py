@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from archpress.architecture import Architecture
 from archpress.architecture.network import build, load_weights
+from archpress.architecture.shape_rules import format_shape
 from archpress.data import ImageData, Split
-from archpress.data.images import format_shape
 from archpress.errors import EvaluationError
 from archpress.evaluation.checkpoint import Checkpoint, fingerprint
 from archpress.evaluation.device import torch_threads

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from archpress.architecture.quiet import quiet
-from archpress.architecture.shape_rules import Shape
+from archpress.architecture.shape_rules import Shape, format_shape
 from archpress.errors import ArchitectureError, told
 from archpress.reading.graphs import FROZEN, read_graph
 from archpress.reading.operations import Handler
-from archpress.reading.traced import Traced, in_batches
+from archpress.reading.traced import Traced, as_rows, in_batches
 
 _BATCH = 3  # unlike most sides and numbers of groups, so that a shape shows where the batch stands
 _VIEWS = {
@@ -133,15 +133,14 @@ class ExportedNet:
         except Exception as error:  # of the guards that torch.export wrote into the file
             raise ArchitectureError(
                 f"{self.path} cannot be followed for images of "
-                f"{'x'.join(map(str, input_shape))} ({told(error)})"
+                f"{format_shape(input_shape)} ({told(error)})"
             ) from None
 
     def outputs(self, images: Tensor) -> Tensor:
         """What the file gives for images, `B x C x H x W`; `B x K`."""
 
         def whole(part: Tensor) -> Tensor:
-            result: Tensor = self.module(part)
-            return result.flatten(1)
+            return as_rows(self.module(part))
 
         with torch.no_grad(), quiet():
             return in_batches(whole, self.batch)(images)

@@ -246,8 +246,9 @@ class _Parts:
         weights = tuple(self._weight(path, *one) for one in taken.weights.items())
 
         def read(x: Value) -> Step:
-            is_vector = x.flat and x.sizes[1:] == call.reads
-            fits = x.shape == call.reads and not x.row and (x.is_map or x.sizes[1:] == x.shape)
+            is_vector = x.flat and not x.channels_last and x.sizes[1:] == call.reads
+            lies = x.is_map or (x.sizes[1:] == x.shape and not x.channels_last)
+            fits = x.shape == call.reads and not x.row and lies
             need(fits or is_vector, " x ".join(map(str, ("B", *call.reads))), x)
             given = Step(Layer("flatten"), (x,), flat=False) if is_vector else x
             return Step(layer, (given,), flat=False, path=path, weights=weights)

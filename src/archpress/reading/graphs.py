@@ -1,6 +1,5 @@
 """Reads a torch.fx graph, of calls as forward makes them or of torch.export's operations."""
 
-import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +7,6 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from archpress.architecture.layers import Layer
 from archpress.architecture.shape_rules import RuleError
 from archpress.errors import told
 from archpress.reading.operations import FUNCTIONS, MODULES, OF_VECTORS, WRAPPED, Handler
@@ -60,7 +58,7 @@ def read_graph(
         reader.read(node)
     assert reader.output is not None
     traced = reader.layers.finished(reader.output)
-    check_not_shared(traced, "operation")
+    check_not_shared(traced, "operation", called=reader.called)
     return traced
 
 
@@ -91,6 +89,7 @@ class _Reader:
         self.has_input = False
         self.values: dict[fx.Node, object] = {}
         self.with_weights: set[object] = set()
+        self.called: set[str] = set()  # the weights of modules that forward calls, by their names
 
     def read(self, node: fx.Node) -> None:
         """Take one node of the graph, after all that it reads."""
@@ -145,16 +144,7 @@ class _Reader:
             _refuse_other_shapes(given)
         if bare not in _OF_FUNCTIONS:
             given = self.layers.as_layers(given, name)
-        return self._as_vectors(given, name) if bare in OF_VECTORS else given
-
-    def _as_vectors(self, given: Any, name: str) -> Any:  # noqa: ANN401
-        """With maps that are flattened as vectors, of which each value is a channel."""
-        match given:
-            case Value(flat=True) if math.prod(given.shape) != given.shape[0]:
-                return self.layers.taken(Step(Layer("flatten"), (given,), flat=False), name)
-            case tuple():
-                return tuple(self._as_vectors(one, name) for one in given)
-        return given
+        return self.layers.as_vectors(given, name) if bare in OF_VECTORS else given
 
     def _handler(self, node: fx.Node) -> Callable[..., object] | None:
         if self.batch is not None and node.target is not operator.getitem:
@@ -181,6 +171,7 @@ class _Reader:
             self._check_not_shared(id(weight))
         if path in self.frozen:
             return self._whole(path, arguments, **options)
+        self.called.update(f"{path}.{name}" for name, _ in module.named_parameters())
         handler = MODULES.get(type(module))
         if handler is None:
             raise RuleError(_NO_LAYER)
@@ -196,14 +187,15 @@ class _Reader:
         """A part that stays as it is."""
         handler = self.frozen[path]
         _refuse_other_shapes(arguments)
-        given = self._as_vectors(self.layers.as_layers(arguments, path), path)
+        given: Any = self.layers.as_vectors(self.layers.as_layers(arguments, path), path)
         return handler(*given, **options)
 
     def _without_bias(self, step: Step, path: str, module: nn.Module) -> Value:
         """With its weight at hand, should weights be added to the output."""
         value = self.layers.taken(step, path)
         assert isinstance(value, Value)
-        weight = Weight(path, module.get_parameter("weight").detach())
+        tensor: Any = module.weight  # no parameter where it was pruned
+        weight = Weight(path, tensor.detach())
         assert value.made is not None
         return replace(value, made=replace(value.made, weights=(("weight", weight),), path=path))
 

@@ -16,12 +16,14 @@ from archpress.reading.operations_onnx import (
     ELEMENTWISE_ONNX,
     NEEDS_BATCH,
     NEEDS_OPSET,
+    OF_VECTORS_ONNX,
     ONNX,
     READS_RESHAPED,
 )
 from archpress.reading.traced import (
     Layers,
     Traced,
+    as_rows,
     check_not_shared,
     checked_output,
     in_batches,
@@ -136,7 +138,7 @@ def onnx_outputs(net: OnnxNet) -> Callable[[Tensor], Tensor]:
             (found,) = session.run(None, {net.input_name: images.numpy()})
         except Exception as error:  # onnxruntime has classes of its own
             raise EvaluationError(f"onnxruntime cannot run {net.path} ({told(error)})") from None
-        return torch.from_numpy(found).flatten(1)
+        return as_rows(torch.from_numpy(found))
 
     return in_batches(outputs, net.batch)
 
@@ -202,6 +204,8 @@ class _Reader:
         if node.op_type not in ELEMENTWISE_ONNX:
             name = node.name or node.output[0]
             inputs = [self.layers.as_layers(one, name) for one in inputs]
+        if node.op_type in OF_VECTORS_ONNX:
+            inputs[0] = self.layers.as_vectors(inputs[0], node.name or node.output[0])
         if node.op_type not in READS_RESHAPED and any(isinstance(one, Reshaped) for one in inputs):
             raise RuleError("reads a map that is reshaped, as attention does: no layer does")
         more: dict[str, Any] = {}

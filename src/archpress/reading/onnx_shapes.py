@@ -1,5 +1,6 @@
 """Operations of ONNX that slide windows or move values; part of the table in `operations_onnx`."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -87,7 +88,7 @@ def windowed_conv(
     before, after = _pads(attributes, x, weight.shape[2:])
     if before == after:
         return conv(x, weight, bias, steps, before, reach, groups)
-    step = conv(x, weight, bias, steps, 0, reach, groups)
+    step = conv(replace(x, made=None), weight, bias, steps, 0, reach, groups)
     around = pad(x, (before[1], after[1], before[0], after[0]))
     assert isinstance(around, Step)
     return replace(step, reads=(around,))
@@ -152,9 +153,10 @@ def resized(attributes: Attributes, x: Value, *inputs: Any, opset: int) -> objec
     if opset < 11:  # before which neither could be asked for
         asked = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         attributes = {**attributes, **asked}
-    scales = inputs[1] if len(inputs) > 1 else inputs[0]
+    scales = inputs[min(len(inputs), 2) - 1] if inputs else None
     sizes = integers(inputs[2])[2:] if len(inputs) > 2 else None
-    factors = None if sizes else [float(one) for one in scales.value.flatten().tolist()][2:]
+    given = attributes["scales"] if scales is None else scales.value.flatten().tolist()
+    factors = None if sizes else [float(one) for one in given][2:]
     how = attributes.get("coordinate_transformation_mode", "half_pixel")
     kind, rounding = attributes.get("mode", "nearest"), attributes.get("nearest_mode", "")
     mode = {"linear": "bilinear", "nearest": "nearest"}.get(kind)
@@ -208,7 +210,7 @@ def reshaped(attributes: Attributes, x: Value, shape: object, *, batch: int) -> 
         wanted[0] = BATCH
     is_in_groups = len(wanted) == 3 and x.is_map and wanted[0] in (BATCH, -1)
     if is_in_groups and wanted[1] > 0 and x.shape[0] % wanted[1] == 0:
-        return Reshaped(x, tuple(wanted))
+        return Reshaped(x, (wanted[0], wanted[1], math.prod(x.shape) // wanted[1]))
     return Reshaped(x, (-1,)) if wanted == [-1] else view(x, wanted)
 
 

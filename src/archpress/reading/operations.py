@@ -20,7 +20,6 @@ from archpress.architecture.frozen import Frozen, program_of
 from archpress.architecture.kinds import ACTIVATIONS, KINDS
 from archpress.architecture.layers import Layer
 from archpress.reading.operations_elementwise import (
-    LOGS,
     activation,
     activation_module,
     add,
@@ -131,7 +130,6 @@ def _conv(module: nn.Conv2d, x: Value) -> Step:
     height = layer.padding
     width = int(found.pop("padding_width", height))
     around = pad(x, (width, width, height, height), module.padding_mode)
-    assert isinstance(around, Step)
     bare = replace(layer, padding=0, options=tuple(found.items()))
     return Step(bare, (around,))
 
@@ -201,7 +199,8 @@ def _linear(module: nn.Linear, x: Value) -> Step:
 
 def _frozen(module: Frozen, x: Value) -> Step:
     """A part that was read before."""
-    need(x.is_map or x.sizes[1:] == x.shape, "a map or a vector", x)
+    lies = x.is_map or (x.sizes[1:] == x.shape and not x.channels_last)
+    need(lies, "a map or a vector", x)
     weights = ((name, Weight("", value)) for name, value in module.state_dict().items())
     layer = Layer("frozen", options=(("program", program_of(module)),))
     return Step(layer, (x,), flat=False, weights=tuple(weights))
@@ -282,8 +281,6 @@ FUNCTIONS: dict[object, Handler] = {
         "leaky_relu", x, (lower + upper) / 2
     ),
     F.glu: gated_half,
-    F.softmax: partial(softmax, LOGS[F.softmax]),
-    F.log_softmax: partial(softmax, LOGS[F.log_softmax]),
     F.dropout: dropout_called,
     F.dropout2d: dropout_called,
     F.alpha_dropout: dropout,

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from archpress.architecture.kinds import KINDS
 from archpress.architecture.layers import OPTIONS, Layer
-from archpress.architecture.shape_rules import RuleError
+from archpress.architecture.shape_rules import RuleError, format_shape
 from archpress.reading.operations_scales import scaled, shifted
 from archpress.reading.pointwise import (
     added_to,
@@ -47,9 +46,7 @@ def activation_module(kind: str, module: nn.Module, x: Value) -> object:
     return activation(kind, x, **{name: getattr(module, name) for name in KINDS[kind].options})
 
 
-def between(
-    x: Read, min: float | None = None, max: float | None = None, *, inplace: bool = False
-) -> object:
+def between(x: Read, min: float | None = None, max: float | None = None) -> object:
     """Cut off below and above."""
     return pointwise("clamp", torch.clamp, x, min, max)
 
@@ -143,6 +140,9 @@ def _check_forms(kind: str, values: Sequence[object]) -> None:
 
 
 def _joined(kind: str, values: Sequence[Any]) -> Step:
+    vectors = _as_vectors(values)
+    if vectors is not None:
+        return Step(Layer(kind), vectors, flat=False)
     _check_forms(kind, values)
     if kind != "concat":
         return Step(Layer(kind), tuple(values))
@@ -151,6 +151,20 @@ def _joined(kind: str, values: Sequence[Any]) -> Step:
     apart = bases[0].flat and len({value.shape[1:] for value in bases}) > 1
     reads = tuple(Step(Layer("flatten"), (value,)) if apart else value for value in values)
     return Step(Layer(kind), reads, flat=False if apart else None)
+
+
+def _as_vectors(values: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Vectors, of which some are maps that were flattened, all as vectors; None: they need not."""
+    bases = [value.x if isinstance(value, Pointwise) else value for value in values]
+    for one in bases:
+        if not isinstance(one, Value) or len(one.sizes) != 2 or one.channels_last:
+            return None
+    if len({len(one.shape) for one in bases}) == 1:
+        return None
+    return tuple(
+        Step(Layer("flatten"), (value,), flat=False) if base.flat else value
+        for value, base in zip(values, bases, strict=True)
+    )
 
 
 def add(x: object, other: object, *, alpha: object = 1) -> object:
@@ -261,8 +275,9 @@ def _with_zeros(tensors: Sequence[Any], base: Value) -> Step:
             continue
         channels = one.shape[0] if isinstance(one, Pointwise) else one.shape[1]
         sides = one.shape[2:] if isinstance(one, Weight) else one.shape[1:]
-        if tuple(sides) != base.shape[1:] and not base.flat:
-            raise RuleError(f"joins zeros of {'x'.join(map(str, sides))}: height and width differ")
+        is_pixels = base.flat and base.sizes[1] != base.shape[0]
+        if is_pixels or (tuple(sides) != base.shape[1:] and not base.flat):
+            raise RuleError(f"joins zeros of {format_shape(sides)}: height and width differ")
         if parts:
             value, first, after = parts[-1]
             parts[-1] = (value, first, after + channels)
@@ -292,4 +307,3 @@ ELEMENTWISE: frozenset[Callable[..., object]] = frozenset(
         *(hardtanh, largest, multiply, negative, power, prelu, smallest, subtract),
     }
 )
-LOGS = {F.log_softmax: "log_softmax", F.softmax: "softmax"}

@@ -152,6 +152,8 @@ def _hard_sigmoid(attributes: Attributes, x: Value | Pointwise) -> object:
 
 
 def _clip(attributes: Attributes, x: object, low: object = None, high: object = None) -> object:
+    if isinstance(low, Value | Pointwise) or isinstance(high, Value | Pointwise):
+        raise RuleError("is cut off at a tensor: use numbers, or Max and Min")
     bounds = [
         one.value.item() if isinstance(one, Weight) else attributes.get(name)
         for name, one in (("min", low), ("max", high))
@@ -181,7 +183,7 @@ def _local_norm(attributes: Attributes, x: Value) -> Step:
 
 def _softmax(kind: str, attributes: Attributes, x: Value, *, opset: int) -> Step:
     axis = attributes.get("axis", -1 if opset >= 13 else 1)
-    if opset < 13 and axis % len(x.sizes) == 1 and x.shape[1:] != (1, 1):
+    if opset < 13 and axis % len(x.sizes) == 1 and math.prod(x.sizes[2:]) != 1:
         raise RuleError("is over all values of a map: take it over the channels")
     return softmax(kind, x, axis)
 
@@ -309,6 +311,8 @@ ELEMENTWISE_ONNX = {
     *("Mish", "Softplus", "Softsign", "Selu", "Celu", "Shrink", "PRelu", "Max", "Min"),
     *("ReduceMean", "ReduceSum", "ReduceMax"),
 }
+# What norms each value of a flattened map by itself.
+OF_VECTORS_ONNX = {"BatchNormalization", "LayerNormalization", "PRelu", "Softmax", "LogSoftmax"}
 NEEDS_BATCH = {"Reshape", "Gather"}
 NEEDS_OPSET = {"Resize", "Upsample", "Softmax", "LogSoftmax"}
 READS_RESHAPED = {"InstanceNormalization", "Gather", "Unsqueeze", "ReduceMean", "ReduceMax"}

@@ -23,6 +23,7 @@ from archpress.reading.traced_values import (
 )
 
 _MODES = {"constant": "zeros"}
+ENDLESS = 2**31 - 1  # what exporters write for the end of a slice that has none, at least
 
 
 # --- channels ------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def take(
     axis = dim % len(form.sizes)
     length = form.sizes[axis]
     if not isinstance(length, int):  # the batch
-        if start or step != 1:
+        if start or step != 1 or (isinstance(end, int) and end < ENDLESS):
             raise RuleError("takes some of the images: work on all of them")
         return x
     begin, last, step = slice(start, end, step).indices(length)
@@ -192,17 +193,19 @@ def _sliced(x: Step, begin: int, end: int) -> Step:
 def _thinned(x: Value | Step, strides: tuple[int, int]) -> Step:
     """Every so many rows or columns, as a pool of one pixel; of both at once where they follow."""
     before = x.made if isinstance(x, Value) else x
-    if before is not None and before.layer == windowed("max_pool", 1, (before.layer.stride, 1), 0):
-        return Step(windowed("max_pool", 1, (before.layer.stride, strides[1]), 0), before.reads)
+    if before is not None and strides[0] == 1:
+        rows = before.layer.stride
+        if before.layer == windowed("max_pool", 1, (rows, 1), 0):
+            return Step(windowed("max_pool", 1, (rows, strides[1]), 0), before.reads)
     return Step(windowed("max_pool", 1, strides, 0), (x,))
 
 
 def select(x: Value | Reshaped, dim: int, index: int) -> object:
     """One of an axis that has no more, which goes."""
-    if not isinstance(x, Value) or dim % len(x.sizes) == 0:
+    if isinstance(x, Value) and len(x.sizes) == 2 and (dim, index) == (2, 0):
+        return x  # the first of two calls has done it
+    if not isinstance(x, Value) or dim % len(x.sizes) == 0 or len(x.sizes) == 2:
         raise RuleError(f"takes one along dim={dim}: work on all images, and on whole tensors")
-    if len(x.sizes) == 2 and index == 0:  # the first of two calls has done it
-        return squeeze(x)
     if x.is_map and dim % 4 == 1:
         return one_channel(x, index)
     need(x.sizes[dim % len(x.sizes)] == 1, "one alone", x)
@@ -219,7 +222,8 @@ def pad(
     sides = [int(one) for one in pad]
     if mode == "constant" and value:
         raise RuleError(f"pads with {value}: pad with 0")
-    need(x.is_map or len(x.sizes) == 2, "a map of B x C x H x W", x)
+    is_vector = len(x.sizes) == 2 and x.sizes[1] == x.shape[0]
+    need(x.is_map or is_vector, "a map of B x C x H x W, or a vector", x)
     if not x.is_map:
         sides = [0, 0, 0, 0, *sides]
     sides += [0] * (6 - len(sides))

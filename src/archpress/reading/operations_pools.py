@@ -1,5 +1,6 @@
 """Pools, means, sums and maxima. See `operations`."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -160,7 +161,10 @@ def mean(x: Read | Reshaped | Stack, dim: Any = None, keepdim: bool = False) -> 
 
 def _averaged(x: Read | Reshaped, dim: Any, keepdim: bool) -> Step | Pointwise | Reshaped:  # noqa: ANN401
     if isinstance(x, Reshaped):
-        if not isinstance(x.x, Value) or len(x.sizes) != 3 or _axes(x, dim) != [2]:
+        channels, *sides = x.x.shape
+        is_alone = channels == 1 and list(x.sizes[1:]) == sides  # `B x H x W`
+        is_each = len(x.sizes) == 3 and x.sizes[1] == channels and not is_alone
+        if not isinstance(x.x, Value) or not is_each or _axes(x, dim) != [2]:
             raise RuleError(f"is over dim={dim!r} of a map that is reshaped: take it over pixels")
         return Step(Layer("global_average_pool"), (x.x,), flat=True)
     base = x.x if isinstance(x, Pointwise) else x
@@ -188,8 +192,10 @@ def add_up(x: Read | Reshaped | Stack, dim: Any = None, keepdim: bool = False) -
     if isinstance(x, Stack):
         return total(x, dim)
     found = _averaged(x, dim, keepdim)
-    base = x.x if not isinstance(x, Value) else x
-    base = base.x if isinstance(base, Pointwise) else base
+    if isinstance(x, Reshaped):
+        assert isinstance(found, Step)
+        return times(found, float(x.sizes[2]))
+    base = x.x if isinstance(x, Pointwise) else x
     if isinstance(found, Reshaped):
         raise RuleError(f"is over dim={dim!r}: take it over height and width, (2, 3), at once")
     if isinstance(found, Pointwise):
@@ -243,7 +249,8 @@ def most(x: Read | Reshaped | Stack, dim: Any = None, keepdim: bool = False) -> 
     if isinstance(x, Stack):
         raise RuleError("is over tensors that are stacked: take torch.maximum of each two")
     if isinstance(x, Reshaped):
-        if not isinstance(x.x, Value) or len(x.sizes) != 3 or _axes(x, dim) != [2]:
+        pixels = (x.x.shape[0], math.prod(x.x.shape[1:]))
+        if not isinstance(x.x, Value) or x.sizes[1:] != pixels or _axes(x, dim) != [2]:
             raise RuleError(f"is over dim={dim!r} of a map that is reshaped: take it over pixels")
         pooled = adaptive_pool("max_pool", x.x, 1)
         return Step(pooled.layer, pooled.reads, flat=True) if isinstance(pooled, Step) else pooled

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.layers import Layer
-from archpress.architecture.shape_rules import RuleError
+from archpress.architecture.shape_rules import RuleError, format_shape
 from archpress.reading.operations_weights import holder, weighted
 from archpress.reading.pointwise import pointwise
 from archpress.reading.traced_values import Pointwise, Step, Value, Weight, options
@@ -30,7 +30,7 @@ def channel_weights(x: Value, weight: Weight) -> Weight:
     is_whole = not x.groups and not (x.flat and len(x.shape) == 3 and x.shape[1:] != (1, 1))
     if not is_whole or aligned != wanted:
         raise RuleError(
-            f"joins a tensor with weights of {'x'.join(map(str, shape))}: one a channel of a map"
+            f"joins a tensor with weights of {format_shape(shape)}: one a channel of a map"
         )
     return replace(weight, value=weight.value.reshape(channels))
 

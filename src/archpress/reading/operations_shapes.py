@@ -31,11 +31,11 @@ def permute(x: Value, *axes: Any) -> Value:  # noqa: ANN401 an integer each, or 
     order = list(axes[0]) if axes and isinstance(axes[0], tuple | list) else list(axes)
     order = [axis % len(x.sizes) for axis in order]
     if order == [0, 2, 3, 1] and x.is_map:
-        return replace(x, channels_last=True)
+        return replace(x, channels_last=True, made=None)
     if order == [0, 3, 1, 2] and x.channels_last:
-        return replace(x, channels_last=False)
+        return replace(x, channels_last=False, made=None)
     if order == [0, 2, 1, 3, 4] and x.groups:
-        return replace(x, shuffled=not x.shuffled)
+        return replace(x, shuffled=not x.shuffled, made=None)
     if order == [0, 2, 1] and x.row:
         return _as_vector(x)
     if order == [1, 0] and len(x.sizes) == 2:  # what was squeezed is a vector by now
@@ -68,10 +68,12 @@ def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> object:
     """All but the batch; or the groups of a shuffle, side by side again."""
     is_whole = start_dim == 1 and end_dim % len(x.sizes) == len(x.sizes) - 1
     if x.channels_last and is_whole:
-        return replace(x, flat=True)
+        return replace(x, flat=True, made=None)
     _not_turned(x)
     if x.groups and (start_dim, end_dim) == (1, 2):
         return whole_again(x)
+    if x.shuffled:
+        raise RuleError("flattens groups that are shuffled: put them side by side before")
     if x.is_map and start_dim == 2 and end_dim % 4 == 3:
         return Reshaped(x, (BATCH, x.shape[0], math.prod(x.shape[1:])))
     if not is_whole:
@@ -87,7 +89,7 @@ def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH e
     features = math.prod(x.shape)
     whole = _filled_in(wanted, features)
     if x.channels_last and whole == [features]:
-        return replace(x, flat=True)
+        return replace(x, flat=True, made=None)
     _not_turned(x)
     if x.groups and whole == list(x.shape):
         return whole_again(x)
@@ -96,14 +98,14 @@ def view(x: Value, *sizes: Any) -> object:  # noqa: ANN401 an integer or BATCH e
             return x
         if whole == [features]:
             return Value(x.index, x.shape, flat=True)
-        if whole == [features, 1, 1]:
+        if whole == [features, 1, 1] and features == x.shape[0]:
             return Value(x.index, x.shape, pixel=len(x.shape) == 1)
         if whole == [1, features] and features == x.shape[0]:
             return _as_row(x)
         if x.is_map and whole == [x.shape[0], features // x.shape[0]]:
             return Reshaped(x, (BATCH, *whole))
         if x.is_map and whole[2:] == list(x.shape[1:]) and whole[0] * whole[1] == x.shape[0]:
-            return replace(x, groups=whole[0])
+            return replace(x, groups=whole[0], made=None)
     raise RuleError(
         f"gives the shape {wanted}: only flattening to (x.size(0), -1), one pixel of a vector, and "
         "groups of channels that are shuffled have a meaning"
@@ -122,8 +124,9 @@ def unsqueeze(x: Value | Reshaped, dim: int) -> object:
         return _as_row(x)
     if x.row and dim % 4 == 3:  # after a turn that was taken for none
         return Value(x.index, x.shape, pixel=len(x.shape) == 1)
-    need(len(x.sizes) == 2 and dim % 3 == 2, "a vector, at its end", x)
-    return replace(x, flat=False, pixel=len(x.shape) == 1)
+    is_vector = len(x.sizes) == 2 and x.sizes[1] == x.shape[0]
+    need(is_vector and dim % 3 == 2, "a vector, one value a channel, at its end", x)
+    return replace(x, flat=False, pixel=len(x.shape) == 1, made=None)
 
 
 def expand(x: object, *sizes: Any) -> object:  # noqa: ANN401 an integer each, or one tuple
@@ -155,7 +158,7 @@ def squeeze(x: Value, *dims: Any) -> Value:  # noqa: ANN401 an integer each, or 
     places = {dim % 4 for dim in wanted} if wanted else {2, 3}
     need(one_pixel and places <= {2, 3}, "a map of one pixel, B x C x 1 x 1,", x)
     if x.pixel:
-        return replace(x, pixel=False)
+        return replace(x, pixel=False, made=None)
     return Value(x.index, x.shape, flat=True)
 
 
@@ -175,7 +178,7 @@ def _filled_in(sizes: list[Any], total: int) -> list[int]:
 
 def whole_again(x: Value) -> object:
     """Groups of channels side by side again: shuffled, or as they were."""
-    together = replace(x, groups=0, shuffled=False)
+    together = replace(x, groups=0, shuffled=False, made=None)
     if not x.shuffled:
         return together
     return Step(Layer("channel_shuffle", options=options(groups=x.groups)), (together,))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from archpress.architecture.layers import SIDES, Layer
-from archpress.architecture.shape_rules import RuleError
+from archpress.architecture.shape_rules import RuleError, format_shape
 from archpress.reading.traced_values import (
     BATCH,
     Pointwise,
@@ -280,7 +280,7 @@ def layer_norm_layer(x: Value, shape: Sequence[int], eps: float, *, affine: bool
     is_over_channels = x.sizes[-1:] == channels and x.shape[0] == channels[0]
     if not is_over_channels or (x.is_map and len(x.shape) == 3):
         raise RuleError(
-            f"is over {'x'.join(map(str, channels))} values: norm the channels of each pixel, "
+            f"is over {format_shape(channels)} values: norm the channels of each pixel, "
             "turned to B x H x W x C, or of a vector"
         )
     return Layer("layer_norm", options=options(eps=float(eps), affine=affine))

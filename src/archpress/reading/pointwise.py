@@ -4,6 +4,7 @@ A function of one tensor that is an activation, or a layer norm, is that layer. 
 they are until something else reads them: then each operation becomes a layer of its own.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -47,10 +48,12 @@ def pointwise(name: str, function: Callable[..., Tensor], *arguments: Any) -> ob
     result = Pointwise(base, composed, name, arguments, one_channel=one_channel)
     if any(one.over_channels for one in functions):
         return _over_channels(result)
-    values = composed(_grid())
-    if _is_close(values, _grid()):
+    bends = tuple(sorted({number for number in _numbers(result) if 100 < abs(number) < math.inf}))
+    grid = _grid(bends)
+    values = composed(grid)
+    if _is_close(values, grid):
         return base
-    for layer, expected in _activations():
+    for layer, expected in _activations(bends):
         if _is_close(values, expected):
             return Step(layer, (base,))
     return result
@@ -273,18 +276,24 @@ def _numbers(function: Pointwise) -> list[float]:
 
 
 @cache
-def _grid() -> Tensor:
-    """Near 0, where activations bend, and far away, where they are straight."""
+def _grid(bends: tuple[float, ...] = ()) -> Tensor:
+    """Near 0, where activations bend, and far away, where they are straight.
+
+    Args:
+        bends: where else a function may bend; looked at beyond them too.
+    """
     near = torch.linspace(-9, 9, 73, dtype=torch.float64)
-    return torch.cat([near, torch.tensor([-1000.0, -30.0, 30.0, 1000.0], dtype=torch.float64)])
+    far = [-1000.0, -30.0, 30.0, 1000.0, *(2 * sign * at for at in bends for sign in (-1, 1))]
+    return torch.cat([near, torch.tensor(far, dtype=torch.float64)])
 
 
 @cache
-def _activations() -> tuple[tuple[Layer, Tensor], ...]:
+def _activations(bends: tuple[float, ...]) -> tuple[tuple[Layer, Tensor], ...]:
     usual = [Layer(kind) for kind in ACTIVATIONS]
     layers = [*usual, Layer("gelu", options=(("approximate", "tanh"),))]
+    grid = _grid(bends)
     return tuple(
-        (layer, activation_function(layer.kind, dict(layer.options))(_grid())) for layer in layers
+        (layer, activation_function(layer.kind, dict(layer.options))(grid)) for layer in layers
     )
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from archpress.reading.traced import evaluation_copy
+from archpress.reading.traced import evaluating, evaluation_copy
 
 _LEAST = 0.02  # largest value below which a weight hides what it multiplies
 
@@ -19,7 +19,8 @@ def awakened(module: nn.Module) -> nn.Module | None:
     names = [name for name, weight in module.named_parameters() if _is_silent(name, weight)]
     if not names:
         return None
-    copied = evaluation_copy(module)
+    with evaluating(module):
+        copied = evaluation_copy(module)
     if copied is module:
         return None
     weights, rng = dict(copied.named_parameters()), torch.Generator().manual_seed(0)

@@ -14,6 +14,7 @@ from archpress.architecture.network import (
     module_call,
     module_of,
 )
+from archpress.architecture.shape_rules import format_shape
 from archpress.architecture.zoo import ZOO, InputShape, named, unknown_net
 from archpress.errors import ArchitectureError
 from archpress.paths import typed_path
@@ -257,4 +258,4 @@ def _outputs_of_file(net: OnnxNet) -> Callable[[Tensor], Tensor]:
 
 
 def _text(shape: InputShape | None) -> str:
-    return "x".join(map(str, shape or ()))
+    return format_shape(shape or ())

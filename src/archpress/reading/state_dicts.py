@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from archpress.architecture.architecture import Architecture
 from archpress.architecture.blocks import as_built, as_written
 from archpress.architecture.network import Network, build
+from archpress.architecture.shape_rules import format_shape
 from archpress.errors import ArchitectureError, told
 from archpress.paths import typed_path
 
@@ -192,4 +193,4 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _shape(value: Tensor) -> str:
-    return "x".join(map(str, value.shape)) or "a single value"
+    return format_shape(value.shape) or "a single value"

@@ -1,9 +1,11 @@
 """What a network is read into: layers one by one, their names and weights. See `tracing`."""
 
 import copy
+import hashlib
+import math
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,7 +15,7 @@ from archpress.architecture.architecture import Architecture
 from archpress.architecture.kinds import output_shape
 from archpress.architecture.layers import Layer
 from archpress.architecture.network import build, layer_names
-from archpress.architecture.shape_rules import RuleError
+from archpress.architecture.shape_rules import RuleError, format_shape
 from archpress.errors import ArchitectureError, told
 from archpress.reading.pointwise import as_step
 from archpress.reading.traced_values import Pointwise, Reshaped, Step, Value, Weight
@@ -117,6 +119,24 @@ class Layers:
                 return tuple(found) if isinstance(value, tuple) else found
         return value
 
+    def as_vectors(self, value: object, name: str) -> object:
+        """The same with maps that are flattened as vectors, of which each value is a channel.
+
+        Raises:
+            RuleError: one was turned before it was flattened.
+        """
+        match value:
+            case Value(flat=True) if math.prod(value.shape) != value.shape[0]:
+                if value.channels_last:
+                    raise RuleError(
+                        "reads a map that was turned to B x H x W x C and flattened: only a linear "
+                        "layer reads that, so turn it back before"
+                    )
+                return self.taken(Step(Layer("flatten"), (value,), flat=False), name)
+            case tuple():
+                return tuple(self.as_vectors(one, name) for one in value)
+        return value
+
     def _given_by(self, function: Pointwise, name: str) -> Value:
         if id(function) not in self._given:
             value = self._read(as_step(function), name)
@@ -198,37 +218,45 @@ def checked_output(value: object) -> Value:
     return value
 
 
-def check_not_shared(traced: Traced, what: str, least_axes: int = 0) -> None:
+def check_not_shared(
+    traced: Traced, what: str, least_axes: int = 0, called: Iterable[str] = ()
+) -> None:
     """Refuse weights that two layers read; a network has them for each.
 
     Args:
         traced: with the weights that were given.
         what: a layer was read from, as error messages call it.
         least_axes: weights of fewer may be shared.
+        called: names of weights that modules have which forward calls.
 
     Raises:
         NotReadError: two layers read the same; has the name of the second.
     """
-    seen = set()
+    seen: set[tuple[str, bytes | None]] = {(name, None) for name in called}
     layers = traced.architecture.layers
     for layer, name, weights in zip(layers, traced.names, traced.weights, strict=True):
         for key, weight in weights:
             is_parameter = layer.kind in _PARAMETERS
             is_whole = layer.kind == "frozen" and weight.learned
-            holder = (weight.path, 0 if is_parameter else weight.value.data_ptr())
+            holder = (weight.path, None if is_parameter else _values(weight))
             if (
                 not (is_parameter or is_whole or (key == "weight" and layer.kind != "frozen"))
                 or not weight.path
                 or len(weight.shape) < least_axes
             ):
                 continue
-            if holder in seen:
+            if holder in seen or (weight.path, None) in seen:
                 where = weight.path.rpartition(".")[0]
                 if is_parameter:
                     text = f"the weights {weight.path} are read twice: give each place its own"
                     raise NotReadError(text, where)
                 raise NotReadError(f"{what} {name} {SHARED}", where)
             seen.add(holder)
+
+
+def _values(weight: Weight) -> bytes:
+    """By which weights are known again that were worked out anew."""
+    return hashlib.sha256(weight.value.detach().cpu().contiguous().numpy().tobytes()).digest()
 
 
 def weights_of(module: nn.Module | None, traced: Traced) -> dict[str, Tensor]:
@@ -285,19 +313,28 @@ def outputs_of(module: nn.Module) -> Callable[[Tensor], Tensor]:
 
     def outputs(images: Tensor) -> Tensor:
         try:
-            with torch.no_grad(), redirect_stdout(sys.stderr):  # forward may print
-                return _only_tensor(evaluation_copy(module)(images.clone())).flatten(1)
+            with torch.no_grad(), evaluating(module):
+                return as_rows(evaluation_copy(module)(images.clone()))
         except Exception as error:  # forward is the caller's code and may raise anything
             raise ArchitectureError(
                 f"the forward of {type(module).__name__} fails for images of "
-                f"{'x'.join(map(str, images.shape[1:]))} ({told(error)})"
+                f"{format_shape(images.shape[1:])} ({told(error)})"
             ) from None
 
     return outputs
 
 
+def as_rows(output: object) -> Tensor:
+    """What a network gives, `B x K`; also where it stands alone in a list or a dict.
+
+    Raises:
+        TypeError: it is not one tensor.
+    """
+    found = _only_tensor(output)
+    return found.reshape(len(found), -1)
+
+
 def _only_tensor(value: object) -> Tensor:
-    """A tensor, also where it stands alone in a list or a dict."""
     match value:
         case [one]:
             return _only_tensor(one)
@@ -308,11 +345,24 @@ def _only_tensor(value: object) -> Tensor:
     raise TypeError(f"it returns a {type(value).__name__}, not one tensor")
 
 
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """What differs in training, such as a path that is dropped, is no layer."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with redirect_stdout(sys.stderr):  # forward may print
+            yield
+    finally:
+        for part, was_training in training.items():
+            part.training = was_training
+
+
 def evaluation_copy(module: nn.Module) -> nn.Module:
     """In float32, on the CPU; the module itself, in evaluation, where it cannot be copied."""
     try:
         return copy.deepcopy(module).cpu().float().eval()
-    except RuntimeError:  # weights that are worked out before each pass cannot be copied
+    except Exception:  # of weights that are worked out before each pass, of locks, of open files
         return module.eval()
 
 

@@ -66,9 +66,17 @@ class Value:
     def given(self, index: int, shape: Shape) -> "Value":
         """What a layer gives that leaves the form as it is."""
         is_map = len(shape) == 3
-        flat, last = self.flat and is_map, self.channels_last and is_map
-        pixel = self.pixel and not is_map
-        return Value(index, shape, flat, channels_last=last, pixel=pixel, row=self.row)
+        groups = self.groups if shape == self.shape else 0
+        return Value(
+            index,
+            shape,
+            self.flat and is_map,
+            channels_last=self.channels_last and is_map,
+            groups=groups,
+            shuffled=self.shuffled and groups > 0,
+            pixel=self.pixel and not is_map,
+            row=self.row,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +194,7 @@ def side(option: str, value: object) -> int:
     """One integer from an integer or a square pair."""
     extents = list(value) if isinstance(value, tuple | list) else [value]
     if not extents or type(extents[0]) is not int or any(e != extents[0] for e in extents):
-        raise RuleError(f"has {option}={value!r}: windows must be square, so give one integer")
+        raise RuleError(f"has {option}={value!r}: give one integer for both sides")
     return extents[0]
 
 

@@ -5,9 +5,8 @@ in the tables of `operations` and `operations_aten`; `graphs` walks over the gra
 what has no layer, the smallest part around it stays as it is, see `frozen_parts`.
 """
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +18,7 @@ from archpress.errors import ArchitectureError, told
 from archpress.reading.exported import read_exported
 from archpress.reading.frozen_parts import followed, trace_in_parts
 from archpress.reading.graphs import read_graph
-from archpress.reading.traced import Traced, outputs_of, weights_of
+from archpress.reading.traced import Traced, evaluating, outputs_of, weights_of
 
 __all__ = [
     "Agreement",
@@ -59,7 +58,7 @@ def trace(module: nn.Module, input_shape: tuple[int, int, int]) -> Traced:
             f"{type(module).__name__} is TorchScript, whose forward cannot be followed: name the "
             "module that it was made of, or save that with torch.export.save (.pt2)"
         )
-    with _evaluating(module):
+    with evaluating(module):
         _initialise(module, input_shape)
         try:
             graph = followed(module)
@@ -92,19 +91,6 @@ def _initialise(module: nn.Module, input_shape: tuple[int, int, int]) -> None:
             f"weights of {type(module).__name__} are on the device meta and have no values: build "
             "it on another"
         )
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """What differs in training, such as a path that is dropped, is no layer."""
-    training = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with redirect_stdout(sys.stderr):  # forward may print
-            yield
-    finally:
-        for part, was_training in training.items():
-            part.training = was_training
 
 
 def _otherwise(
@@ -179,4 +165,6 @@ def agreement(network: Network, module: Callable[[Tensor], Tensor]) -> Agreement
     rng = torch.Generator().manual_seed(0)
     images = torch.randn((2, *network.architecture.input_shape), generator=rng)
     expected, got = theirs(images), outputs_of(network)(images)
+    if got.shape != expected.shape:
+        return Agreement(math.inf, float(expected.abs().max()))
     return Agreement(float((got - expected).abs().max()), float(expected.abs().max()))

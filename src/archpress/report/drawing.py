@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archpress.report import wording
+from archpress.report.templates import templates
 from archpress.report.themes import THEMES, Theme
 
 if TYPE_CHECKING:
@@ -93,20 +94,15 @@ def render(template: str, room: str, drawings: Iterable[Drawing], **values: obje
         drawings: figures, for the template by name.
         values: for the template.
     """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    packages = dict.fromkeys((room, "archpress.report"))
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(
-        drawings={one.name: one for one in drawings},
-        wording=wording,
-        plotlyjs=get_plotlyjs(),
-        **values,
+    return (
+        templates(room)
+        .get_template(template)
+        .render(
+            drawings={one.name: one for one in drawings},
+            wording=wording,
+            plotlyjs=get_plotlyjs(),
+            **values,
+        )
     )

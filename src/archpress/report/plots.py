@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archpress.compression import Result
+from archpress.paths import typed_path
 from archpress.report.page import read_content, sketches
 from archpress.report.themes import DARK, LIGHT
 
@@ -30,7 +31,7 @@ def run_figures(run: Path | str | Result, *, dark: bool = False) -> "dict[str, F
     Raises:
         StoreError: the run has no result yet, or its files cannot be read.
     """
-    content, explorer = read_content(run.folder if isinstance(run, Result) else Path(run))
+    content, explorer = read_content(run.folder if isinstance(run, Result) else typed_path(run))
     theme = DARK if dark else LIGHT
     made = {one.name: one.make(theme) for one in sketches(content, explorer)}
     for figure in made.values():

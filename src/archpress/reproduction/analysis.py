@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archpress.architecture import Architecture, Layer
 from archpress.architecture.vector import to_vectors, without_global_pools
-from archpress.compression.run_folder import alone_in, open_folder, trials_of
+from archpress.compression.run_folder import alone_in, open_folder, store_of
 from archpress.data import ImageData
 from archpress.embedding.paper import PaperEmbedding, PaperSettings
 from archpress.embedding.paper_coding import Types
@@ -187,7 +187,7 @@ def analyse(
                 time_limit=TIME_LIMIT,
             )
         )
-        trials = stack.enter_context(trials_of(folder, store, images.key))
+        trials = stack.enter_context(store_of(folder, store, images.key))
         lab = _Lab(chain, space, limits, settings, pool, trials, progress or Silent())
         samples, motifs, studies = lab.run()
     return Analysis(name, source.parameters, images.name, samples, motifs, studies, folder)

@@ -65,15 +65,15 @@ def markdown(analysis: Analysis) -> str:
 def motif_rows(analysis: Analysis) -> list[tuple[str, ...]]:
     """See `MOTIF_COLUMNS`."""
 
-    def share(value: float) -> str:
-        return "-" if math.isnan(value) else f"{100 * value:.1f} %"
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.1f} %"
 
     return [
         (
             name,
             f"{one.nets:,}",
             f"{one.steps:,}",
-            "-" if math.isnan(one.layers) else f"{one.layers:.1f}",
+            "-" if one.layers is None else f"{one.layers:.1f}",
             share(one.idle),
             share(one.norms_and_relus),
             share(one.norm_first),

@@ -1,6 +1,5 @@
 """What nets are made of: layers that do nothing, batch norm first; and the net of section 10."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -11,7 +10,7 @@ from archpress.architecture.zoo import conv_block
 
 @dataclass(frozen=True, slots=True)
 class Motifs:
-    """What decoded nets, or samples, are made of.
+    """What decoded nets, or samples, are made of; means of no nets are None.
 
     Attributes:
         nets: distinct valid ones.
@@ -24,10 +23,10 @@ class Motifs:
 
     nets: int
     steps: int
-    layers: float
-    idle: float
-    norms_and_relus: float
-    norm_first: float
+    layers: float | None
+    idle: float | None
+    norms_and_relus: float | None
+    norm_first: float | None
 
 
 def motifs_of(nets: Sequence[Architecture], steps: int) -> Motifs:
@@ -39,8 +38,8 @@ def motifs_of(nets: Sequence[Architecture], steps: int) -> Motifs:
     """
     unique = list(dict.fromkeys(nets))
 
-    def mean(value: Callable[[Architecture], float]) -> float:
-        return fmean(map(value, unique)) if unique else math.nan
+    def mean(value: Callable[[Architecture], float]) -> float | None:
+        return fmean(map(value, unique)) if unique else None
 
     return Motifs(
         len(unique),

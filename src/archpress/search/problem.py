@@ -11,7 +11,7 @@ from archpress.evaluation import Candidate, Trial
 from archpress.search.objective import Objective
 from archpress.space import Space
 
-MOST_STALE = 30  # batches in a row without anything new, after which a search has run dry
+RUN_DRY = 30  # batches in a row without anything new, after which a search has run dry
 
 
 def _nobody(text: str) -> None:
@@ -89,7 +89,7 @@ def run_arm(arm: Arm[D], problem: Problem[D], evaluate: Evaluate[D]) -> list[Tri
     try:
         wanted = next(asking)
         stale = 0
-        while stale < MOST_STALE:
+        while stale < RUN_DRY:
             new = {one.architecture.key: one for one in reversed(wanted)}
             new = {key: new[key] for key in reversed(new) if key not in trials}
             affordable = list(new.values())[: problem.budget - len(trials)]

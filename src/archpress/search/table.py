@@ -20,7 +20,6 @@ from archpress.search.objective import Objective
 from archpress.search.problem import Arm, Problem, run_arm
 from archpress.search.progress import Progress, Silent
 from archpress.space import Limits, Row, RowSpace
-from archpress.space.limits import ROUNDING
 
 CHOICE = re.compile(r"x(0|[1-9]\d*)")
 MOST_PARAMETERS = 1e15  # what numbers in a table hold exactly
@@ -202,7 +201,7 @@ def search_table(
     """
     limits = Limits(max_accuracy_loss=max_accuracy_loss)
     evaluator = table.evaluator
-    objective = Objective(limits, limits.least_accuracy(table.accuracies[source.key]) - ROUNDING)
+    objective = Objective(limits, limits.least_accuracy(table.accuracies[source.key]))
     space = RowSpace(table.rows, source)
     fine = [row for row in table.rows if objective.feasible(row, table.accuracies[row.key])]
     optimum = source.parameters / min(row.parameters for row in fine)

@@ -21,6 +21,7 @@ from archpress.evaluation import (
 )
 from archpress.evaluation.preparation import balanced_first
 from archpress.evaluation.training import outputs_for
+from archpress.paths import typed_path
 from archpress.run_files import WEIGHTS_FILE
 from archpress.shipping.agreement import largest_difference
 from archpress.shipping.int8 import to_int8
@@ -115,9 +116,9 @@ def ship(
         ArchitectureError: the files of the run do not fit together.
         DataError: the images are not such as the network reads.
     """
-    run = Path(run)
+    run = typed_path(run)
     trained = read_trained(run)
-    path = Path(out or run / FORMS.get(form, ""))
+    path = typed_path(out or run / FORMS.get(form, ""))
     _check(form, path, opset, data, threads)
     if data is not None:
         _check_images(trained, data)

@@ -229,9 +229,7 @@ def edit(
 
 
 MOST_EDITS = 6
-SMALLEST_SHARE = (
-    1 / 30
-)  # of the parameters allowed: small nets are cheap, and teach what size is worth
+SMALLEST_SHARE = 1 / 30  # of the parameters allowed: small nets are cheap and teach too
 
 
 def sample_neighbourhood(

@@ -190,7 +190,7 @@ class Kept:
         gone: set[int] = set()
         shortest = net
         for some in [*stretches, *([row] for row in free)]:
-            shorter = self._checked(_without(net, gone | set(some)))
+            shorter = self._checked(without(net, gone | set(some)))
             if shorter is not None:
                 shortest, gone = shorter, gone | set(some)
         return shortest
@@ -267,7 +267,7 @@ def _left_out(
 ) -> tuple[Architecture, tuple[int, ...]] | None:
     """A net without a row, simplified, with the rows that stay; None where that cannot be."""
     try:
-        shorter = Architecture(net.input_shape, tuple(_without(net, {row})))
+        shorter = Architecture(net.input_shape, tuple(without(net, {row})))
     except ArchitectureError:
         return None
     if shorter.parameters > net.parameters or shorter.macs > net.macs:
@@ -291,7 +291,7 @@ def _live(net: Architecture) -> Rows:
     return frozenset(live)
 
 
-def _without(net: Architecture, gone: set[int]) -> list[Layer]:
+def without(net: Architecture, gone: set[int]) -> list[Layer]:
     """The layers of a net but some; what read those reads what they read first."""
     stands: dict[int, int] = {-1: -1}
     layers: list[Layer] = []

@@ -44,6 +44,8 @@ class LatencyConditions:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         where = self.machine or self.device
+        if self.machine and self.device != "cpu":
+            where += f" ({self.device})"
         return f"{self.backend}, {where}, batch {self.batch}, {threads}"
 
 

@@ -18,7 +18,7 @@ COSTS = {  # limit -> (attribute of Architecture, how a person says it)
     "max_file_size": ("file_size", "bytes of weights.safetensors"),
 }
 COST_LIMITS = (*COSTS, "max_latency")  # the latter hangs on a device, not on the net alone
-ROUNDING = 1e-9  # an accuracy that is lower by the whole loss allowed still meets it
+ROUNDING = 1e-9  # of means and differences of accuracies: one that is just reached is reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,10 @@ class Limits:
         return self.min_accuracy is not None or self.max_accuracy_loss is not None
 
     def least_accuracy(self, source_accuracy: float) -> float:
-        """The accuracy that a result must reach; 0 without such a limit."""
+        """The accuracy that a result must reach, less `ROUNDING`; 0 without such a limit."""
+        return max(0.0, self._floor(source_accuracy) - ROUNDING)
+
+    def _floor(self, source_accuracy: float) -> float:
         floor = self.min_accuracy or 0.0
         if self.max_accuracy_loss is not None:
             floor = max(floor, source_accuracy - self.max_accuracy_loss)
@@ -121,7 +124,7 @@ class Limits:
         """
         if self.min_accuracy is None:
             return self
-        loss = max(0.0, source_accuracy - self.least_accuracy(source_accuracy))
+        loss = max(0.0, source_accuracy - self._floor(source_accuracy))
         return replace(self, min_accuracy=None, max_accuracy_loss=loss)
 
     def to_dict(self) -> dict[str, float | str]:

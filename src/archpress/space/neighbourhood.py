@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archpress.architecture import Architecture, Layer, simplify
+from archpress.architecture import ACTIVATIONS, Architecture, Layer, simplify
 from archpress.errors import SpaceError
 from archpress.space.edits import edit, sample_neighbourhood
+from archpress.space.kept import without
 from archpress.space.protocol import Dial
 from archpress.space.repair import repair
 from archpress.space.space import SearchSpace
 
 WIDTHS = 12  # settings of a width dial; each step down is a factor of the square root of 2
-NORMS_AND_ACTIVATIONS = ("batch_norm", "relu", "dropout")
+NORMS_AND_ACTIVATIONS = {"batch_norm", "dropout", *ACTIVATIONS}
 
 
 @dataclass(frozen=True)
@@ -22,35 +23,35 @@ class Neighbourhood:
 
     Attributes:
         source: need not be in the space.
-        choices: what nets may be made of, and the limits.
+        search_space: what nets may be made of, and the limits.
     """
 
     source: Architecture
-    choices: SearchSpace
+    search_space: SearchSpace
 
     def why_not(self, design: Architecture) -> str | None:
         """The first reason why a net is not in the space."""
-        return self.choices.why_not(design)
+        return self.search_space.why_not(design)
 
     def sample(self, rng: np.random.Generator) -> Iterator[Architecture]:
         """Endless nets, each a few edits from the source, of all sizes allowed."""
-        return map(simplify, sample_neighbourhood(self.source, self.choices, rng))
+        return map(simplify, sample_neighbourhood(self.source, self.search_space, rng))
 
     def edit(
         self, design: Architecture, rng: np.random.Generator, *, edits: int = 1
     ) -> Architecture:
         """A net some random edits away."""
-        return simplify(edit(design, self.choices, rng, edits=edits))
+        return simplify(edit(design, self.search_space, rng, edits=edits))
 
     def everything(self) -> None:
         """Far too many."""
 
     def dials(self) -> list[Dial]:
-        """A width and a kernel for each layer that chooses channels, and the kind of head.
+        """A width and a kernel for each layer that chooses channels, and whether maps are averaged.
 
         Width 0 leaves the layer out, with the norm and activation behind it.
         """
-        dials = [Dial("average", 0, 1)]
+        dials = [] if self._has_average() else [Dial("average", 0, 1)]
         for index in self._choosers():
             dials.append(Dial(f"width{index}", 0, WIDTHS))
             if self.source.layers[index].kernel:
@@ -59,27 +60,37 @@ class Neighbourhood:
 
     def turn(self, values: Mapping[str, int]) -> Architecture:
         """The source with these widths, kernels and head, repaired into the space."""
-        layers: list[Layer] = []
+        gone: set[int] = set()
         dropping = False
         choosers = self._choosers()
         for index, layer in enumerate(self.source.layers[:-1]):
             if index in choosers:
                 dropping = values[f"width{index}"] == 0
-                layer = self._turned(layer, index, values)
             elif layer.kind not in NORMS_AND_ACTIVATIONS:
                 dropping = False
-            if not dropping:
-                layers.append(layer)
-        if values["average"] and not any(one.kind == "global_average_pool" for one in layers):
-            layers.append(Layer("global_average_pool"))
-        return simplify(repair([*layers, self.source.layers[-1]], self.choices).architecture)
+            if dropping:
+                gone.add(index)
+        rows = [index for index in range(len(self.source.layers)) if index not in gone]
+        *body, head = (
+            self._turned(layer, index, values) if index in choosers else layer
+            for index, layer in zip(rows, without(self.source, gone), strict=True)
+        )
+        if values.get("average") and not self._has_average():
+            body.append(Layer("global_average_pool", inputs=head.inputs))
+            head = replace(head, inputs=(1,))
+        return simplify(repair([*body, head], self.search_space).architecture)
+
+    def _has_average(self) -> bool:
+        return any(layer.kind == "global_average_pool" for layer in self.source.layers)
 
     def _choosers(self) -> list[int]:
         body = self.source.layers[:-1]
         return [index for index, layer in enumerate(body) if layer.channels]
 
     def _kernels(self) -> Sequence[int]:
-        return [kernel for kernel in self.choices.kernels if kernel % 2] or self.choices.kernels
+        return [
+            kernel for kernel in self.search_space.kernels if kernel % 2
+        ] or self.search_space.kernels
 
     def _turned(self, layer: Layer, index: int, values: Mapping[str, int]) -> Layer:
         width = max(1, round(layer.channels * 2 ** ((values[f"width{index}"] - WIDTHS) / 2)))

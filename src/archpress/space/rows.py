@@ -11,7 +11,7 @@ from archpress.errors import SpaceError
 from archpress.space.limits import Limits
 from archpress.space.protocol import Dial
 
-SMALLEST_SHARE = 1 / 2  # of the range of log parameters between the smallest row and the largest
+SIZE_RANGE = 1 / 2  # of the range of log parameters between the smallest row and the largest
 NEAREST_OF = 64  # rows that are drawn, of which a sample is the one of the size wanted
 
 
@@ -99,7 +99,7 @@ class RowSpace:
     def sample(self, rng: np.random.Generator) -> Iterator[Row]:
         """Endless rows: sizes log-uniform over the larger half, the row at random near the size."""
         sizes = self._log_parameters
-        low = sizes[-1] - SMALLEST_SHARE * (sizes[-1] - sizes[0])
+        low = sizes[-1] - SIZE_RANGE * (sizes[-1] - sizes[0])
         while True:
             drawn = rng.integers(len(sizes), size=NEAREST_OF)
             wanted = rng.uniform(low, sizes[-1])

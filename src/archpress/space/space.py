@@ -8,6 +8,7 @@ from archpress.architecture import KINDS, Architecture, Layer
 from archpress.architecture.architecture import chain
 from archpress.architecture.kinds import NOT_SEARCHED, PAPER_KINDS
 from archpress.architecture.layers import Joining
+from archpress.architecture.shape_rules import format_shape
 from archpress.errors import SpaceError
 from archpress.space.form import Form
 from archpress.space.kept import Kept, kept_of
@@ -22,7 +23,7 @@ class SearchSpace:
     Attributes:
         input_shape: `(C, H, W)`.
         classes: outputs of the last, linear layer.
-        kinds: names in `archpress.KINDS`.
+        kinds: names in `archpress.architecture.KINDS`.
         kernels, strides, paddings: choices of windows, in pixels, rising.
         least_channels, most_channels: range of the channels that a layer may choose.
         most_layers: length of the longest architecture.
@@ -83,7 +84,7 @@ class SearchSpace:
     def _require_a_net(self) -> None:
         """Refuse limits that not even the smallest nets keep, naming the nearest miss."""
         nets = [net for net in self.smallest_nets() if self.out_of_form(net) is None]
-        size = "x".join(map(str, self.input_shape))
+        size = format_shape(self.input_shape)
         if not nets and self.kept is not None:
             raise SpaceError(f"no net with the layers that stay has {self.form_text} elsewhere")
         if not nets:

@@ -99,8 +99,15 @@ class MlflowSink:
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
     def _settings(self, settings: Mapping[str, str]) -> None:
+        """As parameters, which MLflow never changes; what a run has otherwise by now, as tags."""
         from mlflow.entities import Param
 
-        told = [Param(name, value[:LONGEST]) for name, value in settings.items()]
+        known = self._client.get_run(self._run_id).data.params
+        told = [
+            Param(name, value[:LONGEST]) for name, value in settings.items() if name not in known
+        ]
+        for name, value in settings.items():
+            if known.get(name, value[:LONGEST]) != value[:LONGEST]:
+                self._client.set_tag(self._run_id, name, value[:LONGEST])
         for start in range(0, len(told), PARAMETERS_AT_ONCE):
             self._client.log_batch(self._run_id, params=told[start : start + PARAMETERS_AT_ONCE])

@@ -11,6 +11,7 @@ from typing import Self
 from archpress.compression.run_folder import known_plan
 from archpress.errors import EvaluationError
 from archpress.evaluation import Trial
+from archpress.paths import typed_path
 from archpress.report.record import NetRecord, ResultRecord, read_result
 from archpress.search import Objective
 from archpress.tracking.courier import Courier, Parcel
@@ -46,7 +47,7 @@ class Tracking:
         *,
         warn: Callable[[str], None] | None = None,
     ) -> None:
-        self._run = Path(run)
+        self._run = typed_path(run)
         self._sinks = _sinks(list(dict.fromkeys(to)))
         self._warn = warn or _to_stderr
         self._couriers: list[Courier] = []

@@ -1,5 +1,6 @@
 """The files of the live page: text that does not change while it is watched."""
 
+from archpress.report.templates import templates
 from archpress.report.themes import THEMES
 
 
@@ -9,16 +10,7 @@ def page_files(name: str) -> dict[str, tuple[str, bytes]]:
     Args:
         name: of the run folder, for people.
     """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    packages = ("archpress.watching", "archpress.report")
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("archpress.watching")
     kinds = {
         "watch.html": "text/html",
         "watch.css": "text/css",
