@@ -171,6 +171,20 @@ def test_a_job_survives_one_death_of_its_worker_but_not_two_and_the_pool_goes_on
     assert len(set(killed)) == 2
 
 
+@pytest.mark.slow
+def test_jobs_that_end_at_once_are_all_done_though_a_worker_dies_among_them(data, brief):
+    wrong = Candidate(chain((3, 8, 8), Layer("linear", channels=4)))  # refused at once
+    seeds: list[int] = []
+    with ProcessPool(data, brief, workers=2, device="cpu") as pool:
+        for trial in pool.run([Job(wrong, brief, seed) for seed in range(200)]):
+            assert "the architecture reads images of 3x8x8" in trial.error
+            seeds.append(trial.seed)
+            if len(seeds) == 60:
+                busy = next(one for one in pool._live if one.following)
+                os.kill(busy.process.pid, signal.SIGKILL)
+    assert sorted(seeds) == list(range(200))
+
+
 SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN if {in_background} else signal.default_int_handler)

@@ -29,6 +29,7 @@ from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Trial
 from archpress.python_process import python_command, python_environment
 
+QUICK = 0.05  # seconds; who trains so fast has another job beside the one at work, not to wait
 ATTEMPTS = 2  # a worker may die by somebody else's fault; twice with one job is the job's
 WORKERS_A_GPU = 4  # small nets leave a GPU idle between kernels; more workers only cost memory
 
@@ -47,6 +48,8 @@ class _Worker:
     errors: IO[bytes]  # what the process wrote to its standard error
     ready: bool = False
     task: _Task | None = None
+    following: _Task | None = None  # was sent too
+    is_quick: bool = False  # its last trial was
 
     def stop(self) -> None:
         """End the process at once; it holds nothing that is worth a goodbye."""
@@ -151,10 +154,9 @@ class ProcessPool(Pool):
             self._live.append(self._start())
         for worker in self._live:
             if waiting and worker.ready and worker.task is None:
-                worker.task = waiting.popleft()
-                worker.task.started = time.monotonic()
-                with suppress(OSError):  # it died while idle; `_reports` finds its end of file
-                    worker.connection.send(worker.task.job)
+                worker.task = _sent(waiting.popleft(), worker)
+            if waiting and worker.is_quick and worker.task and worker.following is None:
+                worker.following = _sent(waiting.popleft(), worker)
 
     def _reports(self, waiting: deque[_Task]) -> list[Trial]:
         """Wait until something happens; the trials that ended by it."""
@@ -164,7 +166,7 @@ class ProcessPool(Pool):
             if worker.connection in spoke:
                 trial = self._message(worker, waiting)
             else:
-                trial = self._overdue(worker)
+                trial = self._overdue(worker, waiting)
             if trial is not None:
                 trials.append(trial)
         return trials
@@ -184,13 +186,17 @@ class ProcessPool(Pool):
         if not worker.ready:
             worker.ready = True
             return None
-        worker.task = None
         assert isinstance(message, Trial)
+        if worker.task is not None:
+            worker.is_quick = time.monotonic() - worker.task.started < QUICK
+        worker.task, worker.following = worker.following, None
+        if worker.task is not None:
+            worker.task.started = time.monotonic()
         return message
 
     def _death(self, worker: _Worker, waiting: deque[_Task]) -> Trial | None:
         task, epitaph = worker.task, worker.epitaph()
-        self._remove(worker)
+        self._remove(worker, waiting)
         if not worker.ready:
             raise EvaluationError(f"a worker process could not start: {epitaph}")
         if task is None:
@@ -201,14 +207,14 @@ class ProcessPool(Pool):
         error = f"WorkerDied: its process ended {task.attempt} times, last by {epitaph}"
         return task.job.failed(self.data.key, error, time.monotonic() - task.started)
 
-    def _overdue(self, worker: _Worker) -> Trial | None:
+    def _overdue(self, worker: _Worker, waiting: deque[_Task]) -> Trial | None:
         if self.time_limit is None or worker.task is None:
             return None
         seconds = time.monotonic() - worker.task.started
         if seconds < self.time_limit:
             return None
         job = worker.task.job
-        self._remove(worker)
+        self._remove(worker, waiting)
         error = f"TimeLimit: stopped after {seconds:.1f} of {self.time_limit:g} seconds"
         return job.failed(self.data.key, error, seconds)
 
@@ -245,9 +251,19 @@ class ProcessPool(Pool):
             self._data_file = file
         return self._data_file.fileno()
 
-    def _remove(self, worker: _Worker) -> None:
+    def _remove(self, worker: _Worker, waiting: deque[_Task] | None = None) -> None:
+        """End a worker; what it had not begun waits again."""
+        if waiting is not None and worker.following is not None:
+            waiting.appendleft(worker.following)
         self._live.remove(worker)
         worker.stop()
+
+
+def _sent(task: _Task, worker: _Worker) -> _Task:
+    task.started = time.monotonic()
+    with suppress(OSError):  # it died while idle; `_reports` finds its end of file
+        worker.connection.send(task.job)
+    return task
 
 
 def default_workers(device: str) -> int:

@@ -5,8 +5,10 @@ it, and have nothing but archpress and Ray.
 """
 
 import logging
+import math
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -144,11 +146,11 @@ class RayPool(Pool):
         self._ray = connect(cluster)
         self.device = self._choose(device)
         gpus = 1 / WORKERS_A_GPU if self.device == "cuda" else 0
-        remote = self._ray.remote(
-            max_retries=0, num_cpus=1, num_gpus=gpus, max_calls=TASKS_A_PROCESS
-        )
+        calls = TASKS_A_PROCESS if gpus else 0  # any number
+        remote = self._ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus, max_calls=calls)
         self._train = remote(train_there)
         self._placed: Any = None
+        self._slots, self._looked = 1, -math.inf
         self._running = self._closed = False
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Trial]:
@@ -210,11 +212,13 @@ class RayPool(Pool):
         """Tasks at the cluster at once; more when it has grown."""
         if self.workers is not None:
             return self.workers
-        there = self._ray.cluster_resources()
-        slots = there.get("CPU", 0)
-        if self.device == "cuda":
-            slots = min(slots, there.get("GPU", 0) * WORKERS_A_GPU)
-        return QUEUED * max(1, int(slots))
+        if time.monotonic() - self._looked >= LOOK:
+            there = self._ray.cluster_resources()
+            slots = there.get("CPU", 0)
+            if self.device == "cuda":
+                slots = min(slots, there.get("GPU", 0) * WORKERS_A_GPU)
+            self._slots, self._looked = max(1, int(slots)), time.monotonic()
+        return QUEUED * self._slots
 
     def _place(self, job: Job, batch: _Batch) -> dict[str, Any]:
         """References to what a job needs beside itself."""

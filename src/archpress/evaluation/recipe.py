@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from archpress.data.images import InputShape
@@ -96,11 +96,12 @@ class Recipe:
     @property
     def key(self) -> str:
         """16 hex digits over every field that changes a result; the same on every machine."""
-        values = asdict(self)
-        del values["name"], values["evaluate_every"]
+        values = {}
         for one in fields(self):
-            if one.name in LATER_FIELDS and values[one.name] == one.default:
-                del values[one.name]
+            value = getattr(self, one.name)
+            is_usual = one.name in LATER_FIELDS and value == one.default
+            if one.name not in ("name", "evaluate_every") and not is_usual:
+                values[one.name] = value
         text = json.dumps([LOOP_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -108,9 +108,9 @@ def train(
     """
     started = time.perf_counter()
     with isolated(seed, device, threads):
-        network = build(start) if isinstance(start, Architecture) else start
         prepared = prepare(data, recipe, torch.device(device))
         _check(start, prepared, recipe, teacher_logits)
+        network = build(start) if isinstance(start, Architecture) else start
         if initial is not None:
             load_weights(network, dict(initial), where="the initial weights")
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
