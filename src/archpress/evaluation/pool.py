@@ -29,7 +29,7 @@ from archpress.evaluation.recipe import Recipe
 from archpress.evaluation.trial import Trial
 from archpress.python_process import python_command, python_environment
 
-QUICK = 0.05  # seconds; who trains so fast has another job beside the one at work, not to wait
+QUICK = 0.05  # seconds of a trial; who is so fast is sent the next job ahead, so as not to wait
 ATTEMPTS = 2  # a worker may die by somebody else's fault; twice with one job is the job's
 WORKERS_A_GPU = 4  # small nets leave a GPU idle between kernels; more workers only cost memory
 
