@@ -261,7 +261,7 @@ class ProcessPool(Pool):
 
 def _sent(task: _Task, worker: _Worker) -> _Task:
     task.started = time.monotonic()
-    with suppress(OSError):  # it died while idle; `_reports` finds its end of file
+    with suppress(OSError):  # it died; `_reports` finds its end of file
         worker.connection.send(task.job)
     return task
 

@@ -247,8 +247,7 @@ class _Parts:
 
         def read(x: Value) -> Step:
             is_vector = x.flat and not x.channels_last and x.sizes[1:] == call.reads
-            lies = x.is_map or (x.sizes[1:] == x.shape and not x.channels_last)
-            fits = x.shape == call.reads and not x.row and lies
+            fits = x.is_plain and x.shape == call.reads
             need(fits or is_vector, " x ".join(map(str, ("B", *call.reads))), x)
             given = Step(Layer("flatten"), (x,), flat=False) if is_vector else x
             return Step(layer, (given,), flat=False, path=path, weights=weights)

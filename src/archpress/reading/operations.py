@@ -199,8 +199,7 @@ def _linear(module: nn.Linear, x: Value) -> Step:
 
 def _frozen(module: Frozen, x: Value) -> Step:
     """A part that was read before."""
-    lies = x.is_map or (x.sizes[1:] == x.shape and not x.channels_last)
-    need(lies, "a map or a vector", x)
+    need(x.is_plain, "a map or a vector", x)
     weights = ((name, Weight("", value)) for name, value in module.state_dict().items())
     layer = Layer("frozen", options=(("program", program_of(module)),))
     return Step(layer, (x,), flat=False, weights=tuple(weights))

@@ -275,8 +275,8 @@ def _with_zeros(tensors: Sequence[Any], base: Value) -> Step:
             continue
         channels = one.shape[0] if isinstance(one, Pointwise) else one.shape[1]
         sides = one.shape[2:] if isinstance(one, Weight) else one.shape[1:]
-        is_pixels = base.flat and base.sizes[1] != base.shape[0]
-        if is_pixels or (tuple(sides) != base.shape[1:] and not base.flat):
+        fits = base.is_vector if base.flat else tuple(sides) == base.shape[1:]
+        if not fits:
             raise RuleError(f"joins zeros of {format_shape(sides)}: height and width differ")
         if parts:
             value, first, after = parts[-1]

@@ -222,8 +222,7 @@ def pad(
     sides = [int(one) for one in pad]
     if mode == "constant" and value:
         raise RuleError(f"pads with {value}: pad with 0")
-    is_vector = len(x.sizes) == 2 and x.sizes[1] == x.shape[0]
-    need(x.is_map or is_vector, "a map of B x C x H x W, or a vector", x)
+    need(x.is_map or x.is_vector, "a map of B x C x H x W, or a vector", x)
     if not x.is_map:
         sides = [0, 0, 0, 0, *sides]
     sides += [0] * (6 - len(sides))

@@ -124,8 +124,7 @@ def unsqueeze(x: Value | Reshaped, dim: int) -> object:
         return _as_row(x)
     if x.row and dim % 4 == 3:  # after a turn that was taken for none
         return Value(x.index, x.shape, pixel=len(x.shape) == 1)
-    is_vector = len(x.sizes) == 2 and x.sizes[1] == x.shape[0]
-    need(is_vector and dim % 3 == 2, "a vector, one value a channel, at its end", x)
+    need(x.is_vector and dim % 3 == 2, "a vector, one value a channel, at its end", x)
     return replace(x, flat=False, pixel=len(x.shape) == 1, made=None)
 
 

@@ -1,10 +1,8 @@
 """What a network is read into: layers one by one, their names and weights. See `tracing`."""
 
 import copy
-import hashlib
-import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 
@@ -126,7 +124,7 @@ class Layers:
             RuleError: one was turned before it was flattened.
         """
         match value:
-            case Value(flat=True) if math.prod(value.shape) != value.shape[0]:
+            case Value(flat=True) if not value.is_vector:
                 if value.channels_last:
                     raise RuleError(
                         "reads a map that was turned to B x H x W x C and flattened: only a linear "
@@ -219,7 +217,7 @@ def checked_output(value: object) -> Value:
 
 
 def check_not_shared(
-    traced: Traced, what: str, least_axes: int = 0, called: Iterable[str] = ()
+    traced: Traced, what: str, least_axes: int = 0, called: Collection[str] = ()
 ) -> None:
     """Refuse weights that two layers read; a network has them for each.
 
@@ -232,31 +230,27 @@ def check_not_shared(
     Raises:
         NotReadError: two layers read the same; has the name of the second.
     """
-    seen: set[tuple[str, bytes | None]] = {(name, None) for name in called}
+    seen: dict[str, list[Tensor]] = {}  # by name; those that were worked out differ in values
     layers = traced.architecture.layers
     for layer, name, weights in zip(layers, traced.names, traced.weights, strict=True):
         for key, weight in weights:
             is_parameter = layer.kind in _PARAMETERS
             is_whole = layer.kind == "frozen" and weight.learned
-            holder = (weight.path, None if is_parameter else _values(weight))
             if (
                 not (is_parameter or is_whole or (key == "weight" and layer.kind != "frozen"))
                 or not weight.path
                 or len(weight.shape) < least_axes
             ):
                 continue
-            if holder in seen or (weight.path, None) in seen:
+            before = seen.setdefault(weight.path, [])
+            is_again = any(is_parameter or torch.equal(one, weight.value) for one in before)
+            if is_again or weight.path in called:
                 where = weight.path.rpartition(".")[0]
                 if is_parameter:
                     text = f"the weights {weight.path} are read twice: give each place its own"
                     raise NotReadError(text, where)
                 raise NotReadError(f"{what} {name} {SHARED}", where)
-            seen.add(holder)
-
-
-def _values(weight: Weight) -> bytes:
-    """By which weights are known again that were worked out anew."""
-    return hashlib.sha256(weight.value.detach().cpu().contiguous().numpy().tobytes()).digest()
+            before.append(weight.value)
 
 
 def weights_of(module: nn.Module | None, traced: Traced) -> dict[str, Tensor]:

@@ -63,6 +63,16 @@ class Value:
         """Whether it has `B x C x H x W`."""
         return len(self.sizes) == 4 and not self.channels_last and not self.pixel
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether it has `B x C`, one value a channel."""
+        return len(self.sizes) == 2 and self.sizes[1] == self.shape[0]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a map or a vector as layers give them, in no other form."""
+        return not self.channels_last and self.sizes[1:] == self.shape
+
     def given(self, index: int, shape: Shape) -> "Value":
         """What a layer gives that leaves the form as it is."""
         is_map = len(shape) == 3

@@ -96,13 +96,10 @@ def render(template: str, room: str, drawings: Iterable[Drawing], **values: obje
     """
     from plotly.offline import get_plotlyjs
 
-    return (
-        templates(room)
-        .get_template(template)
-        .render(
-            drawings={one.name: one for one in drawings},
-            wording=wording,
-            plotlyjs=get_plotlyjs(),
-            **values,
-        )
+    page = templates(room).get_template(template)
+    return page.render(
+        drawings={one.name: one for one in drawings},
+        wording=wording,
+        plotlyjs=get_plotlyjs(),
+        **values,
     )

@@ -75,7 +75,7 @@ class Neighbourhood:
             self._turned(layer, index, values) if index in choosers else layer
             for index, layer in zip(rows, without(self.source, gone), strict=True)
         )
-        if values.get("average") and not self._has_average():
+        if values.get("average"):
             body.append(Layer("global_average_pool", inputs=head.inputs))
             head = replace(head, inputs=(1,))
         return simplify(repair([*body, head], self.search_space).architecture)
@@ -88,9 +88,8 @@ class Neighbourhood:
         return [index for index, layer in enumerate(body) if layer.channels]
 
     def _kernels(self) -> Sequence[int]:
-        return [
-            kernel for kernel in self.search_space.kernels if kernel % 2
-        ] or self.search_space.kernels
+        kernels = self.search_space.kernels
+        return [kernel for kernel in kernels if kernel % 2] or kernels
 
     def _turned(self, layer: Layer, index: int, values: Mapping[str, int]) -> Layer:
         width = max(1, round(layer.channels * 2 ** ((values[f"width{index}"] - WIDTHS) / 2)))
